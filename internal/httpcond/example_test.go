@@ -1,0 +1,84 @@
+package httpcond_test
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+)
+
+func ExamplePreconditions_Evaluate() {
+	request := http.Header{
+		"If-None-Match":     {`"old"`, `W/"xyzzy", "r2d2"`},
+		"If-Modified-Since": {"Sun, 06 Nov 1994 08:49:37 GMT"},
+	}
+	p := httpcond.ParsePreconditions(request, time.Now(), false)
+
+	tag, _ := httpcond.ParseEntityTag(`"xyzzy"`)
+	current := httpcond.Representation{Exists: true, HasETag: true, ETag: tag}
+
+	r := p.Evaluate(http.MethodGet, current)
+	fmt.Println(r.Verdict, r.Reason, r.Matched)
+	r = p.Evaluate(http.MethodPut, current)
+	fmt.Println(r.Verdict, r.Reason)
+
+	// Output:
+	// not_modified if_none_match W/"xyzzy"
+	// precondition_failed if_none_match
+}
+
+func ExampleParseTagCondition() {
+	c := httpcond.ParseTagCondition([]string{`"a,b", junk,, "c"`, `W/"d"`})
+	fmt.Println(c.Tags, c.Malformed)
+	// Output: ["a,b" "c" W/"d"] 1
+}
+
+func ExampleParseLenientDate() {
+	now := time.Date(2026, time.July, 10, 0, 0, 0, 0, time.UTC)
+	for _, s := range []string{
+		"Sunday, 06-Nov-94 08:49:37 GMT",
+		"Sun, 6 Nov 1994 10:49:37 +0200",
+		"1994-11-06T08:49:37.5Z",
+		"784111777",
+	} {
+		t, _ := httpcond.ParseLenientDate(s, now)
+		_, strict := httpcond.ParseDate(s, now)
+		fmt.Println(httpcond.FormatDate(t), strict)
+	}
+	// Output:
+	// Sun, 06 Nov 1994 08:49:37 GMT true
+	// Sun, 06 Nov 1994 08:49:37 GMT false
+	// Sun, 06 Nov 1994 08:49:37 GMT false
+	// Sun, 06 Nov 1994 08:49:37 GMT false
+}
+
+func ExampleLastModified() {
+	now := time.Date(2026, time.July, 10, 0, 0, 0, 0, time.UTC)
+	date := now
+	for _, line := range []string{
+		"Tue, 01 Jan 1980 00:00:00 GMT",
+		"Fri, 31 Dec 9999 23:59:59 GMT",
+	} {
+		t, ok := httpcond.LastModified([]string{line}, date, now)
+		fmt.Println(ok, t.Equal(date))
+	}
+	// Output:
+	// false false
+	// true true
+}
+
+func ExampleParseCacheControl() {
+	for _, d := range httpcond.ParseCacheControl([]string{`private="Set-Cookie, X-A", Max-Age=60`, "immutable"}) {
+		fmt.Printf("%s %q %v\n", d.Name, d.Value, d.HasValue)
+	}
+	// Output:
+	// private "Set-Cookie, X-A" true
+	// max-age "60" true
+	// immutable "" false
+}
+
+func ExampleNearestDirective() {
+	fmt.Println(httpcond.NearestDirective("maxage"))
+	// Output: max-age
+}
