@@ -1,0 +1,104 @@
+// Package tag makes this project's entity tags from content and recognises them when they come back.
+//
+// The opaque part of a tag is "cc1." and 32 lower-case hex digits, optionally followed by "." and a
+// date in Unix seconds, base 36:
+//
+//	"cc1.0f343b0931126a20f133d67c2b018a3b"
+//	W/"cc1.0f343b0931126a20f133d67c2b018a3b.tk2v5s"
+//
+// The number in the prefix is the version of the format. Changing what goes into the digest, or its
+// form, invalidates every client's stored responses and therefore needs a new number.
+package tag
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	prefix    = "cc1."
+	digestLen = 32 // hex digits: 128 bits
+	opaqueLen = len(prefix) + digestLen
+	maxDigits = 8 // base 36: 36^8 seconds are some 89,000 years
+)
+
+// Own is an entity tag of ours, taken apart.
+type Own struct {
+	// Digest is the 32 hex digits that stand for the content. Two tags of ours match when their
+	// digests do, whatever their dates.
+	Digest string
+	// Date is the Last-Modified that the tag carries; zero when it carries none.
+	Date time.Time
+}
+
+// Parse takes an opaque tag (without quotes) apart; ok is false when it is not one of ours. A content
+// coding's suffix, as encoders between us and the client add it ("-gzip", "--gzip", ";gzip"), is
+// looked through.
+func Parse(opaque string) (own Own, ok bool) {
+	if len(opaque) < opaqueLen || opaque[:len(prefix)] != prefix {
+		return Own{}, false
+	}
+	digest := opaque[len(prefix):opaqueLen]
+	if !isHex(digest) {
+		return Own{}, false
+	}
+	rest := withoutCoding(opaque[opaqueLen:])
+	if rest == "" {
+		return Own{Digest: digest}, true
+	}
+	date, ok := parseDate(rest)
+	if !ok {
+		return Own{}, false
+	}
+	return Own{Digest: digest, Date: date}, true
+}
+
+// Same reports whether two opaque tags stand for the same content: they are equal to the letter, or
+// both are ours and their digests are equal.
+func Same(a, b string) bool {
+	if a == b {
+		return true
+	}
+	ownA, ok := Parse(a)
+	if !ok {
+		return false
+	}
+	ownB, ok := Parse(b)
+	return ok && ownA.Digest == ownB.Digest
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutCoding cuts one content coding's suffix off.
+func withoutCoding(s string) string {
+	for _, coding := range [...]string{"gzip", "zstd", "br", "deflate"} {
+		if head, found := strings.CutSuffix(s, coding); found {
+			for _, mark := range [...]string{"--", "-", ";"} {
+				if head, found := strings.CutSuffix(head, mark); found {
+					return head
+				}
+			}
+		}
+	}
+	return s
+}
+
+// parseDate reads ".<base 36>", in exactly the form Field writes.
+func parseDate(s string) (time.Time, bool) {
+	if len(s) < 2 || len(s) > 1+maxDigits || s[0] != '.' || s[1] == '0' || strings.ToLower(s) != s {
+		return time.Time{}, false
+	}
+	seconds, err := strconv.ParseUint(s[1:], 36, 63)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0).UTC(), true
+}
