@@ -1,0 +1,70 @@
+package capture
+
+import "net/http"
+
+// copyOut makes dst hold exactly the fields of src, in lists of its own.
+func copyOut(dst, src http.Header) {
+	for name := range dst {
+		if _, ok := src[name]; !ok {
+			delete(dst, name)
+		}
+	}
+	copyFields(dst, src)
+}
+
+// copyFields copies src's fields into dst. The lists of lines are copied too, into one array, because
+// handlers edit lines in place (Caddy's header directive does): the handlers on the other side must
+// not see that, and may be reading in another goroutine.
+func copyFields(dst, src http.Header) {
+	n := 0
+	for _, lines := range src {
+		n += len(lines)
+	}
+	all := make([]string, 0, n)
+	for name, lines := range src {
+		if lines == nil { // not an empty list: nil keeps net/http from adding a field of its own
+			dst[name] = nil
+			continue
+		}
+		start := len(all)
+		all = append(all, lines...)
+		dst[name] = all[start:len(all):len(all)]
+	}
+}
+
+// saved remembers the fields of a header map. The few that a server sets before any handler runs need
+// no memory of their own.
+type saved struct {
+	few  [6]field
+	n    int
+	more []field
+}
+
+type field struct {
+	name  string
+	lines []string
+}
+
+// keep remembers header's fields and copies them into clone.
+func (s *saved) keep(header, clone http.Header) {
+	copyFields(clone, header)
+	for name, lines := range header {
+		if s.n < len(s.few) {
+			s.few[s.n] = field{name, lines}
+			s.n++
+		} else {
+			s.more = append(s.more, field{name, lines})
+		}
+	}
+}
+
+// restore makes header hold exactly the remembered fields.
+func (s *saved) restore(header http.Header) {
+	clear(header)
+	for _, f := range s.few[:s.n] {
+		header[f.name] = f.lines
+	}
+	for _, f := range s.more {
+		header[f.name] = f.lines
+	}
+}

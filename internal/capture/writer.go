@@ -1,0 +1,331 @@
+// Package capture is a response writer that holds a response until it is complete, or streams it, and
+// decides that once, when the head is known.
+//
+// It knows net/http and nothing else: what to hold, what to do with a head, and what becomes of a held
+// body are the business of the Exchange that uses it.
+//
+// # States
+//
+//	open ──head──▶ streaming            the head goes out, the body follows as it comes
+//	     ├─head──▶ held ──▶ streaming   the body is kept; too much or too late, and it goes out after all
+//	     └─head──▶ answered             the answer is known from the head; the body is thrown away
+//
+// Settle ends them all: from then on the inner handlers' calls have no effect.
+//
+// # Header maps
+//
+// The inner handlers get a map of their own. When their head is known it is copied into the outer map,
+// which only this writer touches from then on: a deadline that fires in another goroutine never reads
+// a map in which a handler is setting trailers.
+package capture
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Reason names why a held response was streamed after all.
+type Reason string
+
+// The reasons that only the passing body can give.
+const (
+	ReasonMaxBody  Reason = "max_body"  // the body grew over Decision.MaxBody
+	ReasonMaxDelay Reason = "max_delay" // Decision.MaxDelay passed before the body's end
+	ReasonMaxTotal Reason = "max_total" // the budget is used up
+	ReasonLength   Reason = "length"    // the body grew over its own declared length
+	ReasonHijack   Reason = "hijack"    // a handler took the connection over
+)
+
+// Action is what is done with a response.
+type Action uint8
+
+const (
+	// Stream sends the head and lets the body pass.
+	Stream Action = iota
+	// Hold keeps head and body back until Settle.
+	Hold
+	// Answer throws the body away. The head goes out at once with Decision.Status, or not at all when
+	// that is 0.
+	Answer
+)
+
+// Decision is made once for each response, at its head, and once more when a held one cannot be held
+// any longer.
+type Decision struct {
+	Action Action
+	// Status is the status of an Answer: it is sent at once, with the fields then in the header map. 0
+	// sends nothing: the caller will answer after Settle.
+	Status int
+	// MaxBody is the longest body that is held, in bytes.
+	MaxBody int64
+	// Declared is the body's declared length in bytes, or negative: room is made for it at once.
+	Declared int64
+	// MaxDelay is how long a response is held, counted from its head; 0 or less is without end.
+	MaxDelay time.Duration
+}
+
+// Exchange decides what becomes of a response. Its methods are called with the writer's lock held:
+// they must not call the writer.
+type Exchange interface {
+	// Head is called once, with the final status and the fields, which it may change.
+	Head(status int, header http.Header) Decision
+	// Spill is called when a held response cannot be held any longer, with the fields as Head left
+	// them. It answers with Stream or Answer. It may run in a goroutine of its own while the inner
+	// handlers go on: it must not touch the request.
+	Spill(header http.Header, reason Reason) Decision
+}
+
+// discardLimit is how much of a body that nobody needs is read all the same, in bytes: an upstream's
+// connection can be used again when a short body has been read to its end.
+const discardLimit = 64 << 10
+
+// ErrSettled is what an inner handler's late calls get.
+var ErrSettled = errors.New("the response was settled when its handler returned")
+
+type state uint8
+
+const (
+	open state = iota
+	held
+	streaming
+	answered
+	hijacked
+	settled
+)
+
+// Writer is the response writer. Start makes it usable; it must not be copied after that, and not be
+// used for a second response: a handler that kept it must never reach another client.
+type Writer struct {
+	outer    http.ResponseWriter
+	exchange Exchange
+	inner    http.Header
+	before   saved // the outer map as it was at Start
+
+	mu        sync.Mutex
+	state     state
+	found     Found // what Settle found
+	status    int
+	decision  Decision // Head's, but for the Status of a Spill that answers
+	body      buffer
+	reading   bool // a ReadFrom is filling the spare room of body
+	flushed   bool // a Flush came while the response was held
+	discarded int64
+	cancelled bool
+	timer     *time.Timer
+	panicked  any // what the deadline's goroutine recovered
+
+	// Cancel is the error that ends a transfer nobody needs; io.ErrShortWrite when nil.
+	Cancel error
+}
+
+// Start readies w for one response to outer. The budget counts what is held, up to limit bytes (0 or
+// less: no limit).
+func (w *Writer) Start(outer http.ResponseWriter, exchange Exchange, budget *Budget, limit int64) {
+	w.outer, w.exchange = outer, exchange
+	w.body.budget, w.body.limit = budget, limit
+	header := outer.Header()
+	w.inner = make(http.Header, len(header)+8)
+	w.before.keep(header, w.inner)
+}
+
+// Header returns the inner handlers' map.
+func (w *Writer) Header() http.Header { return w.inner }
+
+// Unwrap returns the writer below, for http.ResponseController.
+func (w *Writer) Unwrap() http.ResponseWriter { return w.outer }
+
+// WriteHeader takes the head. Informational ones pass at once; of final ones the first counts.
+func (w *Writer) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != open {
+		return
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.inform(status)
+		return
+	}
+	w.head(status)
+}
+
+// inform sends a 1xx with the fields the inner handlers have set so far, and leaves the outer map as
+// it was: those fields are not yet those of the final response.
+func (w *Writer) inform(status int) {
+	header := w.outer.Header()
+	copyOut(header, w.inner)
+	w.outer.WriteHeader(status)
+	w.before.restore(header)
+}
+
+// head takes the final head. The caller holds the lock.
+func (w *Writer) head(status int) {
+	w.status = status
+	header := w.outer.Header()
+	copyOut(header, w.inner)
+	w.decision = w.exchange.Head(status, header)
+	switch w.decision.Action {
+	case Hold:
+		w.hold()
+	case Answer:
+		w.answer(w.decision.Status)
+	case Stream:
+		w.state = streaming
+		w.outer.WriteHeader(status)
+	}
+}
+
+func (w *Writer) hold() {
+	w.state = held
+	if n := w.decision.Declared; n > 0 && n <= w.decision.MaxBody && !w.body.reserve(int(n)) {
+		w.spill(ReasonMaxTotal)
+		return
+	}
+	if w.decision.MaxDelay > 0 {
+		w.timer = time.AfterFunc(w.decision.MaxDelay, w.deadline)
+	}
+}
+
+// answer sends a head of its own, if any, and sees to it that it does not wait for a slow body that
+// nobody needs.
+func (w *Writer) answer(status int) {
+	w.state = answered
+	if status == 0 {
+		return
+	}
+	w.outer.WriteHeader(status)
+	_ = w.flushOuter()
+}
+
+// spill ends the holding: what there is goes out, and the rest streams. The caller holds the lock.
+func (w *Writer) spill(reason Reason) {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	switch d := w.exchange.Spill(w.outer.Header(), reason); d.Action {
+	case Answer:
+		w.discarded = int64(len(w.body.bytes))
+		w.decision.Status = d.Status // what Sent goes by
+		w.answer(d.Status)
+	case Stream, Hold:
+		w.state = streaming
+		w.outer.WriteHeader(w.status)
+		if len(w.body.bytes) > 0 {
+			// A failed write shows again at the next one, which the handler sees.
+			_, _ = w.outer.Write(w.body.bytes)
+		}
+		if w.flushed || reason == ReasonMaxDelay || reason == ReasonHijack {
+			_ = w.flushOuter()
+		}
+	}
+	// Nothing is held any longer: a long transfer must not keep its share of the budget.
+	w.body.release(w.reading)
+}
+
+// deadline runs in a goroutine of its own. A panic here would end the process, so it is kept for
+// Settle to throw again where net/http expects it.
+func (w *Writer) deadline() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			w.panicked = p
+			w.state = answered
+		}
+	}()
+	if w.state == held {
+		w.spill(ReasonMaxDelay)
+	}
+}
+
+// Write takes a part of the body.
+func (w *Writer) Write(p []byte) (int, error) {
+	switch now, err := w.take(p); now {
+	case held, answered:
+		return len(p), err
+	case streaming:
+		// Without the lock: while streaming, the writer below is used as if this one were not there.
+		return w.outer.Write(p)
+	case open, hijacked, settled:
+		return 0, ErrSettled
+	}
+	return 0, ErrSettled
+}
+
+// take holds p or throws it away, if the state it returns says so. The lock is given back by a defer
+// wherever a head or a spill can happen: Settle must not wait for it after a panic of the Exchange or
+// of the writer below.
+func (w *Writer) take(p []byte) (state, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == open {
+		w.head(http.StatusOK)
+	}
+	if w.state == held {
+		reason := w.room(len(p))
+		if reason == "" {
+			w.body.bytes = append(w.body.bytes, p...)
+			return held, nil
+		}
+		w.spill(reason)
+	}
+	if w.state == answered {
+		return answered, w.discard(int64(len(p)))
+	}
+	return w.state, nil
+}
+
+// room makes room for n more bytes, or says why it cannot.
+func (w *Writer) room(n int) Reason {
+	switch size := int64(len(w.body.bytes)) + int64(n); {
+	case size > w.decision.MaxBody:
+		return ReasonMaxBody
+	case w.decision.Declared >= 0 && size > w.decision.Declared:
+		// The server below answers http.ErrContentLength, as it would without us.
+		return ReasonLength
+	case !w.body.reserve(n):
+		return ReasonMaxTotal
+	default:
+		return ""
+	}
+}
+
+// discard counts n bytes that nobody needs. Past the limit it asks for the transfer to end.
+func (w *Writer) discard(n int64) error {
+	w.discarded += n
+	if w.discarded <= discardLimit && w.decision.Declared <= discardLimit {
+		return nil
+	}
+	w.cancelled = true
+	if w.Cancel != nil {
+		return w.Cancel
+	}
+	return io.ErrShortWrite
+}
+
+// FlushError sends what has been written, unless the response is held: an upstream's proxy flushes
+// after every write, which says nothing about whether the client waits for a part.
+func (w *Writer) FlushError() error {
+	if !w.mayFlush() {
+		return nil
+	}
+	return w.flushOuter()
+}
+
+func (w *Writer) mayFlush() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == open {
+		w.head(http.StatusOK)
+	}
+	if w.state == held {
+		w.flushed = true
+	}
+	return w.state == streaming
+}
+
+func (w *Writer) flushOuter() error {
+	return http.NewResponseController(w.outer).Flush()
+}
