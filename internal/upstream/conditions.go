@@ -1,0 +1,217 @@
+// Package upstream knows what to think of an upstream's validators and what to show an upstream of a
+// client's preconditions.
+//
+// Conditional fields that name no tag of ours go through unchanged: the upstream's own 304, 412 or 206
+// is cheaper than ours, and it knows its tags. A tag of ours means nothing to it, so what rests on one
+// is translated, or withheld and judged here.
+package upstream
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+)
+
+// names of the fields by which a client makes a request conditional or partial (RFC 9110 §13.1, §14.2).
+var names = [...]string{
+	ifMatch: "If-Match", ifNoneMatch: "If-None-Match", ifModifiedSince: "If-Modified-Since",
+	ifUnmodifiedSince: "If-Unmodified-Since", ifRange: "If-Range", rangeField: "Range",
+}
+
+const (
+	ifMatch = iota
+	ifNoneMatch
+	ifModifiedSince
+	ifUnmodifiedSince
+	ifRange
+	rangeField
+)
+
+// Fields are the field lines of a request's conditional fields and Range. The lists are shared with
+// the request's header map and must not be changed.
+type Fields [len(names)][]string
+
+// Snapshot reads the fields of a request.
+func Snapshot(h http.Header) (f Fields) {
+	for i, name := range names {
+		f[i] = h[name]
+	}
+	return f
+}
+
+// Put makes a request have exactly these fields.
+func (f *Fields) Put(h http.Header) {
+	for i, name := range names {
+		if f[i] == nil {
+			delete(h, name)
+		} else {
+			h[name] = slices.Clone(f[i]) // handlers inside edit lines in place
+		}
+	}
+}
+
+// Any reports whether there is a conditional field or Range at all.
+func (f *Fields) Any() bool {
+	for i := range f {
+		if f[i] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Header returns the fields as a header map of their own, for parsing.
+func (f *Fields) Header() http.Header {
+	h := make(http.Header, len(names))
+	f.Put(h)
+	return h
+}
+
+// Remove takes all conditional fields and Range off a request, as an error's answer needs it: a
+// condition does not apply to it (RFC 9110 §13.2.1), and a handler that honoured one all the same
+// would send an empty page.
+func Remove(h http.Header) {
+	for _, name := range names {
+		delete(h, name)
+	}
+}
+
+// RemoveRange takes Range, and the condition that goes with it, off a request.
+func RemoveRange(h http.Header) {
+	delete(h, names[ifRange])
+	delete(h, names[rangeField])
+}
+
+// Original tells what the client sent, from what a request has now, what an outer instance left on it
+// and what that one had found: a field that nobody has touched in between stands for the original.
+func Original(now, left, original Fields) Fields {
+	for i := range now {
+		if slices.Equal(now[i], left[i]) {
+			now[i] = original[i]
+		}
+	}
+	return now
+}
+
+// View is what the upstream sees of the conditional fields.
+type View uint8
+
+const (
+	// Unchanged: the fields as the client sent them.
+	Unchanged View = iota
+	// Translated: If-Modified-Since with the date of the one tag of ours that If-None-Match names. A
+	// 304 in answer to it means that the client's representation is current.
+	Translated
+	// Alone: If-None-Match only. Another instance of ours may stand behind and know the tag.
+	Alone
+	// Withheld: nothing. All conditions are judged here, against the full answer.
+	Withheld
+)
+
+// Rules says what a configuration demands of Present.
+type Rules struct {
+	// WithholdAll: the upstream's own tags are replaced or removed, so nothing it could say of a
+	// condition would be about what the client has.
+	WithholdAll bool
+	// Undated: the dates in tags are not used.
+	Undated bool
+	// Repaired are the tags that the upstream knows without their quotes; nil: none.
+	Repaired *Repaired
+}
+
+// Present changes a request's fields to what the upstream is to see. The caller puts f back afterwards.
+//
+// A conditional field is never withheld while another one goes through that the upstream would answer
+// by itself: it would answer a question that the client has not asked.
+func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules) View {
+	if !f.Any() {
+		return Unchanged
+	}
+	if rules.WithholdAll || mustWithhold(f, pre, rules) {
+		Remove(h)
+		return Withheld
+	}
+	if !namesOurs(pre.IfNoneMatch.Tags) {
+		rules.Repaired.unquoteField(h, names[ifNoneMatch], pre.IfNoneMatch)
+		return Unchanged
+	}
+	if pre.IfMatch.Present || pre.IfUnmodifiedSince.Present {
+		Remove(h)
+		return Withheld
+	}
+	return presentOurs(h, f, pre, rules)
+}
+
+// presentOurs handles an If-None-Match that names a tag of ours, alone or beside fields that it
+// overrules.
+func presentOurs(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules) View {
+	Remove(h)
+	if own, ok := tag.Parse(pre.IfNoneMatch.Tags[0].Opaque); ok && !rules.Undated &&
+		onlyMember(f[ifNoneMatch], pre) && !own.Date.IsZero() {
+		h[names[ifModifiedSince]] = []string{httpcond.FormatDate(own.Date)}
+		return Translated
+	}
+	h[names[ifNoneMatch]] = slices.Clone(f[ifNoneMatch])
+	return Alone
+}
+
+// onlyMember reports whether If-None-Match consists of its one entity tag and nothing else. A malformed
+// member would not be among the tags.
+func onlyMember(lines []string, pre *httpcond.Preconditions) bool {
+	if len(lines) != 1 || len(pre.IfNoneMatch.Tags) != 1 {
+		return false
+	}
+	_, ok := httpcond.ParseEntityTag(lines[0])
+	return ok
+}
+
+func mustWithhold(f *Fields, pre *httpcond.Preconditions, rules Rules) bool {
+	return namesOurs(pre.IfMatch.Tags) || namesOurs(rangeTag(f[ifRange])) || restsOnUntrusted(f, pre) ||
+		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[ifRange]))
+}
+
+// Ours returns the first member that is a tag of ours.
+func Ours(tags []httpcond.EntityTag) (httpcond.EntityTag, bool) {
+	for _, t := range tags {
+		if _, ok := tag.Parse(t.Opaque); ok {
+			return t, true
+		}
+	}
+	return httpcond.EntityTag{}, false
+}
+
+func namesOurs(tags []httpcond.EntityTag) bool {
+	_, ok := Ours(tags)
+	return ok
+}
+
+// rangeTag reads the entity tag of If-Range, if it has one.
+func rangeTag(lines []string) (tags []httpcond.EntityTag) {
+	for _, line := range lines {
+		if t, ok := httpcond.ParseEntityTag(line); ok {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// restsOnUntrusted reports whether a condition can be told to rest on a validator that says nothing of
+// the content: a tag that Untrusted would not let pass, or the date of a build tool.
+func restsOnUntrusted(f *Fields, pre *httpcond.Preconditions) bool {
+	for _, tags := range [...][]httpcond.EntityTag{pre.IfNoneMatch.Tags, pre.IfMatch.Tags, rangeTag(f[ifRange])} {
+		for _, t := range tags {
+			if Untrusted(t.Opaque, time.Time{}) {
+				return true
+			}
+		}
+	}
+	for _, c := range [...]httpcond.DateCondition{pre.IfModifiedSince, pre.IfUnmodifiedSince} {
+		if c.Valid && httpcond.BuildEpoch(c.Time) {
+			return true
+		}
+	}
+	return false
+}
