@@ -1,0 +1,637 @@
+package conditionalcache
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+)
+
+// parseCaddyfile makes a handler of a directive.
+func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	h.Block = blockName(helper)
+	return h, nil
+}
+
+// blockName names the block of directives that a directive stands in. Siblings share it; a nested
+// block has another one, though Caddy hands the parent's state down to it. Site blocks have one name
+// in common, which does not matter: no request is in two of them.
+func blockName(helper httpcaddyfile.Helper) string {
+	const key = "conditional_cache.blocks"
+	if helper.State == nil {
+		return ""
+	}
+	// The map itself is what tells one block from another; holding on to it keeps its address its own.
+	type block struct{ state map[string]any }
+	blocks, _ := helper.State[key].([]block)
+	address := reflect.ValueOf(helper.BlockState).Pointer()
+	i := slices.IndexFunc(blocks, func(b block) bool { return reflect.ValueOf(b.state).Pointer() == address })
+	if i < 0 {
+		i = len(blocks)
+		helper.State[key] = append(blocks, block{helper.BlockState})
+	}
+	name := strconv.Itoa(i + 1)
+	if helper.IsNamedRoute() {
+		return "named " + name // all named routes of a configuration are adapted with one count of their own
+	}
+	return name
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	conditional_cache [<matcher>] [<max_age>] {
+//	    etag            auto|strong|weak|off {
+//	        hash        xxh3|sha256
+//	        existing    keep|repair|weaken|replace|remove
+//	        secret      <text with {env.*} or {file.*}>
+//	        epoch       <text>
+//	    }
+//	    last_modified   normalize|off|remove {
+//	        lenient
+//	    }
+//	    cache_control   [<selector>] <directive...> {
+//	        existing    keep|replace
+//	        extension   <directive...>
+//	    }
+//	    expires         auto|off
+//	    buffer {
+//	        max_body    <size>
+//	        max_delay   <duration>|off
+//	    }
+//	    head            pass|get
+//	    not_modified {
+//	        keep        <field...>
+//	        drop        <field...>
+//	    }
+//	    content_location
+//	    @<name> status <code...>
+//	    @<name> {
+//	        status      <code...>
+//	        header      <field> <pattern>
+//	    }
+//	}
+//
+// A selector is a path (/assets/*), a media type (text/html, image/*) or the name of a response matcher
+// (@name). A max_age of 1h is short for a last row `cache_control s-maxage=1h max-age=1h`.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	shorthand, err := parseShorthand(d)
+	if err != nil {
+		return err
+	}
+	p := parser{Dispenser: d, h: h, hasShorthand: shorthand != nil, seen: make(map[string]bool)}
+	for d.NextBlock(0) {
+		if err := p.subdirective(); err != nil {
+			return err
+		}
+	}
+	if shorthand != nil {
+		h.CacheControl = append(h.CacheControl, *shorthand)
+	}
+	return p.checkMatchers()
+}
+
+// parseShorthand reads the directive's own arguments.
+func parseShorthand(d *caddyfile.Dispenser) (*CacheControl, error) {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return nil, nil //nolint:nilnil // no shorthand is no error
+	}
+	if len(args) > 1 {
+		return nil, d.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h; options go in a block", args[1])
+	}
+	lifetime, err := caddy.ParseDuration(args[0])
+	if err != nil {
+		return nil, d.Errf("%q is not a max_age such as 90s, 1h or 30d", args[0])
+	}
+	if lifetime < 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32 {
+		return nil, d.Errf("max_age %s has to be a whole number of seconds, from 0 to 2147483647", args[0])
+	}
+	seconds := strconv.FormatInt(int64(lifetime/time.Second), 10)
+	return &CacheControl{Directives: []string{"s-maxage=" + seconds, "max-age=" + seconds}}, nil
+}
+
+// parser reads the block of one directive.
+type parser struct {
+	*caddyfile.Dispenser
+	h            *Handler
+	hasShorthand bool
+	seen         map[string]bool
+	unresolved   []reference
+	defined      []reference
+}
+
+// reference is where a response matcher is named: by a row, or by its definition, which may come later.
+type reference struct {
+	name string
+	at   caddyfile.Dispenser
+}
+
+// here remembers where the parser stands, for errors that show only further on.
+func (p *parser) here() caddyfile.Dispenser { return *p.Dispenser }
+
+// subdirective reads one subdirective; the dispenser stands on its name.
+func (p *parser) subdirective() error {
+	name := p.Val()
+	if strings.HasPrefix(name, "@") {
+		return p.responseMatcher(name)
+	}
+	if p.seen[name] && name != "cache_control" {
+		return p.Errf("duplicate subdirective %q; write it once", name)
+	}
+	p.seen[name] = true
+	switch name {
+	case "etag":
+		return p.etag()
+	case "last_modified":
+		return p.lastModified()
+	case "cache_control":
+		return p.cacheControl()
+	case "expires":
+		return p.expires()
+	case "buffer":
+		return p.buffer()
+	case "head":
+		return p.head()
+	case "not_modified":
+		return p.notModified()
+	case "content_location":
+		return p.contentLocation()
+	}
+	return p.unrecognized("subdirective", name, subdirectives)
+}
+
+var subdirectives = []string{
+	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "not_modified", "content_location", "@<name>",
+}
+
+func (p *parser) etag() error {
+	mode, err := p.word("etag", "auto", "strong", "weak", "off")
+	if err != nil {
+		return err
+	}
+	e := &ETag{Mode: mode}
+	p.h.ETag = e
+	// Checked after every option: what contradicts stands on the line that the error names.
+	return p.block("etag", options{
+		"hash": func() (err error) {
+			e.Hash, err = p.word("etag hash", "xxh3", "sha256")
+			return cmp.Or(err, p.at(e.check()))
+		},
+		"existing": func() (err error) { e.Existing, err = p.existingTag(); return cmp.Or(err, p.at(e.check())) },
+		"secret": func() (err error) {
+			e.Secret, err = p.text("secret", "{env.ETAG_SECRET}")
+			return cmp.Or(err, p.at(e.check()))
+		},
+		"epoch": func() (err error) { e.Epoch, err = p.text("epoch", "2026-07"); return cmp.Or(err, p.at(e.check())) },
+	})
+}
+
+func (p *parser) existingTag() (string, error) {
+	return p.word("etag existing", "keep", "repair", "weaken", "replace", "remove")
+}
+
+func (p *parser) lastModified() error {
+	mode, err := p.word("last_modified", "normalize", "off", "remove")
+	if err != nil {
+		return err
+	}
+	l := &LastModified{Mode: mode}
+	p.h.LastModified = l
+	return p.block("last_modified", options{
+		"lenient": func() error { l.Lenient = true; return p.nothing("lenient") },
+	})
+}
+
+func (p *parser) cacheControl() error {
+	at := p.here()
+	row := CacheControl{Directives: p.RemainingArgs()}
+	if len(row.Directives) > 0 && takeSelector(&row, row.Directives[0]) {
+		row.Directives = row.Directives[1:]
+	}
+	if err := checkWords(row.Directives); err != nil {
+		return at.WrapErr(err)
+	}
+	err := p.block("cache_control", options{
+		"existing":  func() (err error) { row.Existing, err = p.word("existing", "keep", "replace"); return err },
+		"extension": func() (err error) { row.Extension, err = p.extension(); return err },
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := row.compile(); err != nil {
+		return at.Errf("cache_control: %w", err)
+	}
+	if row.selector() == "" && p.hasShorthand {
+		return at.Errf("cache_control without a selector and the max_age of the directive both speak for every other response; keep one")
+	}
+	p.h.CacheControl = append(p.h.CacheControl, row)
+	if row.ResponseMatcher != "" {
+		p.unresolved = append(p.unresolved, reference{row.ResponseMatcher, at})
+	}
+	if err := p.h.checkOrder(); err != nil {
+		return at.WrapErr(err)
+	}
+	return nil
+}
+
+// extension is checked by itself, so that an error names its line.
+func (p *parser) extension() ([]string, error) {
+	words, err := p.words("extension", "name or name=value")
+	if err != nil {
+		return nil, err
+	}
+	_, err = CacheControl{Extension: words}.compile()
+	return words, p.at(err)
+}
+
+// checkWords refuses a row's words that are no directives, where the compiler would guess at a
+// misspelt one.
+func checkWords(words []string) error {
+	for _, word := range words {
+		switch {
+		case strings.TrimSpace(word) == "":
+			return errors.New("cache_control: an empty word is no directive")
+		case word == "@":
+			return errors.New("cache_control: a response matcher needs a name after @")
+		case strings.HasPrefix(word, "*"):
+			return fmt.Errorf("cache_control: %q is no directive; a path pattern begins with a slash", word)
+		case takeSelector(new(CacheControl), word):
+			return fmt.Errorf("cache_control: unexpected %q; a row begins with its selector, and has one at most", word)
+		}
+	}
+	return nil
+}
+
+// takeSelector reports whether a row's first word is a selector, and takes it. A media type with
+// parameters is taken for the sake of a clear error.
+func takeSelector(c *CacheControl, word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	switch {
+	case strings.HasPrefix(word, "/"):
+		c.Path = word
+	case strings.HasPrefix(word, "@") && len(word) > 1:
+		c.ResponseMatcher = word[1:]
+	case strings.Contains(name, "/") && !strings.Contains(name, `"`):
+		c.MediaType = word
+	default:
+		return false
+	}
+	return true
+}
+
+func (p *parser) expires() (err error) {
+	if p.h.Expires, err = p.word("expires", "auto", "off"); err != nil {
+		return err
+	}
+	return p.noBlock("expires")
+}
+
+func (p *parser) buffer() error {
+	b := new(Buffer)
+	p.h.Buffer = b
+	if err := p.nothing("buffer"); err != nil {
+		return err
+	}
+	at := p.here()
+	err := p.block("buffer", options{
+		"max_body": func() (err error) {
+			b.MaxBody, err = parseSize(p.Dispenser)
+			return cmp.Or(err, p.at(b.check()))
+		},
+		"max_delay": func() (err error) { b.MaxDelay, err = p.delay(); return err },
+	})
+	if err == nil && *b == (Buffer{}) {
+		return at.Errf("buffer needs a block with max_body or max_delay")
+	}
+	return err
+}
+
+// delay reads a duration or off.
+func (p *parser) delay() (caddy.Duration, error) {
+	word, err := p.text("max_delay", "200ms, or off")
+	if err != nil || word == "off" {
+		return -1, err
+	}
+	delay, err := caddy.ParseDuration(word)
+	if err != nil || delay <= 0 {
+		return 0, p.Errf("max_delay: %q is neither a duration above zero, such as 200ms, nor off", word)
+	}
+	return caddy.Duration(delay), nil
+}
+
+func (p *parser) head() (err error) {
+	if p.h.Head, err = p.word("head", "pass", "get"); err != nil {
+		return err
+	}
+	return p.noBlock("head")
+}
+
+func (p *parser) notModified() error {
+	n := new(NotModified)
+	p.h.NotModified = n
+	if err := p.nothing("not_modified"); err != nil {
+		return err
+	}
+	at := p.here()
+	fields := func(into *[]string, name string) func() error {
+		return func() (err error) {
+			if *into, err = p.words(name, "Set-Cookie"); err != nil {
+				return err
+			}
+			return p.at(n.check())
+		}
+	}
+	if err := p.block("not_modified", options{"keep": fields(&n.Keep, "keep"), "drop": fields(&n.Drop, "drop")}); err != nil {
+		return err
+	}
+	if n.Keep == nil && n.Drop == nil {
+		return at.Errf("not_modified needs a block with keep or drop")
+	}
+	return nil
+}
+
+func (p *parser) contentLocation() error {
+	p.h.ContentLocation = true
+	if err := p.nothing("content_location"); err != nil {
+		return err
+	}
+	return p.noBlock("content_location")
+}
+
+// responseMatcher reads `@name status 2xx` or a block of conditions. It takes what Caddy's own parser
+// takes, but that one reads `header A b c d e` as two conditions, and 999 as a status.
+func (p *parser) responseMatcher(name string) error {
+	if len(name) == 1 {
+		return p.Errf("a response matcher needs a name after @")
+	}
+	if _, twice := p.h.ResponseMatchers[name[1:]]; twice {
+		return p.Errf("response matcher %s is defined twice; give one another name", name)
+	}
+	at := p.here()
+	var m caddyhttp.ResponseMatcher
+	for nesting := p.Nesting(); p.NextArg() || p.NextBlock(nesting); {
+		if err := p.condition(&m); err != nil {
+			return err
+		}
+	}
+	if err := checkConditions(name, m); err != nil {
+		return at.WrapErr(err)
+	}
+	if p.h.ResponseMatchers == nil {
+		p.h.ResponseMatchers = make(map[string]caddyhttp.ResponseMatcher)
+	}
+	p.h.ResponseMatchers[name[1:]] = m
+	p.defined = append(p.defined, reference{name[1:], at})
+	return nil
+}
+
+// condition reads one line of a response matcher.
+func (p *parser) condition(m *caddyhttp.ResponseMatcher) (err error) {
+	name := p.Val()
+	switch name {
+	case "status":
+		err = p.status(m)
+	case "header":
+		err = p.header(m)
+	default:
+		return p.unrecognized("condition of a response matcher", name, []string{"status", "header"})
+	}
+	return cmp.Or(err, p.noBlock(name))
+}
+
+func (p *parser) status(m *caddyhttp.ResponseMatcher) error {
+	codes, err := p.words("status", "404 or 5xx")
+	if err != nil {
+		return err
+	}
+	for _, word := range codes {
+		// As in JSON, 4 stands for 4xx.
+		code, err := strconv.Atoi(strings.TrimSuffix(word, "xx"))
+		if err != nil || !isFinalStatus(code) || code > 5 && strings.HasSuffix(word, "xx") {
+			return p.Errf("status: %q is not a final status code from 200 to 599, nor a class such as 4xx (a 304 counts as the 200 it stands for)", word)
+		}
+		m.StatusCode = append(m.StatusCode, code)
+	}
+	return nil
+}
+
+func (p *parser) header(m *caddyhttp.ResponseMatcher) error {
+	args := p.RemainingArgs()
+	if len(args) == 0 {
+		return p.Errf("header needs a field and a pattern, or !field")
+	}
+	field, absent := strings.CutPrefix(args[0], "!")
+	takes := 2
+	if absent {
+		takes = 1
+	}
+	switch {
+	case !isFieldName(field):
+		return p.Errf("header: %q is not a field name", field)
+	case len(args) > takes:
+		return p.surplus(args[takes], "header", "a field and one pattern, or !field")
+	case len(args) < takes || args[takes-1] == "":
+		return p.Errf("header %s needs a pattern, such as * for any value", field)
+	}
+	if m.Headers == nil {
+		m.Headers = make(http.Header)
+	}
+	if absent {
+		m.Headers[http.CanonicalHeaderKey(field)] = nil
+	} else {
+		m.Headers.Add(field, args[1])
+	}
+	return nil
+}
+
+// checkMatchers refuses rows that name a matcher which the block does not define, and matchers that no
+// row names.
+func (p *parser) checkMatchers() error {
+	used := make(map[string]bool, len(p.unresolved))
+	for _, ref := range p.unresolved {
+		used[ref.name] = true
+		if err := p.h.checkMatcher(ref.name); err != nil {
+			return ref.at.WrapErr(err)
+		}
+	}
+	for _, def := range p.defined {
+		if !used[def.name] {
+			return def.at.Errf("response matcher @%s is not used; name it in a row, as in cache_control @%s max-age=1m", def.name, def.name)
+		}
+	}
+	return nil
+}
+
+// options are the words of a block and what reads each.
+type options map[string]func() error
+
+// block reads the block after a subdirective, if there is one. Every option may stand there once.
+func (p *parser) block(of string, known options) error {
+	seen := make(map[string]bool, len(known))
+	for nesting := p.Nesting(); p.NextBlock(nesting); {
+		name := p.Val()
+		read, ok := known[name]
+		if !ok {
+			return p.unrecognized("option of "+of, of+" "+name, sortedNames(known))
+		}
+		if seen[name] {
+			return p.Errf("duplicate option %q; write it once", name)
+		}
+		seen[name] = true
+		if err := read(); err != nil {
+			return err
+		}
+		if err := p.noBlock(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortedNames(known options) []string {
+	names := make([]string, 0, len(known))
+	for name := range known {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// unrecognized refuses the word that the parser stands on; full is how `later` would list it.
+func (p *parser) unrecognized(what, full string, known []string) error {
+	switch {
+	case slices.Contains(later, full):
+		return p.Errf("%s is not available in this version; remove it", full)
+	case len(known) == 1:
+		return p.Errf("unrecognized %s: %q; the only one is %s", what, p.Val(), known[0])
+	}
+	return p.Errf("unrecognized %s: %q; use %s", what, p.Val(), list(known))
+}
+
+// word reads one argument out of a few.
+func (p *parser) word(name string, allowed ...string) (string, error) {
+	args := p.RemainingArgs()
+	if len(args) == 0 || args[0] == "" {
+		return "", p.Errf("%s needs a word: %s", name, list(allowed))
+	}
+	if err := oneOf(name, args[0], allowed...); err != nil {
+		return "", p.WrapErr(err)
+	}
+	if len(args) > 1 {
+		return "", p.surplus(args[1], name, "one word")
+	}
+	return args[0], nil
+}
+
+// text reads one argument that is not empty.
+func (p *parser) text(name, example string) (string, error) {
+	args := p.RemainingArgs()
+	if len(args) == 0 || args[0] == "" {
+		return "", p.Errf("%s needs a value, such as %s", name, example)
+	}
+	if len(args) > 1 {
+		return "", p.surplus(args[1], name, "one value")
+	}
+	return args[0], nil
+}
+
+// words reads one argument or more.
+func (p *parser) words(name, example string) ([]string, error) {
+	args := p.RemainingArgs()
+	if len(args) == 0 {
+		return nil, p.Errf("%s needs at least one value, such as %s", name, example)
+	}
+	if slices.Contains(args, "") {
+		return nil, p.Errf("%s: an empty value means nothing; remove it", name)
+	}
+	return args, nil
+}
+
+// nothing refuses arguments.
+func (p *parser) nothing(name string) error {
+	if args := p.RemainingArgs(); len(args) > 0 {
+		return p.surplus(args[0], name, "no argument")
+	}
+	return nil
+}
+
+func (p *parser) surplus(arg, name, takes string) error {
+	return p.Errf("unexpected %q: %s takes %s", arg, name, takes)
+}
+
+// noBlock refuses a block where none belongs, even an empty one.
+func (p *parser) noBlock(name string) error {
+	ahead := p.here() // behind the last argument; NextBlock would step over an empty block
+	if !ahead.NextLine() && ahead.Next() && ahead.Val() == "{" {
+		return ahead.Errf("%s takes no block", name)
+	}
+	return nil
+}
+
+// at adds file and line to an error, if there is one.
+func (p *parser) at(err error) error {
+	if err == nil {
+		return nil
+	}
+	return p.WrapErr(err)
+}
+
+// parseGlobalOption reads the global option. Syntax:
+//
+//	conditional_cache {
+//	    max_total <size>
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, prev any) (any, error) {
+	d.Next() // consume the option's name
+	if prev != nil {
+		return nil, d.Errf("the global option conditional_cache is given twice; put everything into one block")
+	}
+	app := new(App)
+	p := parser{Dispenser: d}
+	if err := p.nothing("conditional_cache"); err != nil {
+		return nil, err
+	}
+	at := p.here()
+	err := p.block("conditional_cache", options{
+		"max_total": func() (err error) { app.MaxTotal, err = parseSize(d); return err },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if app.MaxTotal == 0 {
+		return nil, at.Errf("the global option conditional_cache needs a block with max_total")
+	}
+	return httpcaddyfile.App{Name: "conditional_cache", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// parseSize reads a size in bytes, with or without a unit; the dispenser stands on the option's name.
+func parseSize(d *caddyfile.Dispenser) (int64, error) {
+	name := d.Val()
+	word, err := (&parser{Dispenser: d}).text(name, "4MiB")
+	if err != nil {
+		return 0, err
+	}
+	size, err := humanize.ParseBytes(word)
+	if err != nil || size == 0 || size > math.MaxInt64 {
+		return 0, d.Errf("%s: %q is not a size such as 4MiB, above zero and below 8EiB", name, word)
+	}
+	return int64(size), nil
+}

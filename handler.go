@@ -1,0 +1,919 @@
+package conditionalcache
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/quic-go/quic-go/http3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Reasons why a response was streamed, besides those of package capture.
+const (
+	reasonMethod         = "method"
+	reasonUpgrade        = "upgrade"
+	reasonErrorRoute     = "error_route"
+	reasonSibling        = "sibling"
+	reasonHead           = "head"
+	reasonStatus         = "status"
+	reasonNoStore        = "no_store"
+	reasonMediaType      = "media_type"
+	reasonTrailer        = "trailer"
+	reasonIncremental    = "incremental"
+	reasonAccelBuffering = "accel_buffering"
+	reasonDeclaredLength = "declared_length"
+	reasonETagOff        = "etag_off"
+	reasonExistingTag    = "existing_tag"
+	reasonShortBody      = "short_body"
+	reasonNoResponse     = "no_response"
+	reasonAborted        = "aborted"
+	reasonError          = "error"
+)
+
+// Who made a 304 that was not made here.
+const (
+	reasonUpstream = "upstream"
+	reasonInner    = "inner"
+)
+
+// Outcomes of an exchange, for operators: the placeholder {http.conditional_cache.outcome}.
+const (
+	outcomeStreamed           = "streamed"            // the response passed, with the upstream's tag or none
+	outcomeTagged             = "tagged"              // the response was held and sent with a tag of ours
+	outcomeNotModified        = "not_modified"        // 304
+	outcomePreconditionFailed = "precondition_failed" // 412
+	outcomeFailed             = "failed"              // an error or an abort travelled on
+)
+
+// exchangeVar is the request variable by which nested instances find the outermost one's exchange.
+const exchangeVar = "conditional_cache.exchange"
+
+// errNotNeeded ends an upstream's transfer whose body nobody needs. reverse_proxy takes it for a client
+// that went away and logs it at DEBUG, where any other error would be a warning.
+var errNotNeeded error = &http3.Error{Remote: true, ErrorCode: http3.ErrCodeRequestCanceled}
+
+// ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	outermost, _ := caddyhttp.GetVar(r.Context(), exchangeVar).(*exchange)
+	if reason := h.passes(r, outermost); reason != "" {
+		return h.pass(w, r, next, reason)
+	}
+	x := &exchange{h: h, r: r, method: r.Method}
+	x.enter(w, outermost)
+	defer x.leave()
+	x.present()
+	err := x.finish(x.run(next))
+	x.failed = err != nil
+	return err
+}
+
+// passes names the reason why a request is none of this handler's business.
+func (h *Handler) passes(r *http.Request, outermost *exchange) string {
+	switch {
+	case r.Context().Value(caddyhttp.ErrorCtxKey) != nil:
+		return reasonErrorRoute
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return reasonMethod
+	case upgrades(r.Header):
+		return reasonUpgrade
+	case outermost != nil && h.Block != "" && slices.Contains(outermost.blocks, h.Block):
+		return reasonSibling
+	}
+	return ""
+}
+
+// upgrades reports whether the client asks for another protocol. An offer of h2c is none: it comes with
+// every first request of some clients, and servers answer it as the plain request it is.
+func upgrades(h http.Header) bool {
+	lines := h["Upgrade"]
+	return len(lines) > 0 && !strings.EqualFold(strings.TrimSpace(lines[0]), "h2c")
+}
+
+// pass leaves a response alone. Only what the request says is put right: an error's answer is under no
+// condition, and an upstream that sends tags without quotes gets them back so.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason string) error {
+	switch {
+	case reason == reasonErrorRoute:
+		upstream.Remove(r.Header)
+	case reason == reasonMethod && h.repaired != nil:
+		fields := upstream.Snapshot(r.Header)
+		defer fields.Put(r.Header)
+		h.repaired.Unquote(r.Header)
+	}
+	if reason == reasonMethod || reason == reasonUpgrade {
+		// An error route and a sibling are part of a request of which there is more to say already.
+		said := new(journal)
+		said.add(outcomeStreamed, reason, nil)
+		said.offer(r)
+	}
+	if c := h.logger.Check(zap.DebugLevel, outcomeStreamed); c != nil {
+		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// exchange is one request and its response. It is the capture.Exchange of its writer.
+type exchange struct {
+	capture.Writer
+	h        *Handler
+	r        *http.Request
+	method   string    // the client's
+	asGet    bool      // the next handler is asked with GET for the client's HEAD
+	now      time.Time // when the response's head came
+	location string    // the URI as the client sent it, for Content-Location; else empty
+
+	outermost *exchange
+	blocks    []string        // of the outermost: names of the blocks that have acted
+	original  upstream.Fields // what the client sent
+	found     upstream.Fields // what this instance found on the request
+	left      upstream.Fields // of the outermost: what the innermost instance left on the request
+	view      upstream.View   // what the upstream sees
+	pre       httpcond.Preconditions
+	matching  httpcond.EntityTag // under upstream.Translated: the client's tag
+
+	codable  bool // the client accepts content codings
+	noStore  bool // the request has Cache-Control: no-store
+	personal bool // the request is somebody's: see identified
+
+	row          *compiledRow // the row of cache_control that applies
+	rowUncertain bool         // the media type, and with it the row, is known with the body only
+	rowHidden    bool         // on a 304 of the upstream: a row that replaces may apply to its 200
+	etag         upstream.ETag
+	lastModified time.Time // zero: none
+	tagDate      time.Time // the date a tag of ours carries; zero: none
+	declared     int64     // Content-Length of the response, or -1
+	result       httpcond.Result
+	answered304  bool        // of the outermost: an instance has made a 304
+	gaveUp       atomic.Bool // of the outermost: an instance has held the response for its max_delay
+
+	failed bool // an error was returned: the error routes are next
+	said   journal
+}
+
+// journal keeps what there is to say of decisions. Notes are added, never changed, so that they can be
+// read from any goroutine: a deadline may decide while handlers inside evaluate placeholders.
+type journal struct {
+	notes [4]note
+	count atomic.Int32
+}
+
+type note struct{ outcome, reason, etag string }
+
+// add notes a decision, and the ETag that goes out with it, if any.
+func (j *journal) add(outcome, reason string, header http.Header) {
+	if n := j.count.Load(); int(n) < len(j.notes) {
+		j.notes[n] = note{outcome, reason, first(header["Etag"])}
+		j.count.Store(n + 1)
+	}
+}
+
+// last is the latest note.
+func (j *journal) last() note {
+	if n := j.count.Load(); n > 0 {
+		return j.notes[n-1]
+	}
+	return note{}
+}
+
+// offer makes the notes known as placeholders and as a field of the access log.
+func (j *journal) offer(r *http.Request) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(j.placeholder)
+	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.Object("conditional_cache", j))
+	}
+}
+
+// placeholder evaluates {http.conditional_cache.*}.
+func (j *journal) placeholder(key string) (any, bool) {
+	name, ours := strings.CutPrefix(key, "http.conditional_cache.")
+	if !ours {
+		return nil, false
+	}
+	switch decided := j.last(); name {
+	case "outcome":
+		return decided.outcome, true
+	case "reason":
+		return decided.reason, true
+	case "etag":
+		return decided.etag, true
+	}
+	return nil, false
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (j *journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	decided := j.last()
+	enc.AddString("outcome", decided.outcome)
+	enc.AddString("reason", decided.reason)
+	return nil
+}
+
+// enter takes the snapshot of what the client asked, before handlers inside change the request.
+func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
+	h := x.r.Header
+	x.found = upstream.Snapshot(h)
+	x.original = x.found
+	if outermost == nil {
+		x.outermost = x
+		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
+		x.said.offer(x.r)
+	} else {
+		x.outermost = outermost
+		x.original = upstream.Original(x.found, outermost.left, outermost.original)
+	}
+	if x.h.Block != "" {
+		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
+	}
+	switch {
+	case !x.original.Any():
+	case outermost == nil:
+		x.pre = httpcond.ParsePreconditions(h, time.Now(), x.h.set.lenient)
+	default:
+		x.pre = httpcond.ParsePreconditions(x.original.Header(), time.Now(), x.h.set.lenient)
+	}
+	if x.h.ContentLocation {
+		x.location = locationOf(x.asSent().URL)
+	}
+	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
+	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
+	x.personal = len(x.h.set.rows) > 0 && identified(x.r)
+	x.Cancel = errNotNeeded
+	x.Start(w, x, &budget, x.h.set.maxTotal)
+}
+
+// identified reports whether the server or the upstream can tell who asks: credentials, a user that
+// Caddy has authenticated (whatever became of the credentials since), or a client certificate.
+func identified(r *http.Request) bool {
+	if r.Header["Authorization"] != nil || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return true
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
+	}
+	user, _ := repl.GetString("http.auth.user.id")
+	return user != ""
+}
+
+// present shows the upstream the conditional fields it can judge, and the method it is to answer.
+func (x *exchange) present() {
+	set := &x.h.set
+	if x.original.Any() {
+		x.original.Put(x.r.Header)
+		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
+			WithholdAll: set.existing == "replace" || set.existing == "remove",
+			Undated:     set.undated,
+			Repaired:    x.h.repaired,
+		})
+	}
+	if x.view == upstream.Translated {
+		x.matching = x.pre.IfNoneMatch.Tags[0]
+	}
+	if x.asGet = x.method == http.MethodHead && (set.headAsGet || x.namesOurs()); x.asGet {
+		x.r.Method = http.MethodGet
+		upstream.RemoveRange(x.r.Header) // a HEAD has none (RFC 9110 §14.2)
+	}
+	x.outermost.left = upstream.Snapshot(x.r.Header)
+}
+
+// namesOurs reports whether If-Match names a tag of ours. Such a condition is judged against the full
+// answer, of HEAD as of GET: the client has had that answer to a GET before.
+func (x *exchange) namesOurs() bool {
+	_, ours := upstream.Ours(x.pre.IfMatch.Tags)
+	return ours
+}
+
+// run calls the next handler. An abort of the upstream becomes an error that can still be answered, if
+// nothing has been sent and somebody is there to read it; it is no news behind an answer that was known
+// from the head, where it may be of our own making. Every other panic travels on.
+func (x *exchange) run(next caddyhttp.Handler) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		found := x.Settle()
+		if found != capture.Answered && (found != capture.Held || x.r.Context().Err() != nil) {
+			x.said.add(outcomeFailed, reasonAborted, nil)
+			return // the panic goes on, its stack untouched
+		}
+		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
+			x.said.add(outcomeFailed, reasonAborted, nil)
+			panic(p)
+		}
+		if found == capture.Held {
+			x.said.add(outcomeFailed, reasonAborted, nil)
+			err = caddyhttp.Error(http.StatusBadGateway, errors.New("the upstream aborted its response"))
+		}
+	}()
+	err = next.ServeHTTP(&x.Writer, x.r)
+	returned = true
+	return err
+}
+
+// leave gives the memory back, and the request its method and fields. Only an error leaves it without
+// conditions: an error route comes next, and its answer is under none (RFC 9110 §13.2.1).
+func (x *exchange) leave() {
+	x.Settle()
+	x.Close()
+	if x.asGet {
+		x.r.Method = x.method
+	}
+	switch {
+	case x.failed:
+		upstream.Remove(x.r.Header)
+	case x.original.Any():
+		x.found.Put(x.r.Header)
+		x.outermost.left = x.found
+	}
+	decided := x.said.last()
+	if c := x.h.logger.Check(zap.DebugLevel, decided.outcome); c != nil {
+		c.Write(zap.String("reason", decided.reason), zap.String("method", x.method), zap.String("uri", x.r.RequestURI))
+	}
+}
+
+// Head decides at the response head. It is the first of capture.Exchange's two methods.
+func (x *exchange) Head(status int, header http.Header) capture.Decision {
+	x.now, x.declared = time.Now(), declaredLength(header)
+	x.readValidators(status, header)
+	x.chooseRow(status, header)
+	switch {
+	case status == http.StatusNotModified:
+		return x.relayNotModified(header)
+	case status < 200 || status > 299 || status == http.StatusPartialContent:
+		// Errors are under no condition; before an upstream cut a part out, it has judged them.
+		return x.stream(status, header, reasonStatus)
+	case status != http.StatusOK:
+		return x.judgeAtHead(status, header, reasonStatus)
+	}
+	if reason := x.streams(header); reason != "" {
+		return x.judgeAtHead(status, header, reason)
+	}
+	return x.hold(status, header)
+}
+
+// Spill gives up holding. It is the second method, and runs in the deadline's goroutine.
+func (x *exchange) Spill(header http.Header, reason capture.Reason) capture.Decision {
+	if reason == capture.ReasonMaxDelay {
+		x.outermost.gaveUp.Store(true) // the client has waited once, that is enough
+	}
+	return x.judgeAtHead(http.StatusOK, header, string(reason))
+}
+
+// hold keeps the response back until its tag can be made, unless the dates decide already.
+func (x *exchange) hold(status int, header http.Header) capture.Decision {
+	if !x.pre.IfMatch.Present && !x.pre.IfNoneMatch.Present && x.pre.Any() {
+		if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
+			return x.answer(header)
+		}
+	}
+	d := capture.Decision{
+		Action: capture.Hold, MaxBody: x.h.set.maxBody, MaxDelay: x.h.set.maxDelay, Declared: x.declared,
+	}
+	if x.pre.IfMatch.Present && !x.pre.IfMatch.Any {
+		if !x.namesOurs() {
+			// No tag of ours can match, so it need not be made.
+			x.evaluate(status)
+			return x.answer(header)
+		}
+		// Without its tag the answer could only be 412, so this one is worth waiting for.
+		d.MaxDelay = 0
+	}
+	return d
+}
+
+// judgeAtHead evaluates the preconditions against the validators that are known without the body.
+func (x *exchange) judgeAtHead(status int, header http.Header, reason string) capture.Decision {
+	if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
+		return x.answer(header)
+	}
+	return x.stream(status, header, reason)
+}
+
+// evaluate applies RFC 9110 §13.2.2 with the upstream's validators.
+func (x *exchange) evaluate(status int) {
+	x.result = x.pre.Evaluate(x.method, httpcond.Representation{
+		Exists: true, HasETag: x.etag.Usable, ETag: x.etag.Tag, LastModified: x.lastModified, Same: tag.Same,
+	})
+	if x.result.Reason == httpcond.ReasonIfMatch && x.leavesTagToOuter() {
+		x.result = httpcond.Result{Verdict: httpcond.Proceed, Reason: httpcond.Reason(reasonETagOff)}
+	}
+	if x.result.Verdict == httpcond.NotModified && status != http.StatusOK {
+		// A 304 stands for a 200 (§15.4.5).
+		x.result = httpcond.Result{Verdict: httpcond.Proceed, Reason: httpcond.Reason(reasonStatus)}
+	}
+}
+
+// leavesTagToOuter reports whether If-Match names a tag that an outer instance will make, as this one
+// makes none: that one judges it.
+func (x *exchange) leavesTagToOuter() bool {
+	return x.outermost != x && x.h.set.mode == "off" && !x.etag.Present && x.namesOurs()
+}
+
+// stream lets the response pass, with its head put in order. Of a GET that stands for a HEAD, only the
+// head goes out.
+func (x *exchange) stream(status int, header http.Header, reason string) capture.Decision {
+	x.dress(header)
+	x.said.add(outcomeStreamed, reason, header)
+	if !x.asGet {
+		return capture.Decision{Action: capture.Stream}
+	}
+	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread(header)}
+}
+
+// answer gives the verdict in place of the response.
+func (x *exchange) answer(header http.Header) capture.Decision {
+	d := capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+	if x.result.Verdict == httpcond.NotModified {
+		x.notModified(header)
+		d.Status = http.StatusNotModified
+		return d
+	}
+	x.said.add(outcomePreconditionFailed, string(x.result.Reason), nil)
+	return d
+}
+
+// unread is the length of a body that nobody needs. Of one that is made to have no end not even the
+// beginning is worth reading.
+func (x *exchange) unread(header http.Header) int64 {
+	if incremental(header) != "" {
+		return math.MaxInt64
+	}
+	return x.declared
+}
+
+// finish completes the exchange after the next handler has returned.
+func (x *exchange) finish(err error) error {
+	switch found := x.Settle(); {
+	case found == capture.Answered && !x.Sent():
+		return x.preconditionFailed()
+	case found == capture.Answered:
+		return nil // the head is out; what the handler says of the rest is no news
+	case err != nil:
+		return x.fail(found, err)
+	case found == capture.Held:
+		return x.complete()
+	case found == capture.Untouched:
+		x.said.add(outcomeStreamed, reasonNoResponse, nil)
+		x.Adopt()
+	}
+	return nil
+}
+
+// fail lets an error travel on. Nothing held is sent, tagged or remembered.
+func (x *exchange) fail(found capture.Found, err error) error {
+	if x.said.last().outcome != outcomeFailed {
+		x.said.add(outcomeFailed, reasonError, nil)
+	}
+	switch found {
+	case capture.Untouched:
+		x.Adopt() // the error's own fields, such as Allow or Retry-After
+	case capture.Held:
+		x.clearForError()
+	case capture.Streamed, capture.Answered, capture.Hijacked:
+	}
+	return err
+}
+
+// preconditionFailed answers 412, by way of Caddy's error routes.
+func (x *exchange) preconditionFailed() error {
+	x.clearForError()
+	return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", x.result.Reason))
+}
+
+// clearForError takes the fields of a response that is not sent off, so that the error's answer has
+// neither its freshness nor its length. What lets a browser read the error stays: without CORS fields
+// it reports a network failure instead.
+func (x *exchange) clearForError() {
+	header := x.OuterHeader()
+	kept := make(http.Header)
+	for name, lines := range header {
+		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
+			kept[name] = lines
+		}
+	}
+	x.Restore()
+	maps.Copy(header, kept)
+}
+
+// complete makes the tag of what was held, judges the preconditions with it and sends the answer. A
+// failed write is the client's leaving, which is no error of the site.
+func (x *exchange) complete() error {
+	header, body := x.OuterHeader(), x.Body()
+	if x.declared > int64(len(body)) {
+		// Cut off, though nobody said so: the client has to see that as well.
+		x.dress(header)
+		x.said.add(outcomeStreamed, reasonShortBody, header)
+		x.send()
+		return nil
+	}
+	x.sniff(header, body)
+	x.dress(header)
+	x.setTag(header, body)
+	switch x.evaluate(http.StatusOK); x.result.Verdict {
+	case httpcond.NotModified:
+		x.notModified(header)
+		x.SendHead(http.StatusNotModified)
+		if x.r.ProtoMajor == 3 {
+			// Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304 must
+			// not have unless the 200 does (RFC 9110 §8.6).
+			_ = http.NewResponseController(x.Unwrap()).Flush()
+		}
+	case httpcond.PreconditionFailed:
+		x.said.add(outcomePreconditionFailed, string(x.result.Reason), nil)
+		return x.preconditionFailed()
+	case httpcond.Proceed:
+		x.said.add(outcomeTagged, string(x.result.Reason), header)
+		if header["Transfer-Encoding"] == nil && !x.LateTrailers() {
+			// Said at once, as encode looks at it; trailers that nobody announced need a message without.
+			header["Content-Length"] = []string{strconv.Itoa(len(body))}
+		}
+		x.send()
+	}
+	return nil
+}
+
+// send sends what is held, or of it what belongs into the answer to HEAD.
+func (x *exchange) send() {
+	if x.method == http.MethodHead {
+		x.SendHead(x.Status())
+		return
+	}
+	_ = x.Release()
+}
+
+// sniff says the media type that net/http would find out by itself, as it is part of what is tagged
+// and selects the row. A nil list is how a handler asks for none.
+func (x *exchange) sniff(header http.Header, body []byte) {
+	if _, set := header["Content-Type"]; !set && len(body) > 0 && !contentCoded(header) {
+		header["Content-Type"] = []string{http.DetectContentType(body)}
+		if x.rowUncertain {
+			x.chooseRow(http.StatusOK, header)
+		}
+	}
+	x.rowUncertain = false // what has no type now will have none
+}
+
+// setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
+// way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
+func (x *exchange) setTag(header http.Header, body []byte) {
+	weak := x.h.set.mode == "weak"
+	if x.h.set.mode == "auto" {
+		weak = x.codable && !contentCoded(header) &&
+			!httpcond.HasDirective(header["Cache-Control"], "no-transform")
+	}
+	digest := x.h.set.maker.Digest(tag.Metadata{
+		ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"],
+	}, body)
+	value := digest.Field(weak, x.tagDate)
+	header["Etag"] = []string{value}
+	x.etag = upstream.ReadETag([]string{value})
+}
+
+// notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5).
+func (x *exchange) notModified(header http.Header) {
+	x.outermost.answered304 = true
+	x.dress(header)
+	if _, ours := tag.Parse(x.result.Matched.Opaque); ours {
+		// A tag of ours goes back in the form the client knows it by, as another date in it is no change;
+		// whether it is weak, the 200 would say.
+		named := httpcond.EntityTag{Weak: x.etag.Tag.Weak, Opaque: x.result.Matched.Opaque}
+		header["Etag"] = []string{named.String()}
+	}
+	x.trim(header)
+	x.said.add(outcomeNotModified, string(x.result.Reason), header)
+}
+
+// trim leaves out what a 304 does not carry.
+func (x *exchange) trim(header http.Header) {
+	set := &x.h.set
+	for name := range header {
+		dropped := httpcond.DroppedFromNotModified(name) && !set.keep[name] || set.drop[name] ||
+			strings.HasPrefix(name, http.TrailerPrefix)
+		if dropped {
+			delete(header, name)
+		}
+	}
+	if header["Etag"] != nil && !set.keep["Last-Modified"] {
+		delete(header, "Last-Modified")
+	}
+}
+
+// relayNotModified passes a 304 on that was not made here: an inner instance's as it is, an upstream's
+// with the client's own tag if it answers a translated condition.
+func (x *exchange) relayNotModified(header http.Header) capture.Decision {
+	reason := reasonInner
+	if !x.outermost.answered304 {
+		reason = reasonUpstream
+		x.outermost.answered304 = true
+		if x.view == upstream.Translated {
+			header["Etag"] = []string{x.translatedBack().String()}
+		}
+		x.trim(header)
+	}
+	x.dress(header)
+	x.said.add(outcomeNotModified, reason, header)
+	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
+}
+
+// translatedBack is the client's tag behind a translated condition. Under auto it stays as weak as the
+// client knows it: how the 200 would be coded, the 304 does not say.
+func (x *exchange) translatedBack() httpcond.EntityTag {
+	named := x.matching
+	if mode := x.h.set.mode; mode != "auto" {
+		named.Weak = mode == "weak"
+	}
+	return named
+}
+
+// readValidators reads the upstream's validators and puts them in order.
+func (x *exchange) readValidators(status int, header http.Header) {
+	set := &x.h.set
+	date := x.now
+	if lines := header["Date"]; len(lines) == 1 {
+		if t, ok := httpcond.ParseDate(lines[0], x.now); ok {
+			date = t
+		}
+	}
+	sent, raw := x.readLastModified(header, date)
+	x.etag = upstream.ReadETag(header["Etag"])
+	x.dropUntrusted(header, raw)
+	if x.etag.Present && (status != http.StatusNotModified || !x.outermost.answered304) {
+		x.treatExisting(header, raw)
+	}
+	if !set.undated && sent && httpcond.StrongDate(x.lastModified, date) && status == http.StatusOK &&
+		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") {
+		x.tagDate = x.lastModified
+	}
+}
+
+// readLastModified reads the upstream's Last-Modified and sends it in the form the configuration asks
+// for. raw is the date as it was understood, be it a build tool's or none.
+func (x *exchange) readLastModified(header http.Header, date time.Time) (sent bool, raw time.Time) {
+	lines := header["Last-Modified"]
+	if len(lines) == 0 {
+		return false, time.Time{}
+	}
+	raw, ok := httpcond.ParseLenientDate(lines[0], x.now)
+	if ok && raw.IsZero() {
+		raw = time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
+	}
+	switch x.h.set.lastModified {
+	case "off":
+		if t, ok := httpcond.ParseDate(lines[0], x.now); ok && len(lines) == 1 && !httpcond.BuildEpoch(t) {
+			x.lastModified = t
+		}
+	case "remove":
+		delete(header, "Last-Modified")
+	default:
+		t, ok := httpcond.LastModified(lines, date, x.now)
+		if !ok {
+			delete(header, "Last-Modified")
+			break
+		}
+		x.lastModified = t
+		if value := httpcond.FormatDate(t); len(lines) > 1 || lines[0] != value {
+			header["Last-Modified"] = []string{value}
+		}
+	}
+	return !x.lastModified.IsZero(), raw
+}
+
+// dropUntrusted takes a tag off that is known to say nothing of the content.
+func (x *exchange) dropUntrusted(header http.Header, lastModified time.Time) {
+	if x.etag.Usable && upstream.Untrusted(x.etag.Tag.Opaque, lastModified) {
+		delete(header, "Etag")
+		x.etag = upstream.ETag{}
+	}
+}
+
+// treatExisting does to an upstream's tag what `existing` says.
+func (x *exchange) treatExisting(header http.Header, lastModified time.Time) {
+	switch x.h.set.existing {
+	case "repair":
+		if x.etag.Usable {
+			return
+		}
+		repaired, ok := upstream.Repair(header["Etag"][0])
+		if (!ok || len(header["Etag"]) > 1) && x.h.set.mode == "off" {
+			return
+		}
+		if !ok || len(header["Etag"]) > 1 || upstream.Untrusted(repaired.Opaque, lastModified) {
+			// Nothing certain can be made of it, and as it is it can never match: ours is better.
+			delete(header, "Etag")
+			x.etag = upstream.ETag{}
+			return
+		}
+		x.h.repaired.Remember(repaired.Opaque)
+		header["Etag"] = []string{repaired.String()}
+		x.etag = upstream.ETag{Tag: repaired, Present: true, Usable: true}
+	case "weaken":
+		if x.etag.Usable && !x.etag.Tag.Weak {
+			x.etag.Tag.Weak = true
+			header["Etag"] = []string{x.etag.Tag.String()}
+		}
+	case "replace":
+		delete(header, "Etag")
+		x.etag = upstream.ETag{}
+	case "remove":
+		// Present stays: nothing takes the removed tag's place.
+		delete(header, "Etag")
+		x.etag.Usable = false
+	}
+}
+
+// streams names the reason why a 200 is not held.
+func (x *exchange) streams(header http.Header) string {
+	switch {
+	case x.method == http.MethodHead && !x.asGet:
+		return reasonHead
+	case x.h.set.mode == "off":
+		return reasonETagOff
+	case x.etag.Present:
+		return reasonExistingTag
+	case x.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store"):
+		return reasonNoStore
+	case header["Trailer"] != nil:
+		return reasonTrailer
+	case x.outermost.gaveUp.Load():
+		return string(capture.ReasonMaxDelay)
+	}
+	if reason := incremental(header); reason != "" {
+		return reason
+	}
+	if x.declared > x.h.set.maxBody {
+		return reasonDeclaredLength
+	}
+	return ""
+}
+
+// incremental names the reason why a response is to be read while it is written, if there is one.
+func incremental(header http.Header) string {
+	switch {
+	case streamedType(httpcond.MediaType(first(header["Content-Type"]))):
+		return reasonMediaType
+	case caddyhttp.IsIncremental(header):
+		return reasonIncremental
+	case strings.EqualFold(strings.TrimSpace(first(header["X-Accel-Buffering"])), "no"):
+		return reasonAccelBuffering
+	}
+	return ""
+}
+
+// streamedType reports whether bodies of a media type are made to be read while they are written.
+func streamedType(mediaType string) bool {
+	switch mediaType {
+	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc":
+		return true
+	}
+	return strings.HasPrefix(mediaType, "application/grpc+") || strings.HasPrefix(mediaType, "application/grpc-")
+}
+
+// chooseRow finds the row of cache_control that applies to the response: the first that matches. Where
+// that cannot be known, none does, and what the client has stored stands (RFC 9111 §3.2).
+func (x *exchange) chooseRow(status int, header http.Header) {
+	x.row, x.rowUncertain, x.rowHidden = nil, false, false
+	_, typed := header["Content-Type"]
+	typed = typed || contentCoded(header) // net/http finds out the type of what is neither
+	contentType := first(header["Content-Type"])
+	for i := range x.h.set.rows {
+		row := &x.h.set.rows[i]
+		if row.speaksNotOf(status) {
+			continue
+		}
+		if row.unknowable(status, contentType) {
+			x.rowHidden = slices.ContainsFunc(x.h.set.rows[i:], func(other compiledRow) bool { return other.Replaces() })
+			return
+		}
+		if row.mediaType != "" && !typed {
+			x.rowUncertain = true
+		}
+		if row.matches(x, status, header, contentType) {
+			if status != http.StatusNotModified || row.Replaces() {
+				x.row = row
+			}
+			return
+		}
+	}
+}
+
+// speaksNotOf reports whether a row's status decides by itself that it does not apply. Without a
+// response matcher a row speaks of 200, 203 and 206; a 304 stands for a 200.
+func (row *compiledRow) speaksNotOf(status int) bool {
+	if status == http.StatusNotModified {
+		status = http.StatusOK
+	}
+	if row.response != nil {
+		return !caddyhttp.ResponseMatcher{StatusCode: row.response.StatusCode}.Match(status, nil)
+	}
+	return status != http.StatusOK && status != http.StatusNonAuthoritativeInfo && status != http.StatusPartialContent
+}
+
+// unknowable reports whether a response hides what the row asks for: a 304 that was made elsewhere
+// says nothing of the 200 it stands for, and an upstream's multipart/byteranges not of which type its
+// parts are.
+func (row *compiledRow) unknowable(status int, contentType string) bool {
+	switch status {
+	case http.StatusNotModified:
+		return row.response != nil || row.mediaType != ""
+	case http.StatusPartialContent:
+		return row.mediaType != "" && httpcond.MediaType(contentType) == "multipart/byteranges"
+	}
+	return false
+}
+
+func (row *compiledRow) matches(x *exchange, status int, header http.Header, contentType string) bool {
+	switch {
+	case row.path != nil:
+		matched, err := row.path.MatchWithError(x.asSent())
+		return matched && err == nil
+	case row.mediaType != "":
+		return httpcond.MatchMediaType(row.mediaType, contentType)
+	case row.response != nil:
+		return row.response.Match(status, header)
+	}
+	return true
+}
+
+// dress sets the fields that depend on the configuration: Cache-Control, Expires, Content-Location.
+func (x *exchange) dress(header http.Header) {
+	if x.rowHidden && x.Status() == http.StatusNotModified {
+		// A row that replaces may have spoken in the 200: what is stored then stands, which the
+		// upstream's own word in its 304 would write over (RFC 9111 §3.2).
+		delete(header, "Cache-Control")
+		delete(header, "Expires")
+	}
+	if x.row != nil && !x.rowUncertain {
+		x.row.Apply(header, freshness.Response{
+			Personal: x.personal || header["Set-Cookie"] != nil,
+			Expires:  x.h.set.expires,
+			Now:      x.now,
+		})
+		x.row = nil // once
+	}
+	if x.location != "" && header["Content-Location"] == nil && (x.Status() == http.StatusOK || x.Status() == http.StatusNotModified) {
+		header["Content-Location"] = []string{x.location}
+	}
+}
+
+// locationOf writes a URI for Content-Location, relative to its server (RFC 9110 §8.7). A path that
+// begins with two slashes would name another server that way, and gets none.
+func locationOf(uri *url.URL) string {
+	location := uri.RequestURI()
+	if strings.HasPrefix(location, "//") || !strings.HasPrefix(location, "/") {
+		return ""
+	}
+	return location
+}
+
+// asSent is the request with the URI as the client sent it, before any rewrite.
+func (x *exchange) asSent() *http.Request {
+	sent, ok := x.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || sent.URL == nil || *sent.URL == *x.r.URL {
+		return x.r
+	}
+	return sent.WithContext(x.r.Context())
+}
+
+// contentCoded reports whether a response says of itself that it is content-coded. An empty field says nothing.
+func contentCoded(header http.Header) bool {
+	return slices.ContainsFunc(header["Content-Encoding"], func(line string) bool { return line != "" })
+}
+
+func first(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
+}
+
+// declaredLength reads Content-Length; -1 when there is none that can be used.
+func declaredLength(header http.Header) int64 {
+	n, err := strconv.ParseInt(first(header["Content-Length"]), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+var _ capture.Exchange = (*exchange)(nil)

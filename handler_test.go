@@ -1,0 +1,1515 @@
+package conditionalcache
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+const (
+	page      = "hello, world" // what upstreams send unless a row says otherwise, as text/plain
+	modified  = "Tue, 14 Nov 2023 22:13:20 GMT"
+	dayBefore = "Mon, 13 Nov 2023 22:13:20 GMT"
+	dayAfter  = "Wed, 15 Nov 2023 22:13:20 GMT"
+	epochDate = "Thu, 01 Jan 1970 00:00:01 GMT"
+)
+
+var (
+	pageDigest = new(tag.Maker).Digest(tag.Metadata{ContentType: pairs("text/plain")}, []byte(page))
+	strongTag  = pageDigest.Field(false, time.Time{})
+	weakTag    = pageDigest.Field(true, time.Time{})
+	datedTag   = pageDigest.Field(false, time.Unix(1_700_000_000, 0)) // the date is `modified`
+	staleTag   = `"cc1.ffffffffffffffffffffffffffffffff"`             // ours, of other content
+	staleDated = `"cc1.ffffffffffffffffffffffffffffffff.s44we8"`
+	// The file server's tag of a file in an embedded file system.
+	embeddedTag = `"` + strconv.FormatInt(time.Time{}.UnixNano(), 36) + `-5"`
+)
+
+// pairs are names and values; of a response, the empty value means that the field is not there.
+func pairs(s ...string) []string { return s }
+
+// sends answers with a status, a body and fields.
+func sends(status int, body string, fields ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		addPairs(w.Header(), fields)
+		w.WriteHeader(status)
+		if body == "" {
+			return nil
+		}
+		_, err := io.WriteString(w, body)
+		return err
+	}
+}
+
+// sendsPage answers 200 with the page and fields.
+func sendsPage(fields ...string) caddyhttp.HandlerFunc {
+	return sends(http.StatusOK, page, append(pairs("Content-Type", "text/plain"), fields...)...)
+}
+
+func addPairs(h http.Header, fields []string) {
+	for i := 0; i < len(fields); i += 2 {
+		h[fields[i]] = append(h[fields[i]], fields[i+1])
+	}
+}
+
+// provisioned readies a handler as Caddy does; nil is the bare directive.
+func provisioned(tb testing.TB, h *Handler) *Handler {
+	tb.Helper()
+	if h == nil {
+		h = new(Handler)
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	tb.Cleanup(cancel)
+	if err := h.Provision(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	h.logger = zap.NewNop()
+	return h
+}
+
+// visit is one request through a handler, and what became of it.
+type visit struct {
+	t          *testing.T
+	r          *http.Request
+	rec        *httptest.ResponseRecorder
+	repl       *caddy.Replacer
+	seen       http.Header // the request's fields as the upstream saw them; nil if it was not called
+	seenMethod string
+	err        error
+	panicked   any
+}
+
+// newVisit makes a request as Caddy's server hands it to handlers.
+func newVisit(t *testing.T, method, target string, fields ...string) *visit {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)
+	addPairs(r.Header, fields)
+	v := &visit{t: t, rec: httptest.NewRecorder(), repl: caddy.NewReplacer()}
+	v.r = caddyhttp.PrepareRequest(r, v.repl, v.rec, nil)
+	return v
+}
+
+// with adds a value to the request's context.
+func (v *visit) with(key caddy.CtxKey, value any) *visit {
+	v.r = v.r.WithContext(context.WithValue(v.r.Context(), key, value))
+	return v
+}
+
+// to serves the request, and checks what has to hold of every one: the memory is given back, and the
+// request is as it was, but without conditions if an error goes to the error routes.
+func (v *visit) to(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) *visit {
+	v.t.Helper()
+	want, method := v.r.Header.Clone(), v.r.Method
+	v.serve(h, next)
+	if held := budget.Held(); held != 0 {
+		v.t.Errorf("%d bytes are still held", held)
+	}
+	if v.err != nil {
+		upstream.Remove(want)
+	}
+	if !reflect.DeepEqual(v.r.Header, want) || v.r.Method != method {
+		v.t.Errorf("afterwards the request is %s with %v, want %s with %v", v.r.Method, v.r.Header, method, want)
+	}
+	return v
+}
+
+func (v *visit) serve(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) {
+	defer func() { v.panicked = recover() }()
+	v.err = h.ServeHTTP(v.rec, v.r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		v.seen, v.seenMethod = r.Header.Clone(), r.Method
+		return next(w, r)
+	}))
+}
+
+// said is what a placeholder of ours says to the handlers outside.
+func (v *visit) said(name string) string {
+	text, _ := v.repl.GetString("http.conditional_cache." + name)
+	return text
+}
+
+// wantPairs checks fields; several lines are joined by " | ".
+func wantPairs(t *testing.T, what string, h http.Header, want []string) {
+	t.Helper()
+	for i := 0; i < len(want); i += 2 {
+		if got := strings.Join(h[want[i]], " | "); got != want[i+1] {
+			t.Errorf("%s has %s: %q, want %q", what, want[i], got, want[i+1])
+		}
+	}
+}
+
+// wantSeen checks all conditional fields that the upstream saw, and Range.
+func (v *visit) wantSeen(want ...string) {
+	v.t.Helper()
+	expected := http.Header{}
+	addPairs(expected, want)
+	fields := upstream.Snapshot(v.seen)
+	if got := fields.Header(); !reflect.DeepEqual(got, expected) {
+		v.t.Errorf("the upstream sees %v, want %v", got, expected)
+	}
+}
+
+// trial is a row of most tables: one request, one response of the upstream, and what becomes of it.
+type trial struct {
+	name    string // with the rule
+	handler *Handler
+	method  string // GET
+	fields  []string
+	next    caddyhttp.HandlerFunc // sendsPage
+	status  int                   // 200; of an error, the error's
+	body    string                // the page with a 200, else none
+	outcome string                // empty: any
+	reason  string                // empty: any
+	want    []string              // fields of the response
+}
+
+func (row *trial) run(t *testing.T) {
+	t.Helper()
+	row.against(t, provisioned(t, row.handler))
+}
+
+func (row *trial) against(t *testing.T, h *Handler) {
+	t.Helper()
+	method, next, status, body := row.method, row.next, row.status, row.body
+	if method == "" {
+		method = http.MethodGet
+	}
+	if next == nil {
+		next = sendsPage()
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if body == "" && status == http.StatusOK && method == http.MethodGet {
+		body = page
+	}
+	v := newVisit(t, method, "/", row.fields...).to(h, next)
+	if got := v.status(); got != status {
+		t.Errorf("status %d, want %d (error %v, panic %v)", got, status, v.err, v.panicked)
+	}
+	if v.rec.Body.String() != body {
+		t.Errorf("the body is %.80q, want %.80q", v.rec.Body, body)
+	}
+	if got := v.said("outcome"); row.outcome != "" && got != row.outcome {
+		t.Errorf("outcome %q, want %q", got, row.outcome)
+	}
+	if got := v.said("reason"); row.reason != "" && got != row.reason {
+		t.Errorf("reason %q, want %q", got, row.reason)
+	}
+	wantPairs(t, "the response", v.rec.Header(), row.want)
+	if v.err == nil {
+		wantPairs(t, "the response as sent", v.rec.Result().Header, row.want)
+	}
+}
+
+// status is what the client gets: the response's, or the error's.
+func (v *visit) status() int {
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](v.err); ok {
+		return handlerErr.StatusCode
+	}
+	if v.err != nil {
+		return http.StatusInternalServerError
+	}
+	return v.rec.Code
+}
+
+func runTrials(t *testing.T, rows []trial) {
+	t.Helper()
+	for i := range rows {
+		t.Run(rows[i].name, rows[i].run)
+	}
+}
+
+// Design §3, "Which responses are held": each reason for streaming. What is streamed is untouched.
+func TestStreamed(t *testing.T) {
+	rows := []trial{
+		{name: "status 404", next: sends(404, "gone"), status: 404, body: "gone", reason: "status"},
+		{name: "status 500", next: sends(500, "oops"), status: 500, body: "oops", reason: "status"},
+		{name: "status 201", next: sends(201, "made"), status: 201, body: "made", reason: "status"},
+		{name: "status 206", next: sends(206, "ell", "Content-Range", "bytes 1-3/12"), status: 206, body: "ell", reason: "status"},
+		{name: "status 302", next: sends(302, "", "Location", "/x"), status: 302, reason: "status", want: pairs("Location", "/x")},
+		{name: "no-store of the request", fields: pairs("Cache-Control", "max-age=0, No-Store"), reason: "no_store"},
+		{name: "no-store of the response", next: sendsPage("Cache-Control", "no-store"), reason: "no_store"},
+		{name: "no-store on a second line", next: sendsPage("Cache-Control", "private", "Cache-Control", "no-store"), reason: "no_store"},
+		{name: "event-stream", next: sends(200, page, "Content-Type", "text/event-stream; charset=utf-8"), reason: "media_type"},
+		{name: "event-stream in another case", next: sends(200, page, "Content-Type", "Text/Event-Stream"), reason: "media_type"},
+		{name: "grpc", next: sends(200, page, "Content-Type", "application/grpc"), reason: "media_type"},
+		{name: "grpc with a suffix", next: sends(200, page, "Content-Type", "application/grpc+proto"), reason: "media_type"},
+		{name: "grpc-web", next: sends(200, page, "Content-Type", "application/grpc-web-text"), reason: "media_type"},
+		{name: "x-mixed-replace", next: sends(200, page, "Content-Type", `multipart/x-mixed-replace; boundary="a"`), reason: "media_type"},
+		{name: "ndjson", next: sends(200, page, "Content-Type", "application/x-ndjson"), reason: "media_type"},
+		{name: "trailers announced", next: sendsPage("Trailer", "X-Sum"), reason: "trailer", want: pairs("Trailer", "X-Sum")},
+		{name: "Incremental: ?1", next: sendsPage("Incremental", "?1"), reason: "incremental"},
+		{name: "X-Accel-Buffering: no", next: sendsPage("X-Accel-Buffering", "No"), reason: "accel_buffering"},
+		{
+			name: "declared length over max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 11}},
+			next: sendsPage("Content-Length", "12"), reason: "declared_length", want: pairs("Content-Length", "12"),
+		},
+		{name: "body over max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 11}}, reason: "max_body", want: pairs("Content-Length", "")},
+		{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, reason: "etag_off"},
+		{name: "existing tag", next: sendsPage("Etag", `"abc"`), reason: "existing_tag", want: pairs("Etag", `"abc"`)},
+		{
+			name: "existing tag, malformed", next: sendsPage("Etag", "abc"), fields: pairs("If-None-Match", `"abc"`),
+			reason: "existing_tag", want: pairs("Etag", "abc"),
+		},
+		{name: "existing tag on two lines", next: sendsPage("Etag", `"a"`, "Etag", `"b"`), reason: "existing_tag", want: pairs("Etag", `"a" | "b"`)},
+		{name: "body shorter than declared", next: sendsPage("Content-Length", "13"), reason: "short_body", want: pairs("Content-Length", "13")},
+		{name: "HEAD", method: "HEAD", next: sends(200, "", "Content-Length", "12"), reason: "head", want: pairs("Content-Length", "12")},
+	}
+	for i := range rows {
+		rows[i].outcome = "streamed"
+		if rows[i].want == nil {
+			rows[i].want = pairs("Etag", "", "Content-Length", "")
+		}
+	}
+	runTrials(t, rows)
+}
+
+// The same near misses of these reasons are held.
+func TestHeld(t *testing.T) {
+	rows := []trial{
+		{name: "bare"},
+		{name: "body of exactly max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 12}}},
+		{name: "declared length of exactly max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 12}}, next: sendsPage("Content-Length", "12")},
+		{name: "Content-Length that is no number", next: sendsPage("Content-Length", "twelve")},
+		{name: "Incremental: ?0", next: sendsPage("Incremental", "?0")},
+		{name: "X-Accel-Buffering: yes", next: sendsPage("X-Accel-Buffering", "yes")},
+		{name: "no-store in a quoted string", next: sendsPage("Cache-Control", `x="a, no-store"`)},
+		{name: "an offer of h2c is no upgrade", fields: pairs("Upgrade", "h2c", "Connection", "Upgrade, HTTP2-Settings")},
+		{name: "an empty Etag is none", next: sendsPage("Etag", "")},
+		{name: "no limit of max_delay", handler: &Handler{Buffer: &Buffer{MaxDelay: -1}}},
+		{name: "flushed", next: func(w http.ResponseWriter, _ *http.Request) error {
+			addPairs(w.Header(), pairs("Content-Type", "text/plain"))
+			for i := range len(page) {
+				_, _ = io.WriteString(w, page[i:i+1])
+				_ = http.NewResponseController(w).Flush()
+			}
+			return nil
+		}},
+	}
+	for i := range rows {
+		rows[i].outcome, rows[i].reason = "tagged", "no_condition"
+		rows[i].want = pairs("Etag", strongTag, "Content-Length", "12", "Content-Type", "text/plain")
+	}
+	runTrials(t, rows)
+}
+
+// Requests that are none of the handler's business pass it as if it were not there.
+func TestPassed(t *testing.T) {
+	conditional := pairs("If-None-Match", strongTag, "Range", "bytes=0-1")
+	for _, tt := range []struct {
+		name, method, reason string
+		fields               []string
+		with                 caddy.CtxKey
+		seen                 []string
+	}{
+		{name: "POST", method: "POST", reason: "method", fields: conditional, seen: conditional},
+		{name: "OPTIONS", method: "OPTIONS", reason: "method", fields: conditional, seen: conditional},
+		{name: "CONNECT", method: "CONNECT", reason: "method"},
+		{name: "an upgrade", method: "GET", reason: "upgrade", fields: pairs("Upgrade", "websocket"), seen: pairs()},
+		{
+			name: "an upgrade with conditions", method: "GET", reason: "upgrade",
+			fields: append(pairs("Upgrade", "websocket"), conditional...), seen: conditional,
+		},
+		// RFC 9110 §13.2.1: an error's answer is under no condition.
+		{name: "an error route", method: "GET", reason: "error_route", fields: conditional, with: caddyhttp.ErrorCtxKey, seen: pairs()},
+		{name: "a write's error route", method: "PUT", reason: "error_route", fields: conditional, with: caddyhttp.ErrorCtxKey, seen: pairs()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			core, logs := observer.New(zap.DebugLevel)
+			h := provisioned(t, &Handler{ContentLocation: true, CacheControl: []CacheControl{{Directives: pairs("public")}}})
+			h.logger = zap.New(core)
+			v := newVisit(t, tt.method, "/", tt.fields...)
+			if tt.with != "" {
+				v.with(tt.with, errors.New("an error"))
+			}
+			v.serve(h, sendsPage("Last-Modified", "x"))
+			v.wantSeen(tt.seen...)
+			wantPairs(t, "the response", v.rec.Header(), pairs("Etag", "", "Cache-Control", "", "Content-Location", "", "Last-Modified", "x"))
+			if v.rec.Body.String() != page || v.rec.Code != 200 {
+				t.Errorf("%d with %q", v.rec.Code, v.rec.Body)
+			}
+			if got := v.said("reason"); tt.with == "" && got != tt.reason {
+				t.Errorf("the placeholder says %q", got)
+			}
+			if found := logs.FilterField(zap.String("reason", tt.reason)); found.Len() != 1 {
+				t.Errorf("logged %v, want the reason %s", logs.All(), tt.reason)
+			}
+		})
+	}
+}
+
+// slowly sends its parts, each after a pause.
+func slowly(pause time.Duration, parts ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		addPairs(w.Header(), pairs("Content-Type", "text/plain"))
+		w.WriteHeader(http.StatusOK)
+		for _, part := range parts {
+			<-time.After(pause)
+			_, _ = io.WriteString(w, part)
+		}
+		return nil
+	}
+}
+
+// Design §3: a response is held until it ends or max_delay, counted from its head, has passed.
+func TestMaxDelay(t *testing.T) {
+	for _, row := range []trial{
+		{name: "default, in time", next: slowly(90*time.Millisecond, "hello,", " world"), outcome: "tagged", want: pairs("Etag", strongTag)},
+		{name: "default, too late", next: slowly(110*time.Millisecond, "hello,", " world"), outcome: "streamed", reason: "max_delay", want: pairs("Etag", "")},
+		{name: "nothing but a head in time", next: slowly(time.Second, page), outcome: "streamed", reason: "max_delay"},
+		{
+			name: "as configured", handler: &Handler{Buffer: &Buffer{MaxDelay: caddy.Duration(time.Minute)}},
+			next: slowly(25*time.Second, "hello,", " world"), outcome: "tagged", want: pairs("Etag", strongTag),
+		},
+		{name: "off", handler: &Handler{Buffer: &Buffer{MaxDelay: -1}}, next: slowly(time.Hour, page), outcome: "tagged", want: pairs("Etag", strongTag)},
+		{
+			name: "If-Match of ours waits, as the answer could only be 412 otherwise", fields: pairs("If-Match", strongTag),
+			next: slowly(time.Second, page), outcome: "tagged", reason: "matched", want: pairs("Etag", strongTag),
+		},
+		{
+			name: "If-None-Match `*` is true of what exists (RFC 9110 §13.1.2)", fields: pairs("If-None-Match", "*"),
+			next: slowly(time.Second, page), status: 304, outcome: "not_modified", reason: "if_none_match",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) { synctest.Test(t, row.run) })
+	}
+}
+
+// Design §3: max_total is one budget for the process.
+func TestMaxTotal(t *testing.T) {
+	for _, row := range []trial{
+		{name: "while the body comes", reason: "max_total", outcome: "streamed"},
+		{name: "at the head", next: sendsPage("Content-Length", "12"), reason: "max_total", outcome: "streamed", want: pairs("Content-Length", "12")},
+		{name: "If-Match of ours", fields: pairs("If-Match", strongTag), status: 412, outcome: "precondition_failed", reason: "if_match"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := provisioned(t, nil)
+			h.set.maxTotal = 1
+			row.against(t, h)
+		})
+	}
+}
+
+// coded is the tag of the page under a Content-Encoding.
+func coded(coding string, weak bool) string {
+	meta := tag.Metadata{ContentType: pairs("text/plain"), ContentEncoding: pairs(coding)}
+	return new(tag.Maker).Digest(meta, []byte(page)).Field(weak, time.Time{})
+}
+
+// Design §3, "Entity tags": auto is weak when the response can still be content-coded on its way out.
+func TestTagStrength(t *testing.T) {
+	strong, weak := &Handler{ETag: &ETag{Mode: "strong"}}, &Handler{ETag: &ETag{Mode: "weak"}}
+	runTrials(t, []trial{
+		{name: "auto, no coding accepted", want: pairs("Etag", strongTag)},
+		{name: "auto, gzip accepted", fields: pairs("Accept-Encoding", "gzip, br"), want: pairs("Etag", weakTag)},
+		{name: "auto, anything accepted", fields: pairs("Accept-Encoding", "*"), want: pairs("Etag", weakTag)},
+		{name: "auto, only identity accepted", fields: pairs("Accept-Encoding", "identity"), want: pairs("Etag", strongTag)},
+		{name: "auto, gzip refused (RFC 9110 §12.4.2)", fields: pairs("Accept-Encoding", "gzip;q=0"), want: pairs("Etag", strongTag)},
+		{
+			name: "auto, coded already", fields: pairs("Accept-Encoding", "gzip"), next: sendsPage("Content-Encoding", "gzip"),
+			want: pairs("Etag", coded("gzip", false), "Content-Encoding", "gzip"),
+		},
+		{
+			name: "auto, no-transform", fields: pairs("Accept-Encoding", "gzip"), next: sendsPage("Cache-Control", "no-transform"),
+			want: pairs("Etag", strongTag),
+		},
+		{
+			name: "auto, no-transform by our own row", fields: pairs("Accept-Encoding", "gzip"),
+			handler: &Handler{CacheControl: []CacheControl{{Directives: pairs("no-transform")}}}, want: pairs("Etag", strongTag),
+		},
+		{name: "strong, gzip accepted", handler: strong, fields: pairs("Accept-Encoding", "gzip"), want: pairs("Etag", strongTag)},
+		{name: "weak, no coding accepted", handler: weak, want: pairs("Etag", weakTag)},
+	})
+}
+
+// Design §3, "Entity tags": the tag carries a Last-Modified that is a strong date.
+func TestTagDate(t *testing.T) {
+	dated := sendsPage("Last-Modified", modified)
+	epoch := tag.Maker{Epoch: "2"}
+	epochTag := epoch.Digest(tag.Metadata{ContentType: pairs("text/plain")}, []byte(page)).Field(false, time.Time{})
+	runTrials(t, []trial{
+		{name: "a strong date", next: dated, want: pairs("Etag", datedTag, "Last-Modified", modified)},
+		{name: "a strong date in another form", next: sendsPage("Last-Modified", "1700000000"), want: pairs("Etag", datedTag)},
+		{name: "a strong date, left as it is", next: dated, handler: &Handler{LastModified: &LastModified{Mode: "off"}}, want: pairs("Etag", datedTag)},
+		{name: "Vary: Accept-Encoding", next: sendsPage("Last-Modified", modified, "Vary", "accept-encoding"), want: pairs("Etag", datedTag)},
+		{name: "Date a second later (RFC 9110 §8.8.2.2)", next: sendsPage("Last-Modified", modified, "Date", "Tue, 14 Nov 2023 22:13:21 GMT"), want: pairs("Etag", datedTag)},
+		{name: "Date the same: a weak date", next: sendsPage("Last-Modified", modified, "Date", modified), want: pairs("Etag", strongTag)},
+		{name: "in the future: becomes Date, and is weak", next: sendsPage("Last-Modified", dayAfter, "Date", modified), want: pairs("Etag", strongTag, "Last-Modified", modified)},
+		{name: "Vary: Cookie", next: sendsPage("Last-Modified", modified, "Vary", "Cookie"), want: pairs("Etag", strongTag)},
+		{name: "Vary on a second line", next: sendsPage("Last-Modified", modified, "Vary", "Accept-Encoding", "Vary", "Origin"), want: pairs("Etag", strongTag)},
+		{name: "Vary: *", next: sendsPage("Last-Modified", modified, "Vary", "*"), want: pairs("Etag", strongTag)},
+		{name: "a build tool's date", next: sendsPage("Last-Modified", epochDate), want: pairs("Etag", strongTag, "Last-Modified", "")},
+		{name: "no date", next: sendsPage("Last-Modified", "yesterday"), want: pairs("Etag", strongTag, "Last-Modified", "")},
+		{name: "epoch", next: dated, handler: &Handler{ETag: &ETag{Epoch: "2"}}, want: pairs("Etag", epochTag, "Last-Modified", modified)},
+		{name: "last_modified remove", next: dated, handler: &Handler{LastModified: &LastModified{Mode: "remove"}}, want: pairs("Etag", strongTag, "Last-Modified", "")},
+		{name: "existing replace", next: dated, handler: &Handler{ETag: &ETag{Existing: "replace"}}, want: pairs("Etag", strongTag)},
+	})
+}
+
+// The hash, secret, media type and coding are part of a tag; the time and the process are not.
+func TestTagInput(t *testing.T) {
+	seen := make(map[string]string)
+	for _, tt := range []struct {
+		name string
+		etag *ETag
+		next caddyhttp.HandlerFunc
+	}{
+		{"bare", nil, sendsPage()},
+		{"sha256", &ETag{Hash: "sha256"}, sendsPage()},
+		{"secret", &ETag{Secret: "a"}, sendsPage()},
+		{"another secret", &ETag{Secret: "b"}, sendsPage()},
+		{"epoch", &ETag{Epoch: "a"}, sendsPage()},
+		{"another media type", nil, sends(200, page, "Content-Type", "text/html")},
+		{"a coding", nil, sendsPage("Content-Encoding", "br")},
+		{"another body", nil, sends(200, page+"!", "Content-Type", "text/plain")},
+	} {
+		var tags []string
+		for range 2 {
+			v := newVisit(t, "GET", "/").to(provisioned(t, &Handler{ETag: tt.etag}), tt.next)
+			tags = append(tags, v.rec.Header().Get("Etag"))
+			if got := v.said("etag"); got != tags[0] {
+				t.Errorf("%s: the placeholder says %q, the response %q", tt.name, got, tags[0])
+			}
+		}
+		if _, ok := tag.Parse(strings.Trim(tags[0], `"`)); !ok || tags[0] != tags[1] {
+			t.Errorf("%s: tags %q", tt.name, tags)
+		}
+		if other, twice := seen[tags[0]]; twice {
+			t.Errorf("%s has the tag of %s", tt.name, other)
+		}
+		seen[tags[0]] = tt.name
+	}
+}
+
+// Design §3: what `existing` does to an upstream's tag.
+func TestExistingTag(t *testing.T) {
+	existing := func(how string) *Handler { return &Handler{ETag: &ETag{Existing: how}} }
+	abc, unquoted := sendsPage("Etag", `"abc"`), sendsPage("Etag", "abc")
+	runTrials(t, []trial{
+		{name: "keep", next: abc, want: pairs("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "keep, weak", next: sendsPage("Etag", `W/"abc"`), want: pairs("Etag", `W/"abc"`)},
+		{name: "keep under etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, next: abc, want: pairs("Etag", `"abc"`)},
+		{name: "keep under etag off: it still counts", handler: &Handler{ETag: &ETag{Mode: "off"}}, next: abc, fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
+		{name: "keep: a malformed one never matches", next: unquoted, fields: pairs("If-None-Match", `abc`), want: pairs("Etag", "abc")},
+		{name: "repair quotes it", handler: existing("repair"), next: unquoted, want: pairs("Etag", `"abc"`)},
+		{name: "repair, weak", handler: existing("repair"), next: sendsPage("Etag", `w/abc`), want: pairs("Etag", `W/"abc"`)},
+		{name: "repaired, it matches", handler: existing("repair"), next: unquoted, fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
+		{name: "repair leaves a good one", handler: existing("repair"), next: abc, want: pairs("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "repair puts ours for a hopeless one", handler: existing("repair"), next: sendsPage("Etag", `"a" b`), want: pairs("Etag", strongTag), outcome: "tagged"},
+		{name: "repair puts ours for two lines", handler: existing("repair"), next: sendsPage("Etag", `"a"`, "Etag", `"b"`), want: pairs("Etag", strongTag), outcome: "tagged"},
+		{name: "weaken", handler: existing("weaken"), next: abc, want: pairs("Etag", `W/"abc"`)},
+		{name: "weaken leaves a weak one", handler: existing("weaken"), next: sendsPage("Etag", `W/"abc"`), want: pairs("Etag", `W/"abc"`)},
+		{name: "weaken leaves a malformed one", handler: existing("weaken"), next: unquoted, want: pairs("Etag", "abc")},
+		{name: "weakened, it never matches If-Match (RFC 9110 §13.1.1)", handler: existing("weaken"), next: abc, fields: pairs("If-Match", `"abc"`), status: 412},
+		{name: "weaken tags what has no tag", handler: existing("weaken"), want: pairs("Etag", strongTag)},
+		{name: "replace", handler: existing("replace"), next: abc, want: pairs("Etag", strongTag), outcome: "tagged"},
+		{name: "replace, and match", handler: existing("replace"), next: abc, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Etag", strongTag)},
+		{name: "replaced, the upstream's matches no more", handler: existing("replace"), next: abc, fields: pairs("If-None-Match", `"abc"`), want: pairs("Etag", strongTag)},
+		{name: "replace on what is not held", handler: existing("replace"), next: sendsPage("Etag", `"abc"`, "Cache-Control", "no-store"), want: pairs("Etag", ""), reason: "no_store"},
+		{name: "remove", handler: existing("remove"), next: abc, want: pairs("Etag", ""), reason: "existing_tag"},
+		{name: "remove tags what has no tag", handler: existing("remove"), want: pairs("Etag", strongTag)},
+	})
+}
+
+// Design §3: a tag that says nothing of the content is not trusted even under keep, and never sent on.
+func TestUntrustedTag(t *testing.T) {
+	off, repair := &Handler{LastModified: &LastModified{Mode: "off"}}, &Handler{ETag: &ETag{Existing: "repair"}}
+	runTrials(t, []trial{
+		{name: "of an embedded file", next: sendsPage("Etag", embeddedTag), outcome: "tagged", want: pairs("Etag", strongTag)},
+		{name: "of the second 1", next: sendsPage("Etag", `"gjdgxs-c"`), outcome: "tagged", want: pairs("Etag", strongTag)},
+		{name: "beside a build tool's date", next: sendsPage("Etag", `"abc"`, "Last-Modified", epochDate), want: pairs("Etag", strongTag, "Last-Modified", "")},
+		{name: "beside a build tool's date, left as it is", handler: off, next: sendsPage("Etag", `"abc"`, "Last-Modified", epochDate), want: pairs("Etag", strongTag, "Last-Modified", epochDate)},
+		{
+			name: "beside a build tool's date, removed", handler: &Handler{LastModified: &LastModified{Mode: "remove"}},
+			next: sendsPage("Etag", `"abc"`, "Last-Modified", epochDate), want: pairs("Etag", strongTag, "Last-Modified", ""),
+		},
+		{name: "beside the year 1, the zero of .NET and Go", next: sendsPage("Etag", `"abc"`, "Last-Modified", "Mon, 01 Jan 0001 00:00:00 GMT"), want: pairs("Etag", strongTag, "Last-Modified", "")},
+		{name: "with a 404", next: sends(404, "gone", "Etag", embeddedTag), status: 404, body: "gone", want: pairs("Etag", "")},
+		{name: "with a 206", next: sends(206, "h", "Etag", embeddedTag), status: 206, body: "h", want: pairs("Etag", "")},
+		{name: "with a 304", next: sends(304, "", "Etag", embeddedTag), status: 304, want: pairs("Etag", "")},
+		{name: "on HEAD", method: "HEAD", next: sends(200, "", "Etag", embeddedTag), want: pairs("Etag", "")},
+		{name: "on what is not held", next: sendsPage("Etag", embeddedTag, "Cache-Control", "no-store"), reason: "no_store", want: pairs("Etag", "")},
+		{name: "under etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, next: sendsPage("Etag", embeddedTag), reason: "etag_off", want: pairs("Etag", "")},
+		{name: "it matches nothing", next: sendsPage("Etag", embeddedTag), fields: pairs("If-None-Match", embeddedTag), want: pairs("Etag", strongTag)},
+		{name: "repaired, beside a build tool's date", handler: repair, next: sendsPage("Etag", "abc", "Last-Modified", epochDate), want: pairs("Etag", strongTag)},
+		{name: "repaired, of the second 1", handler: repair, next: sendsPage("Etag", "gjdgxs-c"), want: pairs("Etag", strongTag)},
+		{name: "beside a real date it is trusted", next: sendsPage("Etag", `"abc"`, "Last-Modified", modified), want: pairs("Etag", `"abc"`, "Last-Modified", modified)},
+	})
+}
+
+// what a response has besides its content.
+var manyFields = pairs(
+	"Content-Language", "en", "Content-Disposition", "inline", "Content-Range", "bytes 0-11/12", "Accept-Ranges", "bytes",
+	"Repr-Digest", "x", "Content-Digest", "y", "Cache-Control", "max-age=60", "Content-Location", "/page", "Date", dayAfter,
+	"Expires", dayAfter, "Vary", "Accept", "Content-Security-Policy", "default-src 'self'", "Content-Security-Policy-Report-Only", "x",
+	"Access-Control-Allow-Origin", "*", "Set-Cookie", "a=1", "Set-Cookie", "b=2", "Strict-Transport-Security", "max-age=1",
+	"Server-Timing", "db;dur=1", "Last-Modified", modified, "X-Any", "x",
+)
+
+// RFC 9110 §15.4.5, and design §3, "The 304": what of the 200 is sent with a 304.
+func TestNotModifiedFields(t *testing.T) {
+	match := pairs("If-None-Match", strongTag)
+	kept := pairs(
+		"Cache-Control", "max-age=60", "Content-Location", "/page", "Date", dayAfter, "Expires", dayAfter, "Vary", "Accept",
+		"Content-Security-Policy", "default-src 'self'", "Content-Security-Policy-Report-Only", "x", "Access-Control-Allow-Origin", "*",
+		"Set-Cookie", "a=1 | b=2", "Strict-Transport-Security", "max-age=1", "Server-Timing", "db;dur=1", "X-Any", "x",
+	)
+	dropped := pairs(
+		"Content-Type", "", "Content-Length", "", "Content-Encoding", "", "Content-Language", "", "Content-Disposition", "",
+		"Content-Range", "", "Accept-Ranges", "", "Repr-Digest", "", "Content-Digest", "",
+	)
+	withTag := append(append(pairs("Etag", strongTag, "Last-Modified", ""), kept...), dropped...)
+	upstreams := append(append(pairs("Etag", `"abc"`, "Last-Modified", ""), kept...), dropped...)
+	withDate := append(append(pairs("Etag", "", "Last-Modified", modified), kept...), dropped...)
+	abc := append(pairs("Etag", `"abc"`), manyFields...)
+	changed := &Handler{NotModified: &NotModified{Keep: pairs("content-language", "Last-Modified"), Drop: pairs("Set-Cookie", "x-any")}}
+	runTrials(t, []trial{
+		{name: "our tag", fields: match, next: sendsPage(manyFields...), status: 304, outcome: "not_modified", reason: "if_none_match", want: withTag},
+		{name: "our tag, declared length", fields: match, next: sendsPage(append(pairs("Content-Length", "12"), manyFields...)...), status: 304, want: withTag},
+		{name: "the upstream's tag, judged here", fields: pairs("If-None-Match", `"abc"`), next: sendsPage(abc...), status: 304, reason: "if_none_match", want: upstreams},
+		{name: "the upstream's 304", fields: pairs("If-None-Match", `"abc"`), next: sends(304, "", abc...), status: 304, reason: "upstream", want: upstreams},
+		{name: "a date, judged here", fields: pairs("If-Modified-Since", modified), next: sendsPage(manyFields...), status: 304, reason: "if_modified_since", want: withDate},
+		{name: "the upstream's 304 to a date", fields: pairs("If-Modified-Since", modified), next: sends(304, "", manyFields...), status: 304, reason: "upstream", want: withDate},
+		{name: "the upstream's 304 without a date", fields: pairs("If-Modified-Since", modified), next: sends(304, ""), status: 304, want: pairs("Etag", "", "Last-Modified", "")},
+		{
+			name: "keep and drop", handler: changed, fields: match, next: sendsPage(manyFields...), status: 304,
+			want: pairs("Content-Language", "en", "Last-Modified", modified, "Set-Cookie", "", "X-Any", "", "Content-Type", "", "Vary", "Accept"),
+		},
+		{
+			name: "keep and drop of the upstream's 304", handler: changed, fields: pairs("If-None-Match", `"abc"`), next: sends(304, "", abc...), status: 304,
+			want: pairs("Content-Language", "en", "Last-Modified", modified, "Set-Cookie", "", "X-Any", "", "Vary", "Accept"),
+		},
+		{
+			name: "a 200 keeps what a 304 drops", handler: changed, next: sendsPage(manyFields...),
+			want: pairs("Set-Cookie", "a=1 | b=2", "X-Any", "x", "Content-Language", "en", "Last-Modified", modified),
+		},
+	})
+}
+
+// Design §3: the 304 returns a tag of ours in the form the client named.
+func TestNotModifiedTag(t *testing.T) {
+	strong, weak := &Handler{ETag: &ETag{Mode: "strong"}}, &Handler{ETag: &ETag{Mode: "weak"}}
+	gzip := strings.TrimSuffix(strongTag, `"`) + `-gzip"`
+	dated := sendsPage("Last-Modified", modified)
+	match := func(name, field, etag string, next caddyhttp.HandlerFunc) trial {
+		return trial{name: name, fields: pairs("If-None-Match", field), next: next, status: 304, want: pairs("Etag", etag, "Last-Modified", "")}
+	}
+	rows := []trial{
+		match("as it is", strongTag, strongTag, nil),
+		match("weak (§8.8.3.2: weak comparison), where the 200 is strong", weakTag, strongTag, nil),
+		{name: "strong, where the 200 is weak", fields: pairs("If-None-Match", strongTag, "Accept-Encoding", "br"), status: 304, want: pairs("Etag", weakTag)},
+		match("with encode's suffix", gzip, gzip, nil),
+		match("with another date", strings.Replace(datedTag, ".s44we8", ".s44we9", 1), strings.Replace(datedTag, ".s44we8", ".s44we9", 1), dated),
+		match("without the date", strongTag, strongTag, dated),
+		match("with a date that the response has no more", datedTag, datedTag, nil),
+		match("in a list", `"abc", `+staleTag+", "+strongTag, strongTag, nil),
+		match("behind a malformed member", `abc, `+strongTag, strongTag, nil),
+		match("`*` names no form (§13.1.2)", "*", datedTag, dated),
+		match("the upstream's in its own form", `W/"abc"`, `"abc"`, sendsPage("Etag", `"abc"`)),
+		match("the upstream's tag is one of ours", strongTag, weakTag, sendsPage("Etag", weakTag)),
+		// The upstream confirms a date that only a tag of ours can have told it.
+		match("the upstream's 304 to a translated condition", datedTag, datedTag, sends(304, "")),
+		match("… which has a tag of its own", "W/"+datedTag, "W/"+datedTag, sends(304, "", "Etag", `"abc"`)),
+		match("the upstream's 304 to a tag of ours", strongTag, weakTag, sends(304, "", "Etag", weakTag)),
+		{name: "… where every tag of ours is strong", handler: strong, fields: pairs("If-None-Match", "W/"+datedTag), next: sends(304, ""), status: 304, want: pairs("Etag", datedTag)},
+		{name: "… where every tag of ours is weak", handler: weak, fields: pairs("If-None-Match", datedTag), next: sends(304, ""), status: 304, want: pairs("Etag", "W/"+datedTag)},
+		{name: "two lines (RFC 9110 §5.3)", fields: pairs("If-None-Match", staleTag, "If-None-Match", strongTag), status: 304, want: pairs("Etag", strongTag)},
+		{name: "another content", fields: pairs("If-None-Match", staleTag), outcome: "tagged", reason: "none_matched", want: pairs("Etag", strongTag)},
+		{name: "another content with the same date", fields: pairs("If-None-Match", staleDated), next: dated, reason: "none_matched", want: pairs("Etag", datedTag)},
+		{name: "the date does not count beside a tag (§13.1.3)", fields: pairs("If-None-Match", staleTag, "If-Modified-Since", modified), next: dated, reason: "none_matched"},
+		{name: "… not even an unusable one", fields: pairs("If-None-Match", "abc", "If-Modified-Since", modified), next: dated, reason: "if_none_match_unusable"},
+		{name: "a date", fields: pairs("If-Modified-Since", dayAfter), next: dated, status: 304, reason: "if_modified_since", want: pairs("Etag", "", "Last-Modified", modified)},
+		{name: "an earlier date", fields: pairs("If-Modified-Since", dayBefore), next: dated, outcome: "tagged", reason: "modified_since", want: pairs("Etag", datedTag)},
+		{name: "a 304 stands for a 200 only (§15.4.5)", fields: pairs("If-None-Match", `"abc"`), next: sends(203, "b", "Etag", `"abc"`), status: 203, body: "b"},
+		{name: "an error is under no condition (§13.2.1)", fields: pairs("If-None-Match", `"abc"`), next: sends(404, "b", "Etag", `"abc"`), status: 404, body: "b"},
+	}
+	runTrials(t, rows)
+}
+
+// RFC 9110 §15.5.13, and design §3: a 412 is an error, so that handle_errors works. It has no freshness
+// and no length of the 200, and keeps what lets a browser read it.
+func TestPreconditionFailed(t *testing.T) {
+	held := sendsPage(append(pairs("Content-Length", "12", "Access-Control-Expose-Headers", "Etag"), manyFields...)...)
+	tagged := sendsPage(append(pairs("Etag", `"abc"`, "Access-Control-Expose-Headers", "Etag"), manyFields...)...)
+	left := pairs(
+		"Access-Control-Allow-Origin", "*", "Access-Control-Expose-Headers", "Etag", "Vary", "Accept",
+		"Cache-Control", "", "Expires", "", "Content-Length", "", "Content-Type", "", "Last-Modified", "", "Etag", "", "Set-Cookie", "", "X-Any", "",
+	)
+	small := &Handler{Buffer: &Buffer{MaxBody: 11}}
+	rows := []trial{
+		{name: "If-Match of ours, other content", fields: pairs("If-Match", staleTag), next: held, reason: "if_match"},
+		{name: "If-Match of ours, weak (§13.1.1: strong comparison)", fields: pairs("If-Match", weakTag), next: held, reason: "if_match"},
+		{name: "If-Match, and the tag is weak", fields: pairs("If-Match", weakTag, "Accept-Encoding", "gzip"), next: held, reason: "if_match"},
+		{name: "If-Match of nobody's", fields: pairs("If-Match", `"abc"`), next: held, reason: "if_match"},
+		{name: "If-Match malformed", fields: pairs("If-Match", "abc"), next: held, reason: "if_match"},
+		{name: "If-Match before If-None-Match (§13.2.2)", fields: pairs("If-Match", staleTag, "If-None-Match", strongTag), next: held, reason: "if_match"},
+		{name: "If-Match of ours, body over max_body", handler: small, fields: pairs("If-Match", strongTag), reason: "if_match"},
+		{name: "If-Match of ours, declared over max_body", handler: small, fields: pairs("If-Match", strongTag), next: held, reason: "if_match"},
+		{name: "If-Match of ours, etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, fields: pairs("If-Match", strongTag), reason: "if_match"},
+		{name: "If-Match, and the upstream's tag is another", fields: pairs("If-Match", `"def"`), next: tagged, reason: "if_match"},
+		{name: "If-Match of ours, and the upstream has a tag", fields: pairs("If-Match", strongTag), next: tagged, reason: "if_match"},
+		{name: "If-Unmodified-Since", fields: pairs("If-Unmodified-Since", dayBefore), next: held, reason: "if_unmodified_since"},
+		{name: "If-Unmodified-Since beside a matching tag (§13.2.2)", fields: pairs("If-Unmodified-Since", dayBefore, "If-None-Match", `"abc"`), next: tagged, reason: "if_unmodified_since"},
+	}
+	for i := range rows {
+		rows[i].status, rows[i].outcome = 412, "precondition_failed"
+		rows[i].want = left
+		if rows[i].next == nil {
+			rows[i].want = pairs("Etag", "", "Content-Type", "")
+		}
+	}
+	runTrials(t, rows)
+}
+
+// What an outer handler has set before belongs to it, and is there for its error routes.
+func TestErrorKeepsOuterFields(t *testing.T) {
+	v := newVisit(t, "GET", "/", "If-Match", staleTag)
+	v.rec.Header().Set("X-Outer", "1")
+	v.rec.Header().Set("Vary", "Origin")
+	v.to(provisioned(t, nil), sendsPage("Vary", "Cookie", "X-Outer", "2"))
+	if v.status() != 412 {
+		t.Fatalf("status %d", v.status())
+	}
+	wantPairs(t, "the error", v.rec.Header(), pairs("X-Outer", "1", "Vary", "Origin | Cookie"))
+}
+
+// RFC 9110 §13.2.2: conditions that hold change nothing.
+func TestPreconditionsHold(t *testing.T) {
+	dated := sendsPage("Last-Modified", modified)
+	runTrials(t, []trial{
+		{name: "If-Match of ours", fields: pairs("If-Match", strongTag), reason: "matched"},
+		{name: "If-Match of ours with encode's suffix", fields: pairs("If-Match", strings.TrimSuffix(strongTag, `"`)+`--gzip"`), reason: "matched"},
+		{name: "If-Match of ours with a date", fields: pairs("If-Match", datedTag), reason: "matched"},
+		{name: "If-Match of ours in a list", fields: pairs("If-Match", `"abc", `+strongTag), reason: "matched"},
+		{name: "If-Match of ours on the second line", fields: pairs("If-Match", staleTag, "If-Match", strongTag), reason: "matched"},
+		{name: "If-Match `*` of what has a tag of ours", fields: pairs("If-Match", "*"), reason: "matched"},
+		{name: "If-Match of the upstream's", fields: pairs("If-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "If-Match `*` of the upstream's", fields: pairs("If-Match", "*"), next: sendsPage("Etag", `W/"abc"`), reason: "existing_tag"},
+		{name: "If-Match `*` of what is streamed", fields: pairs("If-Match", "*"), next: sendsPage("Cache-Control", "no-store"), reason: "no_store"},
+		{name: "If-Unmodified-Since", fields: pairs("If-Unmodified-Since", modified), next: dated, reason: "matched"},
+		{name: "If-Unmodified-Since without a Last-Modified (§13.1.4)", fields: pairs("If-Unmodified-Since", dayBefore), reason: "condition_ignored"},
+		{name: "If-Unmodified-Since beside If-Match (§13.2.2)", fields: pairs("If-Unmodified-Since", dayBefore, "If-Match", strongTag), next: dated, reason: "matched"},
+		{name: "If-Unmodified-Since, two lines", fields: pairs("If-Unmodified-Since", dayBefore, "If-Unmodified-Since", dayBefore), next: dated, reason: "condition_ignored"},
+		{name: "If-Match and an error (§13.2.1)", fields: pairs("If-Match", staleTag), next: sends(404, "gone"), status: 404, body: "gone", reason: "status"},
+		{name: "If-Match and a redirect (§13.2.1)", fields: pairs("If-Match", staleTag), next: sends(302, ""), status: 302, reason: "status"},
+		{name: "a 206 that the upstream has judged", fields: pairs("If-Match", `"abc"`, "Range", "bytes=0-0"), next: sends(206, "h"), status: 206, body: "h", reason: "status"},
+	})
+}
+
+// Design, "What the upstream sees". That the request is as it was afterwards is checked of every visit.
+func TestWhatTheUpstreamSees(t *testing.T) {
+	existing := func(how string) *Handler { return &Handler{ETag: &ETag{Existing: how}} }
+	rng := pairs("Range", "bytes=0-1", "If-Range", `"abc"`)
+	for _, tt := range []struct {
+		name         string
+		handler      *Handler
+		method       string
+		fields, want []string
+	}{
+		{name: "nothing", fields: pairs("Accept", "*/*")},
+		{name: "a foreign tag", fields: append(pairs("If-None-Match", `"abc"`), rng...), want: append(pairs("If-None-Match", `"abc"`), rng...)},
+		{name: "dated", fields: append(pairs("If-None-Match", datedTag), rng...), want: pairs("If-Modified-Since", modified)},
+		{name: "dated, on HEAD", method: "HEAD", fields: pairs("If-None-Match", datedTag), want: pairs("If-Modified-Since", modified)},
+		{name: "dated, under an epoch", handler: &Handler{ETag: &ETag{Epoch: "1"}}, fields: pairs("If-None-Match", datedTag), want: pairs("If-None-Match", datedTag)},
+		{name: "dated, under last_modified remove", handler: &Handler{LastModified: &LastModified{Mode: "remove"}}, fields: pairs("If-None-Match", datedTag), want: pairs("If-None-Match", datedTag)},
+		{name: "undated", fields: append(pairs("If-None-Match", strongTag, "If-Modified-Since", modified), rng...), want: pairs("If-None-Match", strongTag)},
+		{name: "If-Match of ours", fields: append(pairs("If-Match", strongTag, "If-Modified-Since", modified), rng...)},
+		{name: "a foreign If-Match", fields: pairs("If-Match", `"abc"`, "If-Unmodified-Since", dayBefore), want: pairs("If-Match", `"abc"`, "If-Unmodified-Since", dayBefore)},
+		{name: "an untrusted tag", fields: pairs("If-None-Match", embeddedTag)},
+		{name: "existing replace", handler: existing("replace"), fields: append(pairs("If-None-Match", `"abc"`), rng...)},
+		{name: "existing remove", handler: existing("remove"), fields: append(pairs("If-Modified-Since", modified), rng...)},
+		{name: "existing weaken", handler: existing("weaken"), fields: pairs("If-None-Match", `W/"abc"`), want: pairs("If-None-Match", `W/"abc"`)},
+		{name: "existing repair, before anything was repaired", handler: existing("repair"), fields: pairs("If-None-Match", `"abc"`), want: pairs("If-None-Match", `"abc"`)},
+		{
+			name: "a build tool's date, lenient", handler: &Handler{LastModified: &LastModified{Lenient: true}},
+			fields: pairs("If-Modified-Since", "1970-01-01T00:00:01Z"),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			method := tt.method
+			if method == "" {
+				method = http.MethodGet
+			}
+			v := newVisit(t, method, "/", tt.fields...).to(provisioned(t, tt.handler), sends(404, ""))
+			v.wantSeen(tt.want...)
+		})
+	}
+}
+
+// Design §3: under `repair` the upstream's view of its tag is translated back on the way in.
+func TestRepairedTagOnTheWayIn(t *testing.T) {
+	h := provisioned(t, &Handler{ETag: &ETag{Existing: "repair"}})
+	unquoted := sendsPage("Etag", "abc")
+	newVisit(t, "GET", "/").to(h, unquoted)
+	condition := pairs("If-None-Match", `W/"x", "abc"`)
+	newVisit(t, "GET", "/", condition...).to(h, unquoted).wantSeen("If-None-Match", `W/"x", abc`)
+	newVisit(t, "GET", "/", "If-Match", `"abc"`).to(h, unquoted).wantSeen()
+	newVisit(t, "PUT", "/", "If-Match", `"abc"`).to(h, sends(204, "")).wantSeen("If-Match", "abc")
+	v := newVisit(t, "GET", "/", condition...).to(h, sends(304, "", "Etag", "abc"))
+	if wantPairs(t, "the 304", v.rec.Header(), pairs("Etag", `"abc"`)); v.status() != 304 {
+		t.Errorf("status %d", v.status())
+	}
+}
+
+var errInner = caddyhttp.Error(http.StatusServiceUnavailable, errors.New("no upstream"))
+
+// failing behaves like next, and then fails.
+func failing(next caddyhttp.HandlerFunc, err error) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if next != nil {
+			_ = next(w, r)
+		}
+		return err
+	}
+}
+
+// Design §3: on a returned error nothing held is written or tagged. An error before any head keeps its
+// fields; one after it has none of the response that is not sent.
+func TestErrors(t *testing.T) {
+	before := func(w http.ResponseWriter, _ *http.Request) error {
+		addPairs(w.Header(), pairs("Allow", "GET", "Retry-After", "5", "Www-Authenticate", "Basic"))
+		return errInner
+	}
+	held := pairs("Cache-Control", "max-age=60", "Retry-After", "5", "Content-Length", "12", "Access-Control-Allow-Origin", "*")
+	runTrials(t, []trial{
+		{name: "before any head", next: before, status: 503, reason: "error", want: pairs("Allow", "GET", "Retry-After", "5", "Www-Authenticate", "Basic", "Etag", "")},
+		{name: "before any head, under conditions", next: before, fields: pairs("If-None-Match", strongTag, "If-Match", "*", "Range", "bytes=0-1"), status: 503, want: pairs("Allow", "GET")},
+		{
+			name: "after a held head", next: failing(sendsPage(held...), errInner), status: 503, reason: "error",
+			want: pairs("Cache-Control", "", "Retry-After", "", "Etag", "", "Content-Length", "", "Content-Type", "", "Access-Control-Allow-Origin", "*"),
+		},
+		{name: "after a streamed head", next: failing(sendsPage("Cache-Control", "no-store"), errInner), status: 503, body: page, reason: "error"},
+		{name: "after an answer, it is no news", next: failing(sendsPage("Etag", `"abc"`), errInner), fields: pairs("If-None-Match", `"abc"`), status: 304, outcome: "not_modified"},
+		{name: "after a 412 was known, that is the answer", next: failing(sendsPage("Etag", `"abc"`), errInner), fields: pairs("If-Match", `"def"`), status: 412, outcome: "precondition_failed"},
+		{name: "the client has gone (reverse_proxy's 499)", next: sends(499, ""), status: 499, outcome: "streamed", reason: "status"},
+	})
+}
+
+// aborting behaves like next, and then panics.
+func aborting(next caddyhttp.HandlerFunc, with any) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if next != nil {
+			_ = next(w, r)
+		}
+		panic(with)
+	}
+}
+
+// Design §3: an abort behind a held head becomes a 502 while somebody is there to read it. Every other
+// panic travels on.
+func TestPanics(t *testing.T) {
+	streamed, tagged := sendsPage("Cache-Control", "no-store"), sendsPage("Etag", `"abc"`)
+	other := "a bug"
+	for _, tt := range []struct {
+		name    string
+		next    caddyhttp.HandlerFunc
+		with    any
+		fields  []string
+		gone    bool // the client
+		status  int  // 0: the panic travels on
+		outcome string
+		sent    string
+	}{
+		{name: "an abort, held", next: sendsPage("X-Any", "x", "Content-Length", "99"), with: http.ErrAbortHandler, status: 502, outcome: "failed"},
+		{name: "an abort, held, under conditions", next: sendsPage(), with: http.ErrAbortHandler, fields: pairs("If-None-Match", datedTag), status: 502, outcome: "failed"},
+		{name: "an abort, held, the client gone", next: sendsPage(), with: http.ErrAbortHandler, gone: true, outcome: "failed"},
+		{name: "an abort, no head", with: http.ErrAbortHandler, outcome: "failed"},
+		{name: "an abort, no head, under conditions", with: http.ErrAbortHandler, fields: pairs("If-None-Match", datedTag), outcome: "failed"},
+		{name: "an abort, streamed", next: streamed, with: http.ErrAbortHandler, outcome: "failed", sent: page},
+		{name: "an abort, answered", next: tagged, with: http.ErrAbortHandler, fields: pairs("If-None-Match", `"abc"`), status: 304, outcome: "not_modified"},
+		{name: "an abort, answered, the client gone", next: tagged, with: http.ErrAbortHandler, fields: pairs("If-None-Match", `"abc"`), gone: true, status: 304, outcome: "not_modified"},
+		{name: "an abort, 412 known", next: tagged, with: http.ErrAbortHandler, fields: pairs("If-Match", `"def"`), status: 412, outcome: "precondition_failed"},
+		{name: "a bug, held", next: sendsPage(), with: other, outcome: "failed"},
+		{name: "a bug, no head", with: other, outcome: "failed"},
+		{name: "a bug, streamed", next: streamed, with: other, outcome: "failed", sent: page},
+		{name: "a bug, answered", next: tagged, with: other, fields: pairs("If-None-Match", `"abc"`), outcome: "failed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVisit(t, "GET", "/", tt.fields...)
+			if tt.gone {
+				ctx, leave := context.WithCancel(v.r.Context())
+				leave()
+				v.r = v.r.WithContext(ctx)
+			}
+			v.to(provisioned(t, nil), aborting(tt.next, tt.with))
+			if tt.status == 0 && v.panicked != tt.with || tt.status != 0 && (v.panicked != nil || v.status() != tt.status) {
+				t.Errorf("panic %v, error %v, status %d; want %d", v.panicked, v.err, v.status(), tt.status)
+			}
+			if v.rec.Body.String() != tt.sent || v.said("outcome") != tt.outcome {
+				t.Errorf("outcome %s, sent %q", v.said("outcome"), v.rec.Body)
+			}
+			if tt.status == 502 {
+				wantPairs(t, "the error", v.rec.Header(), pairs("X-Any", "", "Content-Length", "", "Content-Type", "", "Etag", ""))
+			}
+		})
+	}
+}
+
+// Handlers inside may change the request; what they do to the conditions in it is undone.
+func TestRequestIsAsItWas(t *testing.T) {
+	for name, change := range map[string]func(*http.Request){
+		"removed":         func(r *http.Request) { delete(r.Header, "If-None-Match") },
+		"set":             func(r *http.Request) { r.Header.Set("If-None-Match", `"x"`); r.Header.Set("Range", "bytes=0-") },
+		"edited in place": func(r *http.Request) { r.Header["If-None-Match"][0] = `"x"` }, // as request_header does
+	} {
+		for _, field := range []string{`"abc"`, strongTag} {
+			t.Run(name+" "+field, func(t *testing.T) {
+				newVisit(t, "GET", "/", "If-None-Match", field).to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+					change(r)
+					return sendsPage()(w, r)
+				})
+			})
+		}
+	}
+}
+
+// endless sends events until it is told to stop, or until far more than anybody would discard was sent.
+func endless(mediaType string, sent *int) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		addPairs(w.Header(), pairs("Content-Type", mediaType))
+		return hauls(w, 1<<20, sent)
+	}
+}
+
+// hauls writes n bytes in pieces of 1 KiB, and counts those that were taken.
+func hauls(w io.Writer, n int, taken *int) error {
+	piece := make([]byte, 1<<10)
+	for range n >> 10 {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+		*taken += len(piece)
+	}
+	return nil
+}
+
+// Design §3, "HEAD": `get` answers with the fields that GET has, and without a body.
+func TestHeadAsGet(t *testing.T) {
+	rows := []CacheControl{{MediaType: "text/*", Directives: pairs("public")}}
+	for _, tt := range []struct {
+		name   string
+		buffer *Buffer
+		fields []string
+		next   caddyhttp.HandlerFunc
+	}{
+		{name: "held", next: sendsPage(manyFields...)},
+		{name: "held, declared", next: sendsPage("Content-Length", "12", "Last-Modified", modified)},
+		{name: "no media type", next: sends(200, "<!DOCTYPE html>")},
+		{name: "empty", next: sends(200, "")},
+		{name: "the upstream's tag", next: sendsPage("Etag", `"abc"`, "Content-Length", "12")},
+		{name: "declared over max_body", buffer: &Buffer{MaxBody: 11}, next: sendsPage("Content-Length", "12")},
+		{name: "over max_body", buffer: &Buffer{MaxBody: 11}, next: sendsPage()},
+		{name: "shorter than declared", next: sendsPage("Content-Length", "13")},
+		{name: "404", next: sends(404, "gone", "Content-Type", "text/plain", "Content-Length", "4")},
+		{name: "no-store", next: sendsPage("Cache-Control", "no-store")},
+		{name: "not modified", fields: pairs("If-None-Match", strongTag), next: sendsPage(manyFields...)},
+		{name: "not modified, by the upstream", fields: pairs("If-None-Match", `"abc"`), next: sends(304, "", "Etag", `"abc"`)},
+		{name: "precondition failed", fields: pairs("If-Match", staleTag), next: sendsPage(manyFields...)},
+		{name: "a row for a type that is found out", next: sends(200, "text")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := provisioned(t, &Handler{Head: "get", Buffer: tt.buffer, CacheControl: rows, Expires: "off"})
+			get := newVisit(t, "GET", "/", tt.fields...).to(h, tt.next)
+			head := newVisit(t, "HEAD", "/", tt.fields...).to(h, tt.next)
+			if head.seenMethod != "GET" {
+				t.Errorf("the upstream sees %s", head.seenMethod)
+			}
+			if head.status() != get.status() || head.rec.Body.Len() > 0 {
+				t.Errorf("HEAD: %d and %q; GET: %d", head.status(), head.rec.Body, get.status())
+			}
+			if got, want := head.rec.Header(), get.rec.Header(); !reflect.DeepEqual(got, want) {
+				t.Errorf("HEAD has %v\nGET has %v", got, want)
+			}
+		})
+	}
+}
+
+func TestHeadAsGetEndsTheTransfer(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		next  func(*int) caddyhttp.HandlerFunc
+		limit int
+	}{
+		{"events", func(n *int) caddyhttp.HandlerFunc { return endless("text/event-stream", n) }, 0},
+		{"frames", func(n *int) caddyhttp.HandlerFunc { return endless("multipart/x-mixed-replace", n) }, 0},
+		{"over max_body", func(n *int) caddyhttp.HandlerFunc { return endless("text/plain", n) }, 64 << 10},
+		{"declared over max_body", func(n *int) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) error {
+				addPairs(w.Header(), pairs("Content-Length", "1048576"))
+				return endless("text/plain", n)(w, r)
+			}
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sent := 0
+			h := provisioned(t, &Handler{Head: "get", Buffer: &Buffer{MaxBody: 32 << 10}})
+			v := newVisit(t, "HEAD", "/").to(h, tt.next(&sent))
+			if sent > tt.limit || v.status() != 200 || v.rec.Body.Len() > 0 || v.rec.Header().Get("Etag") != "" {
+				t.Errorf("%d bytes were taken; %d with %v", sent, v.status(), v.rec.Header())
+			}
+		})
+	}
+}
+
+// RFC 9110 §14.2: Range is for GET only, so a HEAD that is asked as a GET must not ask for a part.
+func TestHeadAsGetWithRange(t *testing.T) {
+	h := provisioned(t, &Handler{Head: "get"})
+	v := newVisit(t, "HEAD", "/", "Range", "bytes=0-1", "If-Range", `"abc"`).to(h, sendsPage("Etag", `"abc"`))
+	v.wantSeen()
+}
+
+// Design §3, "HEAD": `pass` leaves HEAD alone, but for what the head says.
+func TestHeadPasses(t *testing.T) {
+	rows := []trial{
+		{name: "bare", next: sends(200, "", "Content-Length", "12"), want: pairs("Etag", "", "Content-Length", "12")},
+		{name: "the upstream's tag", next: sends(200, "", "Etag", `"abc"`), fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
+		{name: "a date", next: sends(200, "", "Last-Modified", modified), fields: pairs("If-Modified-Since", modified), status: 304},
+		{name: "a translated condition", next: sends(304, "", "Last-Modified", modified), fields: pairs("If-None-Match", datedTag), status: 304, want: pairs("Etag", datedTag)},
+		{name: "a row", handler: &Handler{CacheControl: []CacheControl{{Directives: pairs("public")}}}, next: sends(200, ""), want: pairs("Cache-Control", "public")},
+	}
+	for i := range rows {
+		rows[i].method = "HEAD"
+	}
+	runTrials(t, rows)
+	if v := newVisit(t, "HEAD", "/").to(provisioned(t, nil), sends(200, "")); v.seenMethod != "HEAD" {
+		t.Errorf("the upstream sees %s", v.seenMethod)
+	}
+}
+
+// A handler inside may rewrite the method (Caddy's `method`). That is no HEAD, and its response is whole.
+func TestMethodRewrittenInside(t *testing.T) {
+	for _, next := range []caddyhttp.HandlerFunc{sendsPage(), sends(404, page), sendsPage("Cache-Control", "no-store")} {
+		v := newVisit(t, "GET", "/")
+		v.serve(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+			r.Method = "POST"
+			return next(w, r)
+		})
+		if v.err != nil || v.rec.Body.String() != page {
+			t.Errorf("%d with %q, error %v", v.rec.Code, v.rec.Body, v.err)
+		}
+	}
+}
+
+// Design §3, "Last-Modified".
+func TestLastModified(t *testing.T) {
+	off, remove := &Handler{LastModified: &LastModified{Mode: "off"}}, &Handler{LastModified: &LastModified{Mode: "remove"}}
+	lenient := &Handler{LastModified: &LastModified{Lenient: true}}
+	is := func(name string, handler *Handler, want string, sent ...string) trial {
+		next := sendsPage()
+		for _, line := range sent {
+			next = withField(next, "Last-Modified", line)
+		}
+		return trial{name: name, handler: handler, next: next, want: pairs("Last-Modified", want)}
+	}
+	runTrials(t, []trial{
+		is("IMF-fixdate", nil, modified, modified),
+		is("RFC 850", nil, modified, "Tuesday, 14-Nov-23 22:13:20 GMT"),
+		is("asctime", nil, modified, "Tue Nov 14 22:13:20 2023"),
+		is("RFC 5322 zone", nil, modified, "Tue, 14 Nov 2023 23:13:20 +0100"),
+		is("RFC 3339", nil, modified, "2023-11-14T22:13:20.5Z"),
+		is("Unix seconds", nil, modified, "1700000000"),
+		is("several lines: the latest valid", nil, modified, dayBefore, "yesterday", modified, dayBefore),
+		is("not understood", nil, "", "yesterday"),
+		is("the epoch", nil, "", "Thu, 01 Jan 1970 00:00:00 GMT"),
+		is("1980-01-01", nil, "", "Tue, 01 Jan 1980 00:00:00 GMT"),
+		is("1980-01-02", nil, "Wed, 02 Jan 1980 00:00:00 GMT", "Wed, 02 Jan 1980 00:00:00 GMT"),
+		is("none", nil, ""),
+		is("off", off, "yesterday", "yesterday"),
+		is("off: several lines", off, modified+" | "+dayBefore, dayBefore, modified),
+		is("off: the epoch", off, epochDate, epochDate),
+		is("remove", remove, "", modified),
+		is("lenient is about requests", lenient, modified, "1700000000"),
+		{name: "later than Date becomes Date (RFC 9110 §8.8.2.1)", next: sendsPage("Last-Modified", dayAfter, "Date", modified), want: pairs("Last-Modified", modified, "Date", modified)},
+		{name: "later than Date, off", handler: off, next: sendsPage("Last-Modified", dayAfter, "Date", modified), want: pairs("Last-Modified", dayAfter)},
+		{name: "of an error", next: sends(404, "gone", "Last-Modified", epochDate), status: 404, body: "gone", want: pairs("Last-Modified", "")},
+		{name: "of what is streamed", next: sendsPage("Last-Modified", "1700000000", "Cache-Control", "no-store"), want: pairs("Last-Modified", modified)},
+		{name: "removed, it decides nothing", handler: remove, next: sendsPage("Last-Modified", modified), fields: pairs("If-Modified-Since", modified)},
+		{name: "off, it still decides", handler: off, next: sendsPage("Last-Modified", modified), fields: pairs("If-Modified-Since", modified), status: 304},
+		{name: "off, a build tool's decides nothing", handler: off, next: sendsPage("Last-Modified", epochDate), fields: pairs("If-Modified-Since", dayAfter)},
+		{name: "an invalid condition is ignored (§13.1.3)", next: sendsPage("Last-Modified", modified), fields: pairs("If-Modified-Since", `"`+modified+`"`)},
+		{name: "lenient: it is not", handler: lenient, next: sendsPage("Last-Modified", modified), fields: pairs("If-Modified-Since", `"`+modified+`"`), status: 304},
+		{name: "lenient: Unix seconds", handler: lenient, next: sendsPage("Last-Modified", modified), fields: pairs("If-Unmodified-Since", "1699999999"), status: 412},
+	})
+}
+
+// withField is next with one more field line.
+func withField(next caddyhttp.HandlerFunc, name, line string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Add(name, line)
+		return next(w, r)
+	}
+}
+
+// policy is one with every kind of selector.
+func policy() *Handler {
+	return &Handler{
+		Expires: "off",
+		CacheControl: []CacheControl{
+			{ResponseMatcher: "errors", Directives: pairs("no-cache"), Existing: "replace"},
+			{Path: "/assets/*", Directives: pairs("public max-age=30d immutable")},
+			{MediaType: "text/html", Directives: pairs("max-age=0, must-revalidate")},
+			{MediaType: "image/*", Directives: pairs("max-age=1h")},
+			{Directives: pairs("max-age=60")},
+		},
+		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"errors": {StatusCode: []int{404, 503}}},
+	}
+}
+
+// Design §3, "Freshness": the first row whose selector matches applies.
+func TestCacheControlRows(t *testing.T) {
+	const assets, html = "public, max-age=2592000, immutable", "max-age=0, must-revalidate"
+	for _, tt := range []struct {
+		name, target string
+		next         caddyhttp.HandlerFunc
+		want         string
+	}{
+		{"path", "/assets/a.html", sends(200, page, "Content-Type", "text/html"), assets},
+		{"path in another case, as Caddy matches", "/Assets/a", sendsPage(), assets},
+		{"path of a streamed response", "/assets/a", sendsPage("Etag", `"abc"`), assets},
+		{"media type", "/", sends(200, page, "Content-Type", "Text/HTML; charset=utf-8"), html},
+		{"media type that is found out", "/", sends(200, "<!DOCTYPE html>"), html},
+		{"media range", "/", sends(200, page, "Content-Type", "image/png"), "max-age=3600"},
+		{"another type", "/", sends(200, page, "Content-Type", "text/htmlx"), "max-age=60"},
+		{"a type that is none", "/", sends(200, page, "Content-Type", "html"), "max-age=60"},
+		{"no content, no type", "/", sends(200, ""), "max-age=60"},
+		{"203", "/", sends(203, page, "Content-Type", "text/plain"), "max-age=60"},
+		{"206", "/assets/a", sends(206, "h", "Content-Range", "bytes 0-0/12"), assets},
+		{"206 of several parts: the typed rows are unknowable", "/", sends(206, "h", "Content-Type", "multipart/byteranges; boundary=a"), ""},
+		{"206 of several parts: the path is not", "/assets/a", sends(206, "h", "Content-Type", "multipart/byteranges; boundary=a"), assets},
+		{"204", "/", sends(204, ""), ""},
+		{"302", "/", sends(302, "", "Location", "/x"), ""},
+		{"404 by the response matcher, which replaces", "/assets/a", sends(404, page, "Cache-Control", "public"), "no-cache"},
+		{"410 that no response matcher names", "/assets/a", sends(410, page), ""},
+		{"500", "/", sends(500, page), ""},
+		{"the upstream's stands", "/assets/a", sendsPage("Cache-Control", "private"), "private"},
+		{"the upstream's Expires stands", "/assets/a", sendsPage("Expires", dayAfter), ""},
+		{"Set-Cookie: not shared", "/assets/a", sendsPage("Set-Cookie", "a=1"), "private, max-age=2592000, immutable"},
+		{"a foreign 304: nothing is added", "/assets/a", sends(304, ""), ""},
+		{"a foreign 304 keeps what it says", "/", sends(304, "", "Cache-Control", "max-age=5"), "max-age=5"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVisit(t, "GET", tt.target).to(provisioned(t, policy()), tt.next)
+			wantPairs(t, "the response", v.rec.Result().Header, pairs("Cache-Control", tt.want))
+		})
+	}
+}
+
+// Rows by themselves, and what stands for the responses they apply to.
+func TestCacheControl(t *testing.T) {
+	row := func(c CacheControl) *Handler { return &Handler{Expires: "off", CacheControl: []CacheControl{c}} }
+	shared := row(CacheControl{Directives: pairs("public", "s-maxage=1h", "max-age=1m")})
+	replacing := row(CacheControl{Directives: pairs("public"), Existing: "replace"})
+	typed := row(CacheControl{MediaType: "text/plain", Directives: pairs("public"), Existing: "replace"})
+	hidden := &Handler{CacheControl: append(typed.CacheControl, CacheControl{Directives: pairs("no-cache"), Existing: "replace"})}
+	behindErrors := &Handler{
+		Expires: "off", ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404, 410}}},
+		CacheControl: []CacheControl{{ResponseMatcher: "missing", Directives: pairs("max-age=60")}, {Directives: pairs("public"), Existing: "replace"}},
+	}
+	byPath := row(CacheControl{Path: "/*", Directives: pairs("public"), Existing: "replace"})
+	authorized, match := pairs("Authorization", "Basic x"), pairs("If-None-Match", strongTag)
+	theirs, is := sends(304, "", "Cache-Control", "max-age=5"), func(s string) []string { return pairs("Cache-Control", s) }
+	runTrials(t, []trial{
+		{name: "bare: none of our own", want: is("")},
+		{name: "shared", handler: shared, want: is("public, s-maxage=3600, max-age=60")},
+		{name: "Authorization: not shared", handler: shared, fields: authorized, want: is("private, max-age=60")},
+		{name: "Set-Cookie: not shared", handler: shared, next: sendsPage("Set-Cookie", "a=1"), want: is("private, max-age=60")},
+		{name: "replace is the operator's word", handler: replacing, fields: authorized, next: sendsPage("Set-Cookie", "a=1"), want: is("public")},
+		{name: "replace", handler: replacing, next: sendsPage("Cache-Control", "no-cache", "Expires", dayAfter), want: pairs("Cache-Control", "public", "Expires", "")},
+		{name: "replace does not touch errors", handler: replacing, next: sends(404, "b", "Cache-Control", "no-cache"), status: 404, body: "b", want: is("no-cache")},
+		{name: "our 304 has the row of its 200 (RFC 9110 §15.4.5)", handler: shared, fields: match, status: 304, want: is("public, s-maxage=3600, max-age=60")},
+		{name: "our 304, typed row", handler: typed, fields: match, status: 304, want: is("public")},
+		{name: "our 304, of the upstream's tag", handler: typed, fields: pairs("If-None-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), status: 304, want: is("public")},
+		{name: "our 304, not shared", handler: shared, fields: append(match, authorized...), status: 304, want: is("private, max-age=60")},
+		{name: "a foreign 304, replace without a selector", handler: replacing, next: theirs, status: 304, want: is("public")},
+		{name: "a foreign 304, replace by path", handler: byPath, next: theirs, status: 304, want: is("public")},
+		{name: "a foreign 304, replace by type: unknowable, so what is stored stands (RFC 9111 §3.2)", handler: typed, next: theirs, status: 304, want: is("")},
+		{name: "a foreign 304, replace behind what is unknowable", handler: hidden, next: theirs, status: 304, want: is("")},
+		{name: "a foreign 304, keep by type: it says what it says", handler: row(CacheControl{MediaType: "text/plain", Directives: pairs("public")}), next: theirs, status: 304, want: is("max-age=5")},
+		{name: "a foreign 304, a matcher of errors hides nothing", handler: behindErrors, next: theirs, status: 304, want: is("public")},
+		{name: "a foreign 304, keep", handler: shared, next: theirs, status: 304, want: is("max-age=5")},
+		{name: "a foreign 304 without any, keep", handler: shared, next: sends(304, ""), status: 304, want: is("")},
+		{name: "a 412 has none", handler: replacing, fields: pairs("If-Match", staleTag), status: 412, want: is("")},
+		{name: "late: max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 1}, CacheControl: shared.CacheControl, Expires: "off"}, want: is("public, s-maxage=3600, max-age=60")},
+		{name: "cut off", handler: shared, next: sendsPage("Content-Length", "13"), reason: "short_body", want: is("public, s-maxage=3600, max-age=60")},
+	})
+}
+
+// Design §3, "Freshness": Expires = Date + max-age; equal to Date for what is stale at once.
+func TestExpires(t *testing.T) {
+	row := func(expires, directives string) *Handler {
+		return &Handler{Expires: expires, CacheControl: []CacheControl{{Directives: pairs(directives)}}}
+	}
+	at := sendsPage("Date", modified)
+	runTrials(t, []trial{
+		{name: "auto", handler: row("", "max-age=1d"), next: at, want: pairs("Expires", dayAfter, "Date", modified)},
+		{name: "auto, by name", handler: row("auto", "public max-age=1d"), next: at, want: pairs("Expires", dayAfter)},
+		{name: "no-cache", handler: row("", "no-cache"), next: at, want: pairs("Expires", modified)},
+		{name: "s-maxage alone", handler: row("", "s-maxage=1d"), next: at, want: pairs("Expires", "")},
+		{name: "off", handler: row("off", "max-age=1d"), next: at, want: pairs("Expires", "", "Cache-Control", "max-age=86400")},
+		{name: "our 304", handler: row("", "max-age=1d"), next: at, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Expires", dayAfter, "Date", modified)},
+		{name: "the upstream's stands", handler: row("", "max-age=1d"), next: sendsPage("Date", modified, "Expires", "0"), want: pairs("Expires", "0", "Cache-Control", "")},
+	})
+	// Without a Date of the upstream, one is sent that agrees.
+	v := newVisit(t, "GET", "/").to(provisioned(t, row("", "max-age=1d")), sendsPage())
+	date, err := http.ParseTime(v.rec.Header().Get("Date"))
+	expires, err2 := http.ParseTime(v.rec.Header().Get("Expires"))
+	if err != nil || err2 != nil || expires.Sub(date) != 24*time.Hour {
+		t.Errorf("Date %v, Expires %v", date, expires)
+	}
+}
+
+// rewritten is a request whose URI a handler outside has changed.
+func rewritten(t *testing.T, target, to string, fields ...string) *visit {
+	t.Helper()
+	v := newVisit(t, "GET", target, fields...)
+	uri, err := v.r.URL.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.r.URL, v.r.RequestURI = uri, uri.RequestURI()
+	return v
+}
+
+// Design §2: `/path*` is a pattern of the original request.
+func TestRowOfTheOriginalPath(t *testing.T) {
+	for target, want := range map[string]string{"/assets/a": "public, max-age=2592000, immutable", "/b": "max-age=60"} {
+		for _, to := range []string{"/index.php?x=1", "/assets/c", "/b"} {
+			v := rewritten(t, target, to).to(provisioned(t, policy()), sendsPage())
+			wantPairs(t, target+" as "+to, v.rec.Header(), pairs("Cache-Control", want))
+		}
+	}
+}
+
+// Where the media type is known with the body only, no row can be told at the head: another row's
+// lifetime would be wrong (RFC 9111 §3.2), so none applies.
+func TestRowOfAnUnknownType(t *testing.T) {
+	const html = "<!DOCTYPE html>"
+	for _, tt := range []struct {
+		name, method string
+		fields       []string
+		next         caddyhttp.HandlerFunc
+		want         string
+	}{
+		{"held", "GET", nil, sends(200, html), "max-age=0, must-revalidate"},
+		{"our 304 of a tag", "GET", pairs("If-None-Match", "*"), sends(200, html), "max-age=0, must-revalidate"},
+		{"our 304 of a date", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified), ""},
+		{"streamed", "GET", nil, sends(200, html, "Etag", `"abc"`), ""},
+		{"streamed late", "GET", nil, sends(200, html+strings.Repeat(" ", 1<<10)), ""},
+		{"HEAD", "HEAD", nil, sends(200, ""), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := policy()
+			h.Buffer = &Buffer{MaxBody: 1 << 10}
+			v := newVisit(t, tt.method, "/", tt.fields...).to(provisioned(t, h), tt.next)
+			wantPairs(t, "the response", v.rec.Result().Header, pairs("Cache-Control", tt.want))
+		})
+	}
+}
+
+// RFC 9110 §8.7: Content-Location is the URI as the client sent it; 200 and 304 have it.
+func TestContentLocation(t *testing.T) {
+	for _, tt := range []struct {
+		name, target, to string
+		next             caddyhttp.HandlerFunc
+		fields           []string
+		want             string
+	}{
+		{name: "200", target: "/a/b?x=1&y", next: sendsPage(), want: "/a/b?x=1&y"},
+		{name: "streamed", target: "/a", next: sendsPage("Etag", `"abc"`), want: "/a"},
+		{name: "304", target: "/a?x", next: sendsPage(), fields: pairs("If-None-Match", strongTag), want: "/a?x"},
+		{name: "304 at the head", target: "/a", next: sendsPage("Etag", `"abc"`), fields: pairs("If-None-Match", `"abc"`), want: "/a"},
+		{name: "the upstream's 304", target: "/a", next: sends(304, ""), want: "/a"},
+		{name: "the upstream's stands", target: "/a", next: sendsPage("Content-Location", "/b"), want: "/b"},
+		{name: "203", target: "/a", next: sends(203, page)},
+		{name: "206", target: "/a", next: sends(206, page)},
+		{name: "404", target: "/a", next: sends(404, page)},
+		{name: "412", target: "/a", next: sendsPage(), fields: pairs("If-Match", staleTag)},
+		{name: "rewritten", target: "/a?x=1", to: "/index.php?p=a", next: sendsPage(), want: "/a?x=1"},
+		{name: "only the query rewritten", target: "/a?x=1", to: "/a?y=2", next: sendsPage(), want: "/a?x=1"},
+		{name: "only the query removed", target: "/a?x=1", to: "/a", next: sendsPage(), want: "/a?x=1"},
+		{name: "escaped otherwise", target: "/a%2Fb", to: "/a/b", next: sendsPage(), want: "/a%2Fb"},
+		{name: "escaped", target: "/a%20b%C3%A9", next: sendsPage(), want: "/a%20b%C3%A9"},
+		{name: "a path that would name another server", target: "http://here//evil.example/", next: sendsPage()},
+		{name: "the same behind a rewrite", target: "http://here//evil.example/", to: "/a", next: sendsPage()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVisit(t, "GET", tt.target, tt.fields...)
+			if tt.to != "" {
+				v = rewritten(t, tt.target, tt.to, tt.fields...)
+			}
+			v.to(provisioned(t, &Handler{ContentLocation: true}), tt.next)
+			wantPairs(t, "the response", v.rec.Header(), pairs("Content-Location", tt.want))
+		})
+	}
+}
+
+// Design §3: a verdict that is known at the head hauls no bytes to throw them away. A short rest is
+// read, for the connection's sake; a long one is cancelled.
+func TestVerdictAtTheHead(t *testing.T) {
+	const long = 1 << 20
+	for _, tt := range []struct {
+		name         string
+		handler      *Handler
+		fields, head []string
+		status, most int // bytes that are taken
+	}{
+		{name: "the upstream's tag", fields: pairs("If-None-Match", `"abc"`), head: pairs("Etag", `"abc"`), status: 304, most: 64 << 10},
+		{name: "the upstream's tag, declared length", fields: pairs("If-None-Match", `"abc"`), head: pairs("Etag", `"abc"`, "Content-Length", strconv.Itoa(long)), status: 304},
+		{name: "a date", fields: pairs("If-Modified-Since", modified), head: pairs("Last-Modified", modified), status: 304, most: 64 << 10},
+		{name: "a date, declared length", fields: pairs("If-Modified-Since", modified), head: pairs("Last-Modified", modified, "Content-Length", strconv.Itoa(long)), status: 304},
+		{name: "a date of a write", fields: pairs("If-Unmodified-Since", dayBefore), head: pairs("Last-Modified", modified), status: 412, most: 64 << 10},
+		{name: "the upstream's tag is another", fields: pairs("If-Match", `"def"`), head: pairs("Etag", `"abc"`), status: 412, most: 64 << 10},
+		{name: "no tag of ours can match", fields: pairs("If-Match", `"def"`), status: 412, most: 64 << 10},
+		{name: "no tag can be made", handler: &Handler{Buffer: &Buffer{MaxBody: 1 << 10}}, fields: pairs("If-Match", strongTag), status: 412, most: 64 << 10},
+		{name: "no tag can be made, declared length", handler: &Handler{Buffer: &Buffer{MaxBody: 1 << 10}}, fields: pairs("If-Match", strongTag), head: pairs("Content-Length", strconv.Itoa(long)), status: 412},
+		{name: "an endless response of a known tag", fields: pairs("If-None-Match", `"abc"`), head: pairs("Etag", `"abc"`, "Content-Type", "text/event-stream"), status: 304},
+		{name: "an endless response, precondition failed", fields: pairs("If-Match", `"def"`), head: pairs("Content-Type", "text/event-stream"), status: 412},
+		{name: "an endless response that is not to be buffered", fields: pairs("If-Match", strongTag), head: pairs("X-Accel-Buffering", "no"), status: 412},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			taken := 0
+			var failed error
+			v := newVisit(t, "GET", "/", tt.fields...).to(provisioned(t, tt.handler), func(w http.ResponseWriter, _ *http.Request) error {
+				addPairs(w.Header(), tt.head)
+				failed = hauls(w, long, &taken)
+				panic(http.ErrAbortHandler) // as reverse_proxy does when it cannot write
+			})
+			if v.status() != tt.status || v.panicked != nil || v.rec.Body.Len() > 0 {
+				t.Errorf("status %d, panic %v, %d bytes; want %d", v.status(), v.panicked, v.rec.Body.Len(), tt.status)
+			}
+			if taken > tt.most || !errors.Is(failed, errNotNeeded) {
+				t.Errorf("%d bytes were taken, want at most %d; then %v", taken, tt.most, failed)
+			}
+		})
+	}
+}
+
+// Design §3: bodies of trailers that nobody announced are held, and have no Content-Length.
+func TestLateTrailers(t *testing.T) {
+	v := newVisit(t, "GET", "/").to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+		err := sendsPage()(w, r)
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		return err
+	})
+	response := v.rec.Result()
+	wantPairs(t, "the response", response.Header, pairs("Etag", strongTag, "Content-Length", ""))
+	wantPairs(t, "the trailer", response.Trailer, pairs("X-Sum", "1"))
+	v = newVisit(t, "GET", "/", "If-None-Match", strongTag).to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+		err := sendsPage()(w, r)
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		return err
+	})
+	if response = v.rec.Result(); response.StatusCode != 304 || len(response.Trailer) > 0 {
+		t.Errorf("%d with the trailers %v", response.StatusCode, response.Trailer)
+	}
+}
+
+// within is h behind outer handlers.
+func within(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error { return h.ServeHTTP(w, r, next) }
+}
+
+// Design §2: nested instances compose. The inner acts first, the outer keeps what it finds.
+func TestNested(t *testing.T) {
+	row := []CacheControl{{Directives: pairs("max-age=60")}}
+	outerRow := []CacheControl{{Directives: pairs("public"), Existing: "keep"}}
+	typedRow := []CacheControl{{MediaType: "text/*", Directives: pairs("public"), Existing: "replace"}}
+	dated := sendsPage("Last-Modified", modified)
+	for _, tt := range []struct {
+		name         string
+		outer, inner *Handler
+		fields       []string
+		next         caddyhttp.HandlerFunc // sendsPage
+		status       int                   // 200
+		seen, want   []string
+	}{
+		{name: "the outer tags what the inner does not", inner: &Handler{ETag: &ETag{Mode: "off"}, CacheControl: row, Expires: "off"}, want: pairs("Etag", strongTag, "Cache-Control", "max-age=60")},
+		{name: "… and judges it", inner: &Handler{ETag: &ETag{Mode: "off"}}, fields: pairs("If-None-Match", strongTag), status: 304, seen: pairs("If-None-Match", strongTag), want: pairs("Etag", strongTag)},
+		{name: "the outer keeps the inner's tag", inner: &Handler{ETag: &ETag{Mode: "weak"}}, want: pairs("Etag", weakTag)},
+		{name: "the outer keeps the inner's row", outer: &Handler{CacheControl: outerRow}, inner: &Handler{CacheControl: row}, want: pairs("Cache-Control", "max-age=60")},
+		{name: "the outer keeps the inner's 304", outer: &Handler{NotModified: &NotModified{Drop: pairs("X-Any")}}, fields: pairs("If-None-Match", strongTag), next: sendsPage("X-Any", "x"), status: 304, want: pairs("Etag", strongTag, "X-Any", "x")},
+		{name: "… and its row", outer: &Handler{CacheControl: outerRow}, inner: &Handler{CacheControl: row}, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Cache-Control", "max-age=60")},
+		{name: "… and, where a typed row may replace it, what is stored stands", outer: &Handler{CacheControl: typedRow}, inner: &Handler{CacheControl: row}, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Cache-Control", "")},
+		{name: "the inner judges the original conditions, not the translated", fields: pairs("If-None-Match", staleDated), next: dated, seen: pairs("If-Modified-Since", modified), want: pairs("Etag", datedTag)},
+		{name: "… not the withheld", outer: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-Match", staleTag), next: dated, status: 412},
+		{name: "a translated condition, answered by the upstream", fields: pairs("If-None-Match", datedTag), next: sends(304, ""), status: 304, seen: pairs("If-Modified-Since", modified), want: pairs("Etag", datedTag)},
+		{name: "the inner withholds what the outer would pass", inner: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-None-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), want: pairs("Etag", strongTag)},
+		{name: "the outer replaces, and the 304 has the tag of the 200 (RFC 9110 §15.4.5)", outer: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Etag", strongTag)},
+		{name: "the inner's 412 travels through", fields: pairs("If-Match", staleTag), status: 412, want: pairs("Etag", "")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			next, status := tt.next, tt.status
+			if next == nil {
+				next = sendsPage()
+			}
+			if status == 0 {
+				status = http.StatusOK
+			}
+			outer, inner := provisioned(t, tt.outer), provisioned(t, tt.inner)
+			innermost := newVisit(t, "GET", "/") // for what it sees
+			v := newVisit(t, "GET", "/", tt.fields...).to(outer, within(inner, func(w http.ResponseWriter, r *http.Request) error {
+				innermost.seen = r.Header.Clone()
+				return next(w, r)
+			}))
+			if v.status() != status {
+				t.Errorf("status %d, want %d (%v)", v.status(), status, v.err)
+			}
+			if tt.seen != nil {
+				innermost.wantSeen(tt.seen...)
+			}
+			wantPairs(t, "the response", v.rec.Header(), tt.want)
+		})
+	}
+}
+
+// A handler between two instances may add a condition; it counts like one of the client's.
+func TestConditionSetBetween(t *testing.T) {
+	outer, inner := provisioned(t, nil), provisioned(t, nil)
+	v := newVisit(t, "GET", "/")
+	v.serve(outer, func(w http.ResponseWriter, r *http.Request) error {
+		r.Header.Set("If-Match", staleTag)
+		return inner.ServeHTTP(w, r, sendsPage())
+	})
+	if v.status() != 412 {
+		t.Errorf("status %d", v.status())
+	}
+}
+
+// Design §2: of siblings in one block that match the same request, only the outermost acts.
+func TestSiblings(t *testing.T) {
+	off := provisioned(t, &Handler{Block: "a", ETag: &ETag{Mode: "off"}})
+	bare := provisioned(t, &Handler{Block: "a"})
+	nested := provisioned(t, &Handler{Block: "b"})
+	v := newVisit(t, "GET", "/", "If-None-Match", strongTag).to(off, within(bare, sendsPage()))
+	wantPairs(t, "off beside a bare one", v.rec.Header(), pairs("Etag", ""))
+	v = newVisit(t, "GET", "/").to(off, within(nested, within(bare, sendsPage())))
+	wantPairs(t, "a bare one inside another block", v.rec.Header(), pairs("Etag", strongTag))
+	v = newVisit(t, "GET", "/").to(nested, within(off, within(bare, sendsPage("Cache-Control", "x"))))
+	wantPairs(t, "siblings inside another block", v.rec.Header(), pairs("Etag", strongTag))
+}
+
+// One Handler serves all requests at once; the memory of one never shows in another. Run with -race.
+func TestConcurrent(t *testing.T) {
+	h := provisioned(t, &Handler{ContentLocation: true, CacheControl: []CacheControl{{Directives: pairs("max-age=60")}}})
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			body := strings.Repeat(strconv.Itoa(i)+" ", 3000)
+			next := sends(200, body, "Content-Type", "text/plain")
+			first := newVisit(t, "GET", "/"+strconv.Itoa(i))
+			first.serve(h, next)
+			if first.rec.Code != 200 || first.rec.Body.String() != body {
+				t.Errorf("%d: %d with %.20q", i, first.rec.Code, first.rec.Body)
+			}
+			again := newVisit(t, "GET", "/"+strconv.Itoa(i), "If-None-Match", first.rec.Header().Get("Etag"))
+			again.serve(h, next)
+			if again.rec.Code != 304 || again.rec.Header().Get("Content-Location") != "/"+strconv.Itoa(i) {
+				t.Errorf("%d: %d with %v", i, again.rec.Code, again.rec.Header())
+			}
+			failed := newVisit(t, "GET", "/")
+			failed.serve(h, aborting(next, http.ErrAbortHandler))
+			if failed.status() != 502 {
+				t.Errorf("%d: %d", i, failed.status())
+			}
+		})
+	}
+	wg.Wait()
+	if held := budget.Held(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}
+
+// Two instances inside another one may act after each other; both judge the original conditions.
+func TestInstancesInSequence(t *testing.T) {
+	outer := provisioned(t, &Handler{ETag: &ETag{Existing: "replace"}})
+	first, second := provisioned(t, nil), provisioned(t, nil)
+	v := newVisit(t, "GET", "/", "If-None-Match", strongTag)
+	v.to(outer, func(w http.ResponseWriter, r *http.Request) error {
+		if err := first.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })); err != nil {
+			return err
+		}
+		return second.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			v.seen = r.Header.Clone()
+			return sendsPage()(w, r)
+		}))
+	})
+	if v.wantSeen("If-None-Match", strongTag); v.status() != 304 {
+		t.Errorf("status %d", v.status())
+	}
+}
+
+// If-Match with a tag of ours is judged against the full answer, of HEAD as of GET: nothing else has a tag.
+func TestHeadWithATagOfOurs(t *testing.T) {
+	for tagSent, status := range map[string]int{strongTag: 200, staleTag: 412} {
+		v := newVisit(t, "HEAD", "/", "If-Match", tagSent).to(provisioned(t, nil), sendsPage())
+		if v.status() != status || v.seenMethod != "GET" || v.rec.Body.Len() != 0 {
+			t.Errorf("If-Match: %s gives %d with %q, asked with %s; want %d, nothing, GET", tagSent, v.status(), v.rec.Body, v.seenMethod, status)
+		}
+	}
+}
+
+// RFC 9111 §3.5 speaks of Authorization; whom Caddy has authenticated is as much one user.
+func TestIdentifiedIsNotShared(t *testing.T) {
+	shared := &Handler{CacheControl: []CacheControl{{Directives: pairs("public", "s-maxage=1h", "max-age=1m")}}}
+	for name, mark := range map[string]func(*visit){
+		"an authenticated user": func(v *visit) { v.repl.Set("http.auth.user.id", "somebody") },
+		"a client certificate":  func(v *visit) { v.r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}} },
+	} {
+		v := newVisit(t, "GET", "/")
+		mark(v)
+		wantPairs(t, name, v.to(provisioned(t, shared), sendsPage()).rec.Header(), pairs("Cache-Control", "private, max-age=60"))
+	}
+}
+
+// stopwatch notes when the head goes out.
+type stopwatch struct {
+	*httptest.ResponseRecorder
+	head time.Time
+}
+
+func (w *stopwatch) WriteHeader(status int) {
+	w.head = time.Now()
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+// Nested instances wait once: what the inner one gives up, the outer one does not hold again.
+func TestNestedMaxDelay(t *testing.T) {
+	outer, middle, inner := provisioned(t, nil), provisioned(t, nil), provisioned(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := io.WriteString(w, "first")
+			time.Sleep(time.Minute) //nolint:forbidigo // of a synctest bubble's clock
+			return err
+		}
+		v, start := newVisit(t, "GET", "/"), time.Now()
+		w := &stopwatch{ResponseRecorder: v.rec}
+		nest := func(h *Handler, next caddyhttp.HandlerFunc) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) error { return h.ServeHTTP(w, r, next) }
+		}
+		if err := nest(outer, nest(middle, nest(inner, slow)))(w, v.r); err != nil {
+			t.Fatal(err)
+		}
+		if waited := w.head.Sub(start); waited != defaultMaxDelay {
+			t.Errorf("the head went out after %v, want %v", waited, defaultMaxDelay)
+		}
+	})
+}

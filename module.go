@@ -1,0 +1,587 @@
+// Package conditionalcache is a Caddy HTTP handler that gives every response working validators and
+// answers conditional requests itself: entity tags made from content, clean Last-Modified dates, one
+// typed Cache-Control policy, and the 304 and 412 of RFC 9110 §13, for proxied, rendered and static
+// responses alike.
+//
+// The bare directive is safe on any site: what it cannot hold within its bounds it streams untouched.
+// See README.md for the Caddyfile, and the fields of Handler for the JSON.
+package conditionalcache
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+const (
+	defaultMaxBody  = 4 << 20
+	defaultMaxDelay = 200 * time.Millisecond
+	defaultMaxTotal = 256 << 20
+	maxMaxBody      = 1 << 40
+)
+
+// budget counts the bodies held by this process. It outlives configurations, as requests of the old
+// one still run when the new one starts.
+var budget capture.Budget
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+	caddy.RegisterModule(new(App))
+	httpcaddyfile.RegisterHandlerDirective("conditional_cache", parseCaddyfile)
+	// Inside encode, whose output for a streamed body is not the same twice; outside of everything that
+	// makes content.
+	httpcaddyfile.RegisterDirectiveOrder("conditional_cache", httpcaddyfile.After, "encode")
+	httpcaddyfile.RegisterGlobalOption("conditional_cache", parseGlobalOption)
+}
+
+// App holds what all `conditional_cache` handlers of a process share. It is optional.
+type App struct {
+	// The bytes of response bodies held at one time by this process, over all sites and requests.
+	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB).
+	MaxTotal int64 `json:"max_total,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "conditional_cache", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision sets the defaults.
+func (a *App) Provision(caddy.Context) error {
+	a.MaxTotal = cmp.Or(a.MaxTotal, defaultMaxTotal)
+	return a.check()
+}
+
+func (a *App) check() error {
+	if a.MaxTotal <= 0 {
+		return errors.New("max_total has to be a positive number of bytes")
+	}
+	return nil
+}
+
+// Start implements caddy.App; there is nothing to start.
+func (*App) Start() error { return nil }
+
+// Stop implements caddy.App; there is nothing to stop.
+func (*App) Stop() error { return nil }
+
+// Handler gives responses validators (RFC 9110 §8.8) and a freshness policy (RFC 9111), and answers
+// conditional requests (RFC 9110 §13) against them.
+//
+// Without any option it makes entity tags, normalizes Last-Modified and answers If-None-Match,
+// If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD; it sets no Cache-Control.
+type Handler struct {
+	// How entity tags are made, and what becomes of the upstream's.
+	ETag *ETag `json:"etag,omitempty"`
+
+	// What becomes of the upstream's Last-Modified.
+	LastModified *LastModified `json:"last_modified,omitempty"`
+
+	// Rows of Cache-Control directives. They are tried in order; the first whose selector matches
+	// applies. A row without a response matcher applies to 200, 203 and 206, and to the 304 that
+	// stands for them; never to errors.
+	CacheControl []CacheControl `json:"cache_control,omitempty"`
+
+	// Whether a row that sets max-age (or no-cache, no-store) also sets Expires: `auto` (default)
+	// or `off`.
+	Expires string `json:"expires,omitempty"`
+
+	// Bounds of what is held back to be tagged.
+	Buffer *Buffer `json:"buffer,omitempty"`
+
+	// How HEAD is asked of the next handler: as it is (`pass`, default), or as a GET whose body is
+	// thrown away (`get`), which gives HEAD the fields that GET would have.
+	Head string `json:"head,omitempty"`
+
+	// Changes to the set of fields that a 304 keeps of the 200 it stands for.
+	NotModified *NotModified `json:"not_modified,omitempty"`
+
+	// Whether 200 responses (and their 304) without a Content-Location get one: the URI as the client
+	// sent it (RFC 9110 §8.7).
+	ContentLocation bool `json:"content_location,omitempty"`
+
+	// Response matchers that rows of cache_control name.
+	ResponseMatchers map[string]caddyhttp.ResponseMatcher `json:"response_matchers,omitempty"`
+
+	// Of the handlers with the same block name that one request meets, only the outermost acts. The
+	// Caddyfile adapter gives each block a name, so that of sibling directives the most specific acts.
+	// Default: none, and every handler acts.
+	Block string `json:"block,omitempty"`
+
+	logger   *zap.Logger
+	set      settings
+	repaired *upstream.Repaired // under existing repair: the tags that got quotes
+}
+
+// ETag says how entity tags (RFC 9110 §8.8.3) are made.
+type ETag struct {
+	// `auto` (default): weak when the response may still be content-coded on its way out, else strong.
+	// `strong`, `weak`: always so. `off`: none is made; a tag of the upstream still counts.
+	Mode string `json:"mode,omitempty"`
+
+	// The digest: `xxh3` (128 bits, default) or `sha256` (cut to 128 bits), which is for content of
+	// which one party may choose two versions.
+	Hash string `json:"hash,omitempty"`
+
+	// What becomes of a tag that the upstream sent: `keep` (default), `repair` (a tag without quotes
+	// gets them), `weaken` (made weak), `replace` (by one of ours), `remove` (nothing in its place).
+	// Under replace and remove the upstream sees no conditional fields.
+	Existing string `json:"existing,omitempty"`
+
+	// A key for HMAC-SHA-256, so that a tag tells nothing of the content to those without it. May
+	// have global placeholders such as {env.SECRET} and {file./run/secret}. Needs hash `sha256` or none.
+	Secret string `json:"secret,omitempty"`
+
+	// A text that is part of every digest: a new epoch gives everything a new tag. May have global
+	// placeholders such as {env.RELEASE}.
+	Epoch string `json:"epoch,omitempty"`
+}
+
+// LastModified says what becomes of the Last-Modified field (RFC 9110 §8.8.2).
+type LastModified struct {
+	// `normalize` (default): every date form that is understood is sent as IMF-fixdate in GMT, not
+	// later than Date; dates before 1980-01-02 and what is not understood are removed. `off`: left as
+	// it is. `remove`: removed.
+	Mode string `json:"mode,omitempty"`
+
+	// Whether date conditions in requests may be quoted or in another form than HTTP's. Without it an
+	// invalid date is ignored (RFC 9110 §13.1.3).
+	Lenient bool `json:"lenient,omitempty"`
+}
+
+// CacheControl is one row: a selector (of path, media_type and response_matcher at most one; none
+// selects every response) and directives.
+type CacheControl struct {
+	// A path pattern of the original request, as in Caddy's path matcher.
+	Path string `json:"path,omitempty"`
+
+	// A media type (`text/html`) or range (`image/*`) of the response.
+	MediaType string `json:"media_type,omitempty"`
+
+	// The name of a response matcher, without `@`. Such a row applies to every status that matches.
+	ResponseMatcher string `json:"response_matcher,omitempty"`
+
+	// Directives of RFC 9111 §5.2.2, RFC 5861 and RFC 8246. Lifetimes are whole seconds
+	// (`max-age=3600`) or durations (`max-age=1h`).
+	Directives []string `json:"directives,omitempty"`
+
+	// Directives that those RFCs do not know, passed on as they are.
+	Extension []string `json:"extension,omitempty"`
+
+	// `keep` (default): a Cache-Control or Expires of the upstream stands. `replace`: the row wins,
+	// and with it the operator's word that personal responses may be shared if the row says so.
+	Existing string `json:"existing,omitempty"`
+}
+
+// Buffer bounds what is held back.
+type Buffer struct {
+	// The longest body that is held, in bytes; longer ones are streamed without a tag of ours.
+	// Default: 4194304 (4 MiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How long a response is held, counted from its head; what takes longer is streamed. Negative: no
+	// limit. Default: 200ms.
+	MaxDelay caddy.Duration `json:"max_delay,omitempty"`
+}
+
+// NotModified changes the set of fields of a 304 (RFC 9110 §15.4.5).
+type NotModified struct {
+	// Fields to keep that would be left out.
+	Keep []string `json:"keep,omitempty"`
+	// Fields to leave out that would be kept.
+	Drop []string `json:"drop,omitempty"`
+}
+
+// settings is a configuration in the form that requests use.
+type settings struct {
+	mode, existing string
+	maker          tag.Maker
+	undated        bool // tags carry no date
+	lastModified   string
+	lenient        bool
+	rows           []compiledRow
+	expires        bool
+	maxBody        int64
+	maxDelay       time.Duration
+	maxTotal       int64
+	headAsGet      bool
+	keep, drop     map[string]bool
+}
+
+// compiledRow is a row of cache_control in the form that requests use.
+type compiledRow struct {
+	*freshness.Row
+	path      caddyhttp.MatchPath
+	mediaType string
+	response  *caddyhttp.ResponseMatcher
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.conditional_cache", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision compiles the configuration. It opens nothing: `caddy validate` provisions, too.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if err := h.check(); err != nil {
+		return err
+	}
+	if err := h.provisionTags(); err != nil {
+		return err
+	}
+	if err := h.provisionRows(ctx); err != nil {
+		return err
+	}
+	lastModified := valueOr(h.LastModified)
+	h.set.lastModified, h.set.lenient = cmp.Or(lastModified.Mode, "normalize"), lastModified.Lenient
+	h.set.undated = h.set.maker.Epoch != "" || h.set.lastModified == "remove" || h.set.existing == "replace" || h.set.existing == "remove"
+	h.set.expires = cmp.Or(h.Expires, "auto") == "auto"
+	h.set.headAsGet = h.Head == "get"
+	h.provisionBuffer()
+	notModified := valueOr(h.NotModified)
+	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
+	return h.provisionBudget(ctx)
+}
+
+func (h *Handler) provisionTags() error {
+	etag := valueOr(h.ETag)
+	if etag.Existing == "repair" {
+		h.repaired = new(upstream.Repaired)
+	}
+	h.set.mode, h.set.existing = cmp.Or(etag.Mode, "auto"), cmp.Or(etag.Existing, "keep")
+	h.set.maker.SHA256 = etag.Hash == "sha256"
+	// Only global placeholders: a tag must not depend on the request.
+	secret, err := caddy.NewReplacer().ReplaceOrErr(etag.Secret, true, true)
+	if err != nil {
+		return fmt.Errorf("etag secret: %w", err)
+	}
+	epoch, err := caddy.NewReplacer().ReplaceOrErr(etag.Epoch, true, true)
+	if err != nil {
+		return fmt.Errorf("etag epoch: %w", err)
+	}
+	h.set.maker.Secret, h.set.maker.Epoch = []byte(secret), epoch
+	return nil
+}
+
+func (h *Handler) provisionRows(ctx caddy.Context) error {
+	h.set.rows = make([]compiledRow, 0, len(h.CacheControl))
+	for i, config := range h.CacheControl {
+		compiled, err := config.compile()
+		if err != nil {
+			return fmt.Errorf("cache_control row %d: %w", i+1, err)
+		}
+		r := compiledRow{Row: compiled, mediaType: strings.ToLower(config.MediaType)}
+		if config.Path != "" {
+			r.path = caddyhttp.MatchPath{config.Path}
+			if err := r.path.Provision(ctx); err != nil {
+				return fmt.Errorf("cache_control row %d: %w", i+1, err)
+			}
+		}
+		if config.ResponseMatcher != "" {
+			matcher := h.ResponseMatchers[config.ResponseMatcher]
+			r.response = &matcher
+		}
+		h.set.rows = append(h.set.rows, r)
+	}
+	return nil
+}
+
+func (h *Handler) provisionBuffer() {
+	buffer := valueOr(h.Buffer)
+	h.set.maxBody = cmp.Or(buffer.MaxBody, defaultMaxBody)
+	h.set.maxDelay = cmp.Or(time.Duration(buffer.MaxDelay), defaultMaxDelay)
+}
+
+// provisionBudget reads the limit from the app of this configuration; only the counter is global.
+func (h *Handler) provisionBudget(ctx caddy.Context) error {
+	h.set.maxTotal = defaultMaxTotal
+	app, err := ctx.AppIfConfigured("conditional_cache")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.set.maxTotal = app.(*App).MaxTotal // the module ID is ours
+	return nil
+}
+
+// check refuses what the Caddyfile adapter would refuse, for configurations that come as JSON.
+func (h *Handler) check() error {
+	checks := []func() error{
+		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
+		valueOr(h.NotModified).check, h.checkConditions, h.checkRows,
+		func() error { return oneOf("expires", h.Expires, "auto", "off") },
+		func() error { return oneOf("head", h.Head, "pass", "get") },
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e ETag) check() error {
+	if err := oneOf("etag", e.Mode, "auto", "strong", "weak", "off"); err != nil {
+		return err
+	}
+	if err := oneOf("etag hash", e.Hash, "xxh3", "sha256"); err != nil {
+		return err
+	}
+	if err := oneOf("etag existing", e.Existing, "keep", "repair", "weaken", "replace", "remove"); err != nil {
+		return err
+	}
+	switch {
+	case e.Hash == "xxh3" && e.Secret != "":
+		return errors.New("hash xxh3 takes no secret; remove the hash line, or say hash sha256")
+	case e.Mode == "off" && (e.Hash != "" || e.Secret != "" || e.Epoch != ""):
+		return errors.New("etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them")
+	case e.Mode == "off" && e.Existing == "replace":
+		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")
+	}
+	return nil
+}
+
+func (l LastModified) check() error {
+	return oneOf("last_modified", l.Mode, "normalize", "off", "remove")
+}
+
+func (b Buffer) check() error {
+	if b.MaxBody < 0 || b.MaxBody > maxMaxBody {
+		return errors.New("max_body has to be a positive number of bytes, at most 1 TiB")
+	}
+	return nil
+}
+
+// mandatory are the fields a 304 must have if the 200 had them (RFC 9110 §15.4.5).
+var mandatory = []string{"Cache-Control", "Content-Location", "Date", "ETag", "Expires", "Vary"}
+
+// impossible are fields of a message with content, or of one transfer.
+var impossible = []string{"Content-Length", "Content-Range", "Transfer-Encoding", "Trailer"}
+
+func (n NotModified) check() error {
+	for _, name := range slices.Concat(n.Keep, n.Drop) {
+		if !isFieldName(name) {
+			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie", name)
+		}
+	}
+	if name, found := common(n.Drop, mandatory); found {
+		return fmt.Errorf("not_modified: %s cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)", name)
+	}
+	if name, found := common(n.Keep, impossible); found {
+		return fmt.Errorf("not_modified: %s cannot be kept: it describes a body, and a 304 has none", name)
+	}
+	if name, found := common(n.Keep, n.Drop); found {
+		return fmt.Errorf("not_modified: %s is both kept and dropped; name it once", name)
+	}
+	return nil
+}
+
+func (h *Handler) checkRows() error {
+	for i, config := range h.CacheControl {
+		if _, err := config.compile(); err != nil {
+			return fmt.Errorf("cache_control row %d: %w", i+1, err)
+		}
+		if err := h.checkMatcher(config.ResponseMatcher); err != nil {
+			return err
+		}
+	}
+	return h.checkOrder()
+}
+
+func (h *Handler) checkConditions() error {
+	for _, name := range slices.Sorted(maps.Keys(h.ResponseMatchers)) {
+		if err := checkConditions("@"+name, h.ResponseMatchers[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkConditions refuses a response matcher that matches everything, or nothing.
+func checkConditions(name string, m caddyhttp.ResponseMatcher) error {
+	if len(m.StatusCode) == 0 && len(m.Headers) == 0 {
+		return fmt.Errorf("response matcher %s matches everything; give it a status or a header", name)
+	}
+	for _, code := range m.StatusCode {
+		if !isFinalStatus(code) {
+			return fmt.Errorf("response matcher %s: %d is not a final status code or a class such as 4 for 4xx", name, code)
+		}
+	}
+	return nil
+}
+
+// isFinalStatus: a code of RFC 9110 §15 but 1xx, which rows do not speak of, and 304, which stands for a
+// 200; or the first digit of a class.
+func isFinalStatus(code int) bool {
+	return code >= 200 && code <= 599 && code != http.StatusNotModified || code >= 2 && code <= 5
+}
+
+// checkMatcher refuses the name of a response matcher that is not defined; the empty name is none.
+func (h *Handler) checkMatcher(name string) error {
+	if _, defined := h.ResponseMatchers[name]; !defined && name != "" {
+		return fmt.Errorf("cache_control @%s: no response matcher of that name; define it with @%s status <code...>", name, name)
+	}
+	return nil
+}
+
+// checkOrder refuses rows that could never apply.
+func (h *Handler) checkOrder() error {
+	for i, config := range h.CacheControl {
+		for _, above := range h.CacheControl[:i] {
+			switch selector := config.selector(); {
+			case above.selector() == selector:
+				return fmt.Errorf("cache_control %s: a second row for the same responses would never apply; keep one", cmp.Or(selector, "without a selector"))
+			case above.selector() == "" && config.ResponseMatcher == "":
+				return fmt.Errorf("cache_control %s: never applies, as a row without a selector stands above it; move that one to the end", selector)
+			case above.covers(config):
+				return fmt.Errorf("cache_control %s: never applies, as the row %s above it takes all of it; move that one below", selector, above.selector())
+			}
+		}
+	}
+	return nil
+}
+
+// covers reports whether a row plainly selects every response that another one does: /a/* and /a/b*,
+// image/* and image/png.
+func (c CacheControl) covers(other CacheControl) bool {
+	if kind, isRange := strings.CutSuffix(strings.ToLower(c.MediaType), "/*"); isRange {
+		return strings.HasPrefix(strings.ToLower(other.MediaType), kind+"/")
+	}
+	prefix, isPrefix := strings.CutSuffix(strings.ToLower(c.Path), "*")
+	// Nothing is said of patterns that Caddy compares escaped, unmerged or by placeholders.
+	plain := func(s string) bool { return !strings.ContainsAny(s, `?[\%{`) && !strings.Contains(s, "//") }
+	return isPrefix && !strings.Contains(prefix, "*") && plain(prefix) && plain(other.Path) &&
+		strings.HasPrefix(strings.ToLower(other.Path), prefix)
+}
+
+// selector writes a row's selector as in a Caddyfile.
+func (c CacheControl) selector() string {
+	if c.ResponseMatcher != "" {
+		return "@" + c.ResponseMatcher
+	}
+	return strings.ToLower(cmp.Or(c.Path, c.MediaType)) // neither is compared with regard to case
+}
+
+// compile checks a row by itself.
+func (c CacheControl) compile() (*freshness.Row, error) {
+	given := 0
+	for _, selector := range []string{c.Path, c.MediaType, c.ResponseMatcher} {
+		if selector != "" {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return nil, errors.New("a row has one selector: a path, a media type or a response matcher")
+	case strings.Contains(c.Path, "?"):
+		return nil, fmt.Errorf("path %q: a path selector has no query", c.Path)
+	case c.Path != "" && !strings.HasPrefix(c.Path, "/"):
+		return nil, fmt.Errorf("path %q has to begin with a slash", c.Path)
+	case !validPattern(c.Path):
+		return nil, fmt.Errorf("path %q is not a pattern: a bracket or backslash stands alone", c.Path)
+	case c.MediaType != "" && !validMediaType(c.MediaType):
+		return nil, fmt.Errorf("%q is not a media type such as text/html or image/*", c.MediaType)
+	}
+	if err := oneOf("existing", c.Existing, "keep", "replace"); err != nil {
+		return nil, err
+	}
+	return freshness.Compile(freshness.Source{
+		Directives: c.Directives, Extension: c.Extension, Replace: c.Existing == "replace",
+	}, caddy.ParseDuration)
+}
+
+// validPattern: Caddy takes a malformed pattern for one that never matches.
+func validPattern(pattern string) bool {
+	_, err := path.Match(pattern, "")
+	return err == nil
+}
+
+func validMediaType(s string) bool {
+	kind, subtype, found := strings.Cut(s, "/")
+	return found && isFieldName(kind) && isFieldName(subtype) && kind != "*" &&
+		(subtype == "*" || !strings.Contains(subtype, "*")) && httpcond.MediaType(s) != ""
+}
+
+// isFieldName follows RFC 9110 §5.6.2; a media type's halves have the same syntax.
+func isFieldName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+// oneOf refuses a word that is not among the allowed ones; the empty word is the default.
+func oneOf(what, word string, allowed ...string) error {
+	if word == "" || slices.Contains(allowed, word) {
+		return nil
+	}
+	if slices.Contains(later, what+" "+word) {
+		return fmt.Errorf("%s %s is not available in this version; use %s", what, word, list(allowed))
+	}
+	return fmt.Errorf("%s: unrecognized %q; use %s", what, word, list(allowed))
+}
+
+// later are words of the grammar that this version does not have: they are refused, never ignored.
+var later = []string{
+	"ranges", "guard_writes", "remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
+	"cache_control jitter", "existing merge", "expires modified", "conditional_cache store",
+}
+
+func list(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// common returns the first of names that is among others, in any case.
+func common(names, others []string) (string, bool) {
+	for _, name := range names {
+		if slices.ContainsFunc(others, func(other string) bool { return strings.EqualFold(name, other) }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func fieldSet(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[http.CanonicalHeaderKey(name)] = true
+	}
+	return set
+}
+
+func valueOr[T any](p *T) (v T) {
+	if p != nil {
+		return *p
+	}
+	return v
+}
+
+// Interface guards
+var (
+	_ caddy.App                   = (*App)(nil)
+	_ caddy.Provisioner           = (*App)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+)
