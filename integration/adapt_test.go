@@ -1,0 +1,406 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	conditionalcache "github.com/conditionalcache/caddy-conditional-cache"
+)
+
+// update rewrites the goldens: go test ./integration/ -run 'TestAdapt$|TestWrong$' -update
+var update = flag.Bool("update", false, "rewrite the golden files of testdata/adapt")
+
+// secretVariable is what the Caddyfiles of testdata/adapt/good take a secret from.
+const secretVariable = "CONDITIONAL_CACHE_SECRET"
+
+// TestAdapt pins the JSON that every form of every subdirective becomes: one Caddyfile for each in
+// testdata/adapt/good. What adapts has to provision, too.
+func TestAdapt(t *testing.T) {
+	t.Setenv(secretVariable, "secret of the goldens")
+	for name, file := range adaptFiles(t, "good", 80) {
+		t.Run(name, func(t *testing.T) {
+			config, warnings, err := adapt(file.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// These files are formatted, so that there is nothing at all to warn of.
+			for _, warning := range warnings {
+				t.Errorf("warning: %v", warning)
+			}
+			compareGolden(t, file.path+".json", indent(t, config))
+			if err := validate(config); err != nil {
+				t.Errorf("adapts, but does not provision: %v", err)
+			}
+		})
+	}
+}
+
+// TestAdaptOrder: the order that init registers holds without an `order` option, whatever the order of
+// the lines. Outside of encode a strong tag would not tell two codings apart; inside of templates or
+// reverse_proxy there would be nothing to tag.
+func TestAdaptOrder(t *testing.T) {
+	want := []string{"rewrite", "authentication", "headers", "encode", "conditional_cache", "templates", "reverse_proxy"}
+	var got []string
+	for _, h := range handlersOf(t, "order") {
+		if name, _ := h["handler"].(string); slices.Contains(want, name) {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(want[:3]) // that these three come first is enough: their own order is Caddy's affair
+	if len(got) == len(want) {
+		slices.Sort(got[:3])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("handlers are in the order %q, want %q", got, want)
+	}
+}
+
+// TestAdaptBlocks: siblings have one block name, so that of those which match a request one acts; any
+// two blocks that a request may pass through have two, so that both act.
+func TestAdaptBlocks(t *testing.T) {
+	for file, want := range map[string][]string{
+		"bare":           {"1"},
+		"siblings":       {"1", "1", "1"},
+		"snippet_twice":  {"1", "1", "2"},
+		"two_sites":      {"1", "1"}, // a request is in one site only
+		"nested_handles": {"1", "2", "2", "3"},
+		"error_route":    {"1", "2"},
+		"named_routes":   {"1", "named 1", "named 1", "named 2", "named 3"},
+	} {
+		t.Run(file, func(t *testing.T) {
+			var got []string
+			for _, h := range handlersOf(t, file) {
+				if h["handler"] == "conditional_cache" {
+					got = append(got, fmt.Sprint(h["block"]))
+				}
+			}
+			slices.Sort(got) // handlers come in the order of a map's keys and of Caddy's sorting
+			if !slices.Equal(got, want) {
+				t.Errorf("blocks %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// wrongMark ends the line that the error of a Caddyfile in testdata/adapt/wrong has to name.
+const wrongMark = "# wrong"
+
+var (
+	// lineNamed is the first place that an error names; an import chain and enclosing blocks come after it.
+	lineNamed = regexp.MustCompile(`at Caddyfile:(\d+)`)
+	// internals are words of the libraries beneath, which say nothing to who wrote the Caddyfile.
+	internals = regexp.MustCompile(`strconv|Atoi|Parse[A-Z]|invalid syntax|time: |humanize|conditionalcache\.|json: |%!|nil|runtime`)
+)
+
+// TestWrong: what is wrong is refused when the Caddyfile is adapted, with its line and with what would
+// be right: one Caddyfile for each mistake in testdata/adapt/wrong, its message beside it.
+func TestWrong(t *testing.T) {
+	for name, file := range adaptFiles(t, "wrong", 200) {
+		t.Run(name, func(t *testing.T) {
+			config, _, err := adapt(file.text)
+			if err == nil {
+				t.Fatalf("accepted, as %s", config)
+			}
+			message := err.Error()
+			compareGolden(t, file.path+".txt", message+"\n")
+			if got, want := lineNamed.FindStringSubmatch(message), markedLine(t, file.text); got == nil || got[1] != want {
+				t.Errorf("names the line %v, want %s: %s", got, want, message)
+			}
+			if found := internals.FindString(message); found != "" {
+				t.Errorf("shows %q: %s", found, message)
+			}
+			if again := repeated(message); again != "" {
+				t.Errorf("says %q twice: %s", again, message)
+			}
+		})
+	}
+}
+
+// markedLine returns the number of the one line that ends with wrongMark.
+func markedLine(t *testing.T, text string) string {
+	t.Helper()
+	marked := ""
+	for i, line := range strings.Split(text, "\n") {
+		if !strings.HasSuffix(line, wrongMark) {
+			continue
+		}
+		if marked != "" {
+			t.Fatalf("lines %s and %d both end with %q", marked, i+1, wrongMark)
+		}
+		marked = strconv.Itoa(i + 1)
+	}
+	if marked == "" {
+		t.Fatalf("no line ends with %q", wrongMark)
+	}
+	return marked
+}
+
+// repeated returns a part of a message that stands there twice in a row, as wrapping an error at two
+// levels makes it.
+func repeated(message string) string {
+	parts := strings.Split(message, ": ")
+	for i := range parts[1:] {
+		if strings.HasPrefix(parts[i+1], parts[i]) {
+			return parts[i]
+		}
+	}
+	words := strings.Fields(message)
+	for i := range words[1:] {
+		if words[i] == words[i+1] {
+			return words[i]
+		}
+	}
+	return ""
+}
+
+// okApp is an app with nothing wrong.
+const okApp = `{"max_total": 1}`
+
+// wrongJSON are members of a handler and apps, and what the error has to say.
+var wrongJSON = map[string]struct{ handler, app, want string }{
+	"field of the handler":        {`"etags": {}`, okApp, `unknown field "etags"`},
+	"field of etag":               {`"etag": {"ignore": ["csrf"]}`, okApp, `unknown field "ignore"`},
+	"field of last_modified":      {`"last_modified": {"from": "x"}`, okApp, `unknown field "from"`},
+	"field of a row":              {`"cache_control": [{"jitter": 10}]`, okApp, `unknown field "jitter"`},
+	"field of buffer":             {`"buffer": {"max_size": 1}`, okApp, `unknown field "max_size"`},
+	"field of not_modified":       {`"not_modified": {"add": ["Link"]}`, okApp, `unknown field "add"`},
+	"field of a response matcher": {`"response_matchers": {"a": {"status": [404]}}`, okApp, `unknown field "status"`},
+	"field of the app":            {``, `{"store": "memory"}`, `unknown field "store"`},
+
+	"max_body as text":        {`"buffer": {"max_body": "4MiB"}`, okApp, `max_body`},
+	"etag as text":            {`"etag": "weak"`, okApp, `etag`},
+	"max_delay rubbish":       {`"buffer": {"max_delay": "soon"}`, okApp, `"soon"`},
+	"content_location a word": {`"content_location": "on"`, okApp, `content_location`},
+	"directives as text":      {`"cache_control": [{"directives": "no-cache"}]`, okApp, `directives`},
+
+	"etag mode":       {`"etag": {"mode": "sometimes"}`, okApp, `etag: unrecognized "sometimes"`},
+	"etag hash":       {`"etag": {"hash": "md5"}`, okApp, `etag hash: unrecognized "md5"`},
+	"etag existing":   {`"etag": {"existing": "fix"}`, okApp, `etag existing: unrecognized "fix"`},
+	"last_modified":   {`"last_modified": {"mode": "from"}`, okApp, `last_modified from is not available in this version`},
+	"expires":         {`"expires": "modified"`, okApp, `expires modified is not available in this version`},
+	"head":            {`"head": "put"`, okApp, `head: unrecognized "put"`},
+	"existing of row": {`"cache_control": [{"directives": ["public"], "existing": "merge"}]`, okApp, `row 1: existing merge is not available`},
+	"etag off, hash":  {`"etag": {"mode": "off", "hash": "xxh3"}`, okApp, `etag off makes no tags`},
+	"xxh3 and secret": {`"etag": {"hash": "xxh3", "secret": "a"}`, okApp, `hash xxh3 takes no secret`},
+	"secret unset":    {`"etag": {"secret": "{env.CONDITIONAL_CACHE_UNSET}"}`, okApp, `etag secret: evaluated placeholder {env.CONDITIONAL_CACHE_UNSET} is empty`},
+	"secret of request": {
+		`"etag": {"secret": "{http.request.host}"}`, okApp,
+		`etag secret: unrecognized placeholder {http.request.host}`,
+	},
+	"epoch unknown": {`"etag": {"epoch": "{release}"}`, okApp, `etag epoch: unrecognized placeholder {release}`},
+
+	"row with two selectors":    {`"cache_control": [{"path": "/a", "media_type": "text/html", "directives": ["public"]}]`, okApp, `row 1: a row has one selector`},
+	"row without directives":    {`"cache_control": [{"directives": ["public"], "path": "/a"}, {}]`, okApp, `row 2: a row needs at least one directive`},
+	"row contradicts itself":    {`"cache_control": [{"directives": ["public, private"]}]`, okApp, `row 1: public and private contradict`},
+	"row with an empty word":    {`"cache_control": [{"directives": ["public", ""]}]`, okApp, `row 1: an empty word`},
+	"row of a relative path":    {`"cache_control": [{"path": "*.css", "directives": ["public"]}]`, okApp, `row 1: path "*.css" has to begin with a slash`},
+	"row below a wider one":     {`"cache_control": [{"path": "/*", "directives": ["public"]}, {"path": "/a", "directives": ["no-cache"]}]`, okApp, `cache_control /a: never applies`},
+	"row of no matcher":         {`"cache_control": [{"response_matcher": "a", "directives": ["public"]}]`, okApp, `cache_control @a: no response matcher`},
+	"matcher of every response": {`"response_matchers": {"a": {}}`, okApp, `response matcher @a matches everything`},
+	"matcher of status 999":     {`"response_matchers": {"a": {"status_code": [404, 999]}}`, okApp, `response matcher @a: 999 is not`},
+	"matcher of 1xx":            {`"response_matchers": {"a": {"status_code": [1]}}`, okApp, `response matcher @a: 1 is not`},
+	"max_body negative":         {`"buffer": {"max_body": -1}`, okApp, `max_body has to be a positive number`},
+	"max_total negative":        {``, `{"max_total": -1}`, `max_total has to be a positive number`},
+	"mandatory field dropped":   {`"not_modified": {"drop": ["Vary"]}`, okApp, `not_modified: Vary cannot be dropped`},
+	"no field name":             {`"not_modified": {"keep": [""]}`, okApp, `not_modified: "" is not a field name`},
+}
+
+// TestWrongJSON: configurations that come as JSON are held to the same rules, and an error names the field.
+func TestWrongJSON(t *testing.T) {
+	for name, c := range wrongJSON {
+		t.Run(name, func(t *testing.T) {
+			err := validate(configOf(c.handler, c.app))
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "conditional_cache") {
+				t.Errorf("got %v; want an error of conditional_cache with %q", err, c.want)
+			}
+		})
+	}
+	if err := validate(configOf(``, okApp)); err != nil {
+		t.Errorf("without anything wrong: %v", err)
+	}
+}
+
+// configOf is a configuration with one handler and the app.
+func configOf(handler, app string) []byte {
+	if handler != "" {
+		handler = ", " + handler
+	}
+	return fmt.Appendf(nil, `{"apps": {"conditional_cache": %s, "http": {"servers": {"one": {
+		"listen": ["127.0.0.1:0"], "routes": [{"handle": [{"handler": "conditional_cache"%s}]}]}}}}}`, app, handler)
+}
+
+// FuzzUnmarshalCaddyfile: no Caddyfile makes the parser panic; a refusal names file and line once; what
+// is accepted survives being written as JSON, and provisions unless a placeholder has no value.
+func FuzzUnmarshalCaddyfile(f *testing.F) {
+	for _, folder := range []string{"good", "wrong"} {
+		for _, file := range adaptFiles(f, folder, 1) {
+			f.Add(file.text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tokens, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
+		if err != nil {
+			t.Skip("no Caddyfile")
+		}
+		for i, token := range tokens {
+			if token.Text == "conditional_cache" {
+				unmarshalAndProvision(t, directive(tokens[i:]))
+			}
+		}
+	})
+}
+
+// directive is what Caddy hands to UnmarshalCaddyfile: one segment, without the matcher.
+func directive(tokens []caddyfile.Token) *caddyfile.Dispenser {
+	d := caddyfile.NewDispenser(tokens)
+	d.Next()
+	d = d.NewFromNextSegment()
+	d.Next()
+	if d.NextArg() && strings.ContainsAny(d.Val()[:min(1, len(d.Val()))], "@/*") {
+		d.Delete()
+	}
+	d.Reset()
+	return d
+}
+
+func unmarshalAndProvision(t *testing.T, d *caddyfile.Dispenser) {
+	t.Helper()
+	h := new(conditionalcache.Handler)
+	if err := h.UnmarshalCaddyfile(d); err != nil {
+		if !lineNamed.MatchString(err.Error()) {
+			t.Errorf("names no line: %v", err)
+		}
+		return
+	}
+	written, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := new(conditionalcache.Handler)
+	if err := caddy.StrictUnmarshalJSON(written, read); err != nil {
+		t.Fatalf("cannot be read back: %v\n%s", err, written)
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	if err := read.Provision(ctx); err != nil && !strings.Contains(err.Error(), "placeholder") {
+		t.Errorf("adapts, but does not provision: %v\n%s", err, written)
+	}
+}
+
+// adaptFile is a Caddyfile of testdata/adapt; its path is without the extension, as its golden's.
+type adaptFile struct{ path, text string }
+
+// adaptFiles reads a folder of testdata/adapt, which has to hold least files or more. A golden that no
+// Caddyfile belongs to fails.
+func adaptFiles(tb testing.TB, folder string, least int) map[string]adaptFile {
+	tb.Helper()
+	const ext = ".caddyfile"
+	entries, err := os.ReadDir(filepath.Join("testdata", "adapt", folder))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	files := make(map[string]adaptFile)
+	for _, entry := range entries {
+		path := filepath.Join("testdata", "adapt", folder, entry.Name())
+		base := strings.TrimSuffix(path, filepath.Ext(path))
+		text, err := os.ReadFile(base + ext)
+		if err != nil {
+			tb.Errorf("%s belongs to no Caddyfile: %v", path, err)
+			continue
+		}
+		files[filepath.Base(base)] = adaptFile{base, string(text)}
+	}
+	if len(files) < least {
+		tb.Fatalf("%d Caddyfiles in %s, want %d", len(files), folder, least)
+	}
+	return files
+}
+
+func adapt(text string) ([]byte, []caddyconfig.Warning, error) {
+	return caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+}
+
+// validate does what `caddy validate` does: it provisions and starts nothing.
+func validate(config []byte) error {
+	c := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON(config, c); err != nil {
+		return err
+	}
+	return caddy.Validate(c)
+}
+
+// compareGolden compares with a golden file, or writes it under -update.
+func compareGolden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+func indent(t *testing.T, config []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, config, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	return out.String() + "\n"
+}
+
+// handlersOf adapts a file of testdata/adapt/good and returns all handlers in it, outer ones first.
+func handlersOf(t *testing.T, name string) []map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "adapt", "good", name+".caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := adapt(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := json.Unmarshal(config, &tree); err != nil {
+		t.Fatal(err)
+	}
+	return handlersIn(tree)
+}
+
+func handlersIn(node any) (all []map[string]any) {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			all = append(all, handlersIn(child)...)
+		}
+	case map[string]any:
+		if _, is := node["handler"]; is {
+			all = append(all, node)
+		}
+		for _, child := range node {
+			all = append(all, handlersIn(child)...)
+		}
+	}
+	return all
+}

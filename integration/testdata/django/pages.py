@@ -1,0 +1,83 @@
+"""A Django project in one file. Its pages are made from the files in the folder that $PAGES names."""
+
+import collections
+import datetime
+import os
+import pathlib
+import time
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
+from django.template import engines
+from django.urls import path
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import conditional_page, last_modified
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="for tests only",
+    ROOT_URLCONF=__name__,
+    MIDDLEWARE=[f"{__name__}.tell_status"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+)
+
+source = pathlib.Path(os.environ["PAGES"], "page.html")
+
+# How often a page was rendered in full, by the path of its URL. There is one process, so there is one count.
+renders = collections.Counter()
+
+
+def tell_status(get_response):
+    """Say in a field what Django answered, so that a 304 of Django can be told from one made on the way."""
+
+    def middleware(request):
+        response = get_response(request)
+        response["X-Django-Status"] = str(response.status_code)
+        return response
+
+    return middleware
+
+
+def source_date(request):
+    return datetime.datetime.fromtimestamp(int(source.stat().st_mtime), datetime.timezone.utc)
+
+
+def plain(request):
+    renders[request.path] += 1
+    return HttpResponse(source.read_bytes())
+
+
+def stalled(request):
+    """The head and half of the page at once, the rest when there is a file named `release` in the folder."""
+
+    def parts():
+        body = source.read_bytes()
+        yield body[: len(body) // 2]
+        for _ in range(1000):
+            if source.with_name("release").exists():
+                break
+            time.sleep(0.02)
+        yield body[len(body) // 2 :]
+
+    return StreamingHttpResponse(parts())
+
+
+@csrf_protect
+def form(request):
+    """A form whose hidden token is masked anew in every answer."""
+    page = engines["django"].from_string("<form method=post>{% csrf_token %}<input name=q></form>")
+    return HttpResponse(page.render(request=request))
+
+
+urlpatterns = [
+    path("plain", plain),
+    path("dated", last_modified(source_date)(plain)),
+    path("etagged", conditional_page(plain)),
+    path("form", form),
+    path("stalled", stalled),
+    path("error500", lambda request: HttpResponseServerError("out of order")),
+    path("renders", lambda request: HttpResponse(str(renders[request.GET["path"]]))),
+]
+
+application = get_wsgi_application()
