@@ -1,0 +1,546 @@
+package integration
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	conditionalcache "github.com/conditionalcache/caddy-conditional-cache"
+)
+
+// exampleFile is the runnable example, from the root of the repository.
+const exampleFile = "Caddyfile.example"
+
+// pages of documentation, from the root of the repository.
+func docPages(t *testing.T) []string {
+	t.Helper()
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pages, "README.md", "xcaddy.md")
+}
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// codeBlock is a fenced block of a page, without the indentation of its fence.
+type codeBlock struct {
+	where, text string // where is file:line
+}
+
+// codeBlocks returns a page's fenced blocks of one language, "" being a language, too.
+func codeBlocks(t *testing.T, page, language string) []codeBlock {
+	t.Helper()
+	var blocks []codeBlock
+	var inside bool
+	var indent, found string
+	for i, line := range strings.Split(readDoc(t, page), "\n") {
+		fence, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case isFence && !inside:
+			inside, found = true, fence
+			indent, _, _ = strings.Cut(line, "```")
+			blocks = append(blocks, codeBlock{where: page + ":" + strconv.Itoa(i+1)})
+		case isFence:
+			inside = false
+			if found != language {
+				blocks = blocks[:len(blocks)-1]
+			}
+		case inside:
+			blocks[len(blocks)-1].text += strings.TrimPrefix(line, indent) + "\n"
+		}
+	}
+	if inside {
+		t.Fatalf("%s: the last fence is not closed", page)
+	}
+	return blocks
+}
+
+// adaptDoc adapts a Caddyfile as a user would, and fails on any warning: one of them is that it is not
+// formatted.
+func adaptDoc(t *testing.T, where, text string) []byte {
+	t.Helper()
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": where})
+	if err != nil {
+		t.Fatalf("adapting %s: %v", where, err)
+	}
+	for _, w := range warnings {
+		t.Errorf("%s: %v", where, w)
+	}
+	return adapted
+}
+
+// validateDoc does what `caddy validate` does.
+func validateDoc(t *testing.T, where string, adapted []byte) {
+	t.Helper()
+	config := new(caddy.Config)
+	if err := json.Unmarshal(adapted, config); err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	if err := caddy.Validate(config); err != nil {
+		t.Errorf("validating %s: %v", where, err)
+	}
+}
+
+// TestDocsCaddyfiles: every Caddyfile that a user may copy is valid and formatted.
+func TestDocsCaddyfiles(t *testing.T) {
+	t.Chdir("..")
+	var blocks []codeBlock
+	for _, page := range docPages(t) {
+		blocks = append(blocks, codeBlocks(t, page, "caddyfile")...)
+	}
+	files, err := filepath.Glob("examples/*.caddyfile")
+	if err != nil || len(blocks) == 0 || len(files) == 0 {
+		t.Fatalf("%d blocks in the pages, %d files in examples, %v", len(blocks), len(files), err)
+	}
+	for _, file := range append(files, exampleFile) {
+		blocks = append(blocks, codeBlock{file, readDoc(t, file)})
+	}
+	for _, block := range blocks {
+		t.Run(block.where, func(t *testing.T) {
+			validateDoc(t, block.where, adaptDoc(t, block.where, block.text))
+		})
+	}
+}
+
+// TestDocsJSON: every handler in JSON is valid.
+func TestDocsJSON(t *testing.T) {
+	t.Chdir("..")
+	blocks := codeBlocks(t, "README.md", "json")
+	if len(blocks) == 0 {
+		t.Fatal("README.md has no example in JSON")
+	}
+	for _, block := range blocks {
+		config := `{"apps": {"http": {"servers": {"srv0": {"routes": [{"handle": [` + block.text + `]}]}}}}}`
+		validateDoc(t, block.where, []byte(config))
+	}
+}
+
+// TestDocsLinks: files that the pages link to are there.
+func TestDocsLinks(t *testing.T) {
+	t.Chdir("..")
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, page := range append(docPages(t), "CHANGELOG.md") {
+		for _, found := range link.FindAllStringSubmatch(readDoc(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
+// runExample runs Caddyfile.example on free ports and returns what puts them into a text.
+func runExample(t *testing.T) *strings.Replacer {
+	t.Helper()
+	t.Chdir("..")
+	var pairs []string
+	for _, port := range []string{":8080", ":8081", ":8082"} {
+		pairs = append(pairs, port, ":"+strconv.Itoa(freePort(t)))
+	}
+	ports := strings.NewReplacer(pairs...)
+	if err := caddy.Load(adaptDoc(t, exampleFile, ports.Replace(readDoc(t, exampleFile))), true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+	})
+	return ports
+}
+
+// exampleClient sends what curl sends: no Accept-Encoding, one request a connection.
+func exampleClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+		Timeout:   exchangeTimeout,
+	}
+}
+
+// transcript is one curl command of a page and what it prints.
+type transcript struct {
+	where, command string
+	request        *http.Request
+	status         string // "HTTP/1.1 200 OK"
+	fields         http.Header
+	body           string
+}
+
+// transcripts reads the curl commands of a page.
+func transcripts(t *testing.T, page string) []transcript {
+	t.Helper()
+	var all []transcript
+	for _, block := range codeBlocks(t, page, "console") {
+		for _, part := range strings.Split("\n"+block.text, "\n$ ")[1:] {
+			command, output, _ := strings.Cut(part, "\n")
+			if !strings.HasPrefix(command, "curl ") {
+				continue
+			}
+			tr := transcript{where: block.where, command: command, request: curlRequest(t, command)}
+			head, body, _ := strings.Cut(output, "\n\n")
+			tr.body = body
+			tr.status, head, _ = strings.Cut(head, "\n")
+			tr.fields = make(http.Header)
+			for line := range strings.Lines(head) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+				tr.fields.Add(name, value)
+			}
+			all = append(all, tr)
+		}
+	}
+	return all
+}
+
+// curlRequest reads a command made of `-i`, `-H '<field>'` and a URL.
+func curlRequest(t *testing.T, command string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(command, -1)[1:]
+	for i := 0; i < len(words); i++ {
+		switch {
+		case words[i] == "-i":
+		case words[i] == "-H" && i+1 < len(words):
+			i++
+			name, value, _ := strings.Cut(strings.Trim(words[i], "'"), ": ")
+			r.Header.Add(name, value)
+		case strings.HasPrefix(words[i], "http://"):
+			if r.URL, err = r.URL.Parse(words[i]); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Fatalf("the test does not know %q in %q", words[i], command)
+		}
+	}
+	return r
+}
+
+// TestReadmeTranscripts: the answers are those that the README shows, to the letter but for Date.
+func TestReadmeTranscripts(t *testing.T) {
+	all := transcripts(t, filepath.Join("..", "README.md"))
+	ports := runExample(t)
+	seen := make(map[int]bool)
+	for _, tr := range all {
+		tr.request.URL.Host = ports.Replace(tr.request.URL.Host)
+		response, err := exampleClient().Do(tr.request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[response.StatusCode] = true
+		t.Run(tr.command, func(t *testing.T) { tr.check(t, response) })
+	}
+	if !seen[http.StatusOK] || !seen[http.StatusNotModified] {
+		t.Errorf("the transcripts show %v, which should include a 200 and a 304", seen)
+	}
+}
+
+// readmeTag is the form of tags made here.
+var readmeTag = regexp.MustCompile(`^(W/)?"cc1\.[0-9a-f]{32}(\.[0-9a-z]+)?"$`)
+
+// check compares an answer with what the page shows.
+func (tr *transcript) check(t *testing.T, response *http.Response) {
+	t.Helper()
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := response.Proto + " " + response.Status; status != tr.status {
+		t.Errorf("%s: %s, the page says %s", tr.where, status, tr.status)
+	}
+	for _, tag := range tr.fields["Etag"] {
+		if !readmeTag.MatchString(tag) {
+			t.Errorf("%s: %s is no tag of ours", tr.where, tag)
+		}
+	}
+	for _, header := range []http.Header{response.Header, tr.fields} {
+		if header.Get("Date") == "" {
+			t.Errorf("%s: no Date", tr.where)
+		}
+		header.Del("Date")
+	}
+	if !maps.EqualFunc(response.Header, tr.fields, slices.Equal) {
+		t.Errorf("%s: the fields are\n%v\nthe page says\n%v", tr.where, response.Header, tr.fields)
+	}
+	if strings.TrimSpace(string(body)) != strings.TrimSpace(tr.body) {
+		t.Errorf("%s: the body is\n%s\nthe page says\n%s", tr.where, body, tr.body)
+	}
+}
+
+// optionRow is a request to the example and what its answer has.
+type optionRow struct {
+	method, url, ifNoneMatch string
+	status                   int
+	fields                   map[string]string // patterns; "" is no such field
+}
+
+var optionRows = []optionRow{
+	{"GET", ":8080/assets/site.css", "", 200, map[string]string{"Cache-Control": "^public, max-age=2592000, immutable$", "Expires": "GMT$"}},
+	{"GET", ":8080/app/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}\.spduo0"$`, "Last-Modified": "^Wed, 01 Jan 2025"}},
+	{"GET", ":8080/app/", "*", 304, map[string]string{"Etag": `\.spduo0"$`, "Last-Modified": ""}},
+	{"GET", ":8082/hour/", "", 200, map[string]string{"Cache-Control": "^s-maxage=3600, max-age=3600$", "Expires": "GMT$"}},
+	{"GET", ":8082/tags/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}"$`}},
+	{"GET", ":8082/dates/", "", 200, map[string]string{"Last-Modified": "^Wed, 01 Jan 2025 00:00:00 GMT$"}},
+	{"GET", ":8082/policy/", "", 200, map[string]string{"Cache-Control": "^max-age=3600, example-directive=1$", "Expires": ""}},
+	{"GET", ":8082/policy/news/today", "", 200, map[string]string{"Cache-Control": "^public, max-age=300, stale-while-revalidate=3600$"}},
+	{"GET", ":8082/policy/gone/it", "", 410, map[string]string{"Cache-Control": "^max-age=60$", "Etag": ""}},
+	{"HEAD", ":8082/bounds/", "", 200, map[string]string{"Etag": `^"cc1`, "Content-Length": "^26$"}},
+	{"GET", ":8082/fields/", "", 200, map[string]string{"Content-Location": "^/fields/$", "Server-Timing": "render"}},
+	{"GET", ":8082/fields/", "*", 304, map[string]string{"Content-Location": "^/fields/$", "Content-Language": "^en$", "Server-Timing": ""}},
+}
+
+// TestExampleOptions: every option of Caddyfile.example does what its comment says.
+func TestExampleOptions(t *testing.T) {
+	ports := runExample(t)
+	for _, row := range optionRows {
+		t.Run(row.method+row.url+row.ifNoneMatch, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), row.method, "http://localhost"+ports.Replace(row.url), http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row.ifNoneMatch != "" {
+				r.Header.Set("If-None-Match", row.ifNoneMatch)
+			}
+			row.check(t, r)
+		})
+	}
+}
+
+func (row *optionRow) check(t *testing.T, r *http.Request) {
+	t.Helper()
+	response, err := exampleClient().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != row.status {
+		t.Errorf("status %d, want %d", response.StatusCode, row.status)
+	}
+	for name, pattern := range row.fields {
+		value := response.Header.Get(name)
+		if (pattern == "") != (value == "") || !regexp.MustCompile(pattern).MatchString(value) {
+			t.Errorf("%s: %q, want %q", name, value, pattern)
+		}
+	}
+}
+
+// grammarOf is the grammar in the doc comment of UnmarshalCaddyfile.
+func grammarOf(t *testing.T) string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "caddyfile.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, declared := range file.Decls {
+		if fn, ok := declared.(*ast.FuncDecl); ok && fn.Name.Name == "UnmarshalCaddyfile" {
+			doc := fn.Doc.Text()
+			start, end := strings.Index(doc, "conditional_cache ["), strings.LastIndex(doc, "\n\t}\n")
+			if start < 0 || end < start {
+				t.Fatalf("no grammar in\n%s", doc)
+			}
+			return doc[start:end] + "\n}\n"
+		}
+	}
+	t.Fatal("caddyfile.go has no UnmarshalCaddyfile")
+	return ""
+}
+
+// referenceSubjects are the words in the first column of a page's tables.
+func referenceSubjects(page string) map[string]bool {
+	subjects := make(map[string]bool)
+	for line := range strings.Lines(page) {
+		if subject, _, _ := strings.Cut(line, " | "); strings.HasPrefix(line, "| `") {
+			for word := range strings.SplitSeq(strings.TrimPrefix(subject, "| "), " › ") {
+				subjects[strings.Trim(word, "`")] = true
+			}
+		}
+	}
+	return subjects
+}
+
+// TestReferenceHasTheGrammar: the README shows the parser's grammar and explains each of its words in the table of
+// reference; Caddyfile.example uses each, and names what it may be.
+func TestReferenceHasTheGrammar(t *testing.T) {
+	t.Chdir("..")
+	grammar, readme, example := grammarOf(t), readDoc(t, "README.md"), readDoc(t, exampleFile)
+	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	if !strings.Contains(squeeze(readme), squeeze(grammar)) {
+		t.Errorf("README.md does not show the grammar of caddyfile.go:\n%s", grammar)
+	}
+	subjects := referenceSubjects(readme)
+	subjects["status"], subjects["header"] = true, true // in the row of @<name>
+	for _, line := range strings.Split(grammar, "\n")[1:] {
+		name, arguments, _ := strings.Cut(strings.Trim(line, " \t{}"), " ")
+		if name == "" {
+			continue
+		}
+		if !subjects[name] {
+			t.Errorf("README.md has no row for %s", name)
+		}
+		used := `(?m)^\t+` + strings.ReplaceAll(regexp.QuoteMeta(name), "@<name>", `@\w+`) + `\b`
+		if !regexp.MustCompile(used).MatchString(example) {
+			t.Errorf("%s does not use %s", exampleFile, name)
+		}
+		for _, word := range regexp.MustCompile(`\b\w+\b`).FindAllString(regexp.MustCompile(`<.*>`).ReplaceAllString(arguments, ""), -1) {
+			if !strings.Contains(example, word) {
+				t.Errorf("%s does not name %s %s", exampleFile, name, word)
+			}
+		}
+	}
+}
+
+// jsonNames are the names of a configuration's JSON, and those of its parts that are ours.
+func jsonNames(of reflect.Type) (names []string) {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return nil
+	}
+	for field := range of.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			names = append(append(names, name), jsonNames(field.Type)...)
+		}
+	}
+	return names
+}
+
+// TestReferenceHasTheJSON: the fields of the JSON are words of the grammar, or named in the README.
+func TestReferenceHasTheJSON(t *testing.T) {
+	t.Chdir("..")
+	readme, example := readDoc(t, "README.md"), readDoc(t, exampleFile)
+	words := strings.Fields(grammarOf(t))
+	for _, name := range jsonNames(reflect.TypeFor[conditionalcache.Handler]()) {
+		// The adapter's own bookkeeping is in the reference of the JSON only.
+		if name != "block" && !slices.Contains(words, name) && !strings.Contains(readme, "`"+name+"`") && !strings.Contains(readme, `"`+name+`"`) {
+			t.Errorf("README.md does not name %s", name)
+		}
+	}
+	for _, name := range jsonNames(reflect.TypeFor[conditionalcache.App]()) {
+		if !strings.Contains(readme, "| `conditional_cache` › `"+name+"` |") || !strings.Contains(example, name) {
+			t.Errorf("README.md or %s does not have the global option %s", exampleFile, name)
+		}
+	}
+}
+
+// stringConstants are the string constants of a folder's code whose names begin with prefix, in any case.
+func stringConstants(t *testing.T, folder, prefix string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			spec, ok := node.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 || !strings.HasPrefix(strings.ToLower(spec.Names[0].Name), prefix) {
+				return true
+			}
+			if value, ok := spec.Values[0].(*ast.BasicLit); ok && value.Kind == token.STRING {
+				found[spec.Names[0].Name], _ = strconv.Unquote(value.Value)
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// TestReadmeHasEveryReason: whatever an operator may read in a log line is explained.
+func TestReadmeHasEveryReason(t *testing.T) {
+	t.Chdir("..")
+	readme := readDoc(t, "README.md")
+	for _, from := range []struct {
+		folder, prefix string
+		atLeast        int
+	}{
+		{".", "reason", 15},
+		{".", "outcome", 5},
+		{"internal/capture", "reason", 4},
+		{"internal/httpcond", "reason", 10},
+	} {
+		found := stringConstants(t, from.folder, from.prefix)
+		if len(found) < from.atLeast {
+			t.Errorf("%s: only %d constants %s…: does this test still look in the right place?", from.folder, len(found), from.prefix)
+		}
+		for name, value := range found {
+			// A response without a tag is streamed, and its reason is why.
+			if name != "ReasonNoEntityTag" && !strings.Contains(readme, "`"+value+"`") {
+				t.Errorf("README.md does not explain %s (%s)", value, name)
+			}
+		}
+	}
+}
+
+// laterWords are the words that the parser refuses as not available in this version.
+func laterWords(t *testing.T) (words []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "module.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok || spec.Names[0].Name != "later" {
+			return true
+		}
+		ast.Inspect(spec, func(node ast.Node) bool {
+			if value, ok := node.(*ast.BasicLit); ok {
+				words = append(words, strings.Trim(value.Value, `"`))
+			}
+			return true
+		})
+		return false
+	})
+	return words
+}
+
+// TestDocsPromiseNothingRefused: words of later versions are named where the README says what is missing, and
+// nowhere else.
+func TestDocsPromiseNothingRefused(t *testing.T) {
+	t.Chdir("..")
+	const missing = "\n## What it does not do (yet)\n"
+	later, code := laterWords(t), regexp.MustCompile("`[^`\n]+`")
+	for _, page := range docPages(t) {
+		before, after, _ := strings.Cut(readDoc(t, page), missing)
+		_, after, _ = strings.Cut(after, "\n## ")
+		for _, span := range code.FindAllString(before+after, -1) {
+			for word := range strings.FieldsSeq(strings.Trim(span, "`")) {
+				if slices.Contains(later, word) {
+					t.Errorf("%s: %s is not available in this version", page, span)
+				}
+			}
+		}
+	}
+}
