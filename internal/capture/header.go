@@ -1,16 +1,25 @@
 package capture
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
-// copyOut makes dst hold exactly the fields of src, in lists of its own.
+// copyOut makes dst hold exactly the fields of src. The lists of lines are shared, but an append on one
+// side does not show on the other. What an edit in place does is up to detach.
 func copyOut(dst, src http.Header) {
 	for name := range dst {
 		if _, ok := src[name]; !ok {
 			delete(dst, name)
 		}
 	}
-	copyFields(dst, src)
+	for name, lines := range src {
+		dst[name] = slices.Clip(lines)
+	}
 }
+
+// detach gives header lists of its own.
+func detach(header http.Header) { copyFields(header, header) }
 
 // copyFields copies src's fields into dst. The lists of lines are copied too, into one array, because
 // handlers edit lines in place (Caddy's header directive does): the handlers on the other side must

@@ -43,7 +43,9 @@ func TestFieldsAtTheHead(t *testing.T) {
 			w.Header().Set("X-Late", "inner")
 			w.Header().Add("Vary", "late")
 			w.Header().Del("X-Kept")
-			w.Header()["X-New"][0] = "late"
+			if d.Action != Stream { // whose head is out
+				w.Header()["X-New"][0] = "late"
+			}
 			wantHeader(t, w.OuterHeader(), want)
 			if got := w.Header()["Vary"]; !slices.Equal(got, []string{"Origin", "Cookie", "late"}) {
 				t.Errorf("the inner handlers see the outer Vary lines: %q", got)

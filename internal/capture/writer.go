@@ -166,6 +166,9 @@ func (w *Writer) head(status int) {
 	header := w.outer.Header()
 	copyOut(header, w.inner)
 	w.decision = w.exchange.Head(status, header)
+	if w.decision.Action != Stream {
+		detach(header) // the fields wait here while handlers go on, and may edit theirs in place
+	}
 	switch w.decision.Action {
 	case Hold:
 		w.hold()
