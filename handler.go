@@ -141,13 +141,8 @@ type exchange struct {
 	location string    // the URI as the client sent it, for Content-Location; else empty
 
 	outermost *exchange
-	blocks    []string        // of the outermost: names of the blocks that have acted
-	original  upstream.Fields // what the client sent
-	found     upstream.Fields // what this instance found on the request
-	left      upstream.Fields // of the outermost: what the innermost instance left on the request
-	view      upstream.View   // what the upstream sees
-	pre       httpcond.Preconditions
-	matching  httpcond.EntityTag // under upstream.Translated: the client's tag
+	blocks    []string // of the outermost: names of the blocks that have acted
+	*conditions
 
 	codable  bool // the client accepts content codings
 	noStore  bool // the request has Cache-Control: no-store
@@ -166,6 +161,39 @@ type exchange struct {
 
 	failed bool // an error was returned: the error routes are next
 	said   journal
+}
+
+// conditions are a request's conditional fields and Range, and what became of them. Most requests have
+// none and share one that is empty.
+type conditions struct {
+	original upstream.Fields // what the client sent
+	found    upstream.Fields // what this instance found on the request
+	left     upstream.Fields // of the outermost: what the innermost instance left on the request
+	view     upstream.View   // what the upstream sees
+	pre      httpcond.Preconditions
+	matching httpcond.EntityTag // under upstream.Translated: the client's tag
+}
+
+// unconditional is never written to.
+var unconditional conditions
+
+// newConditions reads what the client asked, before handlers inside change the request. An inner instance
+// judges the original conditions, not what an outer one has made of them.
+func newConditions(h http.Header, outermost *exchange, lenient bool) *conditions {
+	found := upstream.Snapshot(h)
+	if outermost == nil {
+		if !found.Any() {
+			return &unconditional
+		}
+		return &conditions{original: found, found: found, pre: httpcond.ParsePreconditions(h, time.Now(), lenient)}
+	}
+	if outermost.conditions == &unconditional {
+		outermost.conditions = new(conditions) // for what the inner ones leave
+	}
+	original := upstream.Original(found, outermost.left, outermost.original)
+	return &conditions{
+		original: original, found: found, pre: httpcond.ParsePreconditions(original.Header(), time.Now(), lenient),
+	}
 }
 
 // journal keeps what there is to say of decisions. Notes are added, never changed, so that they can be
@@ -198,6 +226,10 @@ func (j *journal) offer(r *http.Request) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(j.placeholder)
 	}
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
+		return // there is no access log
+	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.Object("conditional_cache", j))
 	}
@@ -228,28 +260,17 @@ func (j *journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// enter takes the snapshot of what the client asked, before handlers inside change the request.
+// enter takes the snapshot of the request and readies the writer.
 func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	h := x.r.Header
-	x.found = upstream.Snapshot(h)
-	x.original = x.found
-	if outermost == nil {
+	x.conditions = newConditions(h, outermost, x.h.set.lenient)
+	if x.outermost = outermost; outermost == nil {
 		x.outermost = x
 		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
 		x.said.offer(x.r)
-	} else {
-		x.outermost = outermost
-		x.original = upstream.Original(x.found, outermost.left, outermost.original)
 	}
 	if x.h.Block != "" {
 		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
-	}
-	switch {
-	case !x.original.Any():
-	case outermost == nil:
-		x.pre = httpcond.ParsePreconditions(h, time.Now(), x.h.set.lenient)
-	default:
-		x.pre = httpcond.ParsePreconditions(x.original.Header(), time.Now(), x.h.set.lenient)
 	}
 	if x.h.ContentLocation {
 		x.location = locationOf(x.asSent().URL)
@@ -278,7 +299,7 @@ func identified(r *http.Request) bool {
 // present shows the upstream the conditional fields it can judge, and the method it is to answer.
 func (x *exchange) present() {
 	set := &x.h.set
-	if x.original.Any() {
+	if x.conditions != &unconditional {
 		x.original.Put(x.r.Header)
 		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
 			WithholdAll: set.existing == "replace" || set.existing == "remove",
@@ -293,7 +314,9 @@ func (x *exchange) present() {
 		x.r.Method = http.MethodGet
 		upstream.RemoveRange(x.r.Header) // a HEAD has none (RFC 9110 §14.2)
 	}
-	x.outermost.left = upstream.Snapshot(x.r.Header)
+	if x.conditions != &unconditional {
+		x.outermost.left = upstream.Snapshot(x.r.Header)
+	}
 }
 
 // namesOurs reports whether If-Match names a tag of ours. Such a condition is judged against the full
@@ -342,7 +365,7 @@ func (x *exchange) leave() {
 	switch {
 	case x.failed:
 		upstream.Remove(x.r.Header)
-	case x.original.Any():
+	case x.conditions != &unconditional:
 		x.found.Put(x.r.Header)
 		x.outermost.left = x.found
 	}
