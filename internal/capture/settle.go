@@ -82,14 +82,6 @@ func (w *Writer) Sent() bool {
 	return false
 }
 
-// Cancelled reports whether a transfer was asked to end because nobody needs the rest of it. What the
-// inner handlers say of that, by error or by panic, is not news.
-func (w *Writer) Cancelled() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.cancelled
-}
-
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
 func (w *Writer) OuterHeader() http.Header { return w.outer.Header() }
 

@@ -113,7 +113,6 @@ type Writer struct {
 	reading   bool // a ReadFrom is filling the spare room of body
 	flushed   bool // a Flush came while the response was held
 	discarded int64
-	cancelled bool
 	timer     *time.Timer
 	panicked  any // what the deadline's goroutine recovered
 
@@ -301,7 +300,6 @@ func (w *Writer) discard(n int64) error {
 	if w.discarded <= discardLimit && w.decision.Declared <= discardLimit {
 		return nil
 	}
-	w.cancelled = true
 	if w.Cancel != nil {
 		return w.Cancel
 	}

@@ -49,10 +49,10 @@ type Response struct {
 }
 
 // Apply sets Cache-Control and Expires, unless the upstream has said something of its own and the row
-// does not replace it. It reports whether it has changed anything.
-func (r *Row) Apply(h http.Header, resp Response) bool {
+// does not replace it.
+func (r *Row) Apply(h http.Header, resp Response) {
 	if !r.replace && Explicit(h) {
-		return false
+		return
 	}
 	delete(h, "Expires")
 	delete(h, "Pragma")
@@ -68,7 +68,6 @@ func (r *Row) Apply(h http.Header, resp Response) bool {
 		}
 		h["Expires"] = []string{httpcond.FormatDate(date)}
 	}
-	return true
 }
 
 // Explicit reports whether a response says of itself how long it is fresh, or that it is not.
