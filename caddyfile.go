@@ -18,6 +18,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 )
 
 // parseCaddyfile makes a handler of a directive.
@@ -444,7 +446,7 @@ func (p *parser) header(m *caddyhttp.ResponseMatcher) error {
 		takes = 1
 	}
 	switch {
-	case !isFieldName(field):
+	case !httpcond.IsToken(field):
 		return p.Errf("header: %q is not a field name", field)
 	case len(args) > takes:
 		return p.surplus(args[takes], "header", "a field and one pattern, or !field")

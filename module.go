@@ -381,7 +381,7 @@ var impossible = []string{"Content-Length", "Content-Range", "Transfer-Encoding"
 
 func (n NotModified) check() error {
 	for _, name := range slices.Concat(n.Keep, n.Drop) {
-		if !isFieldName(name) {
+		if !httpcond.IsToken(name) {
 			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie", name)
 		}
 	}
@@ -519,15 +519,8 @@ func validPattern(pattern string) bool {
 
 func validMediaType(s string) bool {
 	kind, subtype, found := strings.Cut(s, "/")
-	return found && isFieldName(kind) && isFieldName(subtype) && kind != "*" &&
+	return found && httpcond.IsToken(kind) && httpcond.IsToken(subtype) && kind != "*" &&
 		(subtype == "*" || !strings.Contains(subtype, "*")) && httpcond.MediaType(s) != ""
-}
-
-// isFieldName follows RFC 9110 §5.6.2; a media type's halves have the same syntax.
-func isFieldName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
 }
 
 // oneOf refuses a word that is not among the allowed ones; the empty word is the default.

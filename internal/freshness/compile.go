@@ -168,7 +168,7 @@ func parseFields(name, value string) (string, error) {
 	var fields []string
 	for field := range strings.SplitSeq(unquote(value), ",") {
 		field = strings.TrimSpace(field)
-		if !isToken(field) {
+		if !httpcond.IsToken(field) {
 			return "", fmt.Errorf("%s: %#q is not a list of field names such as `%s=\"Set-Cookie\"` "+
 				"(in a Caddyfile the whole goes between backquotes)", name, value, name)
 		}
@@ -183,7 +183,7 @@ func parseExtension(word string) (directive, error) {
 	if _, known := httpcond.DirectiveArgument(name); known {
 		return directive{}, fmt.Errorf("%s is no extension; write it on the row itself", name)
 	}
-	if !isToken(name) || hasValue && !isToken(value) && !isQuoted(value) {
+	if !httpcond.IsToken(name) || hasValue && !httpcond.IsToken(value) && !isQuoted(value) {
 		return directive{}, fmt.Errorf("%#q is not a Cache-Control directive: name, or name=value (RFC 9111 §5.2)", word)
 	}
 	return directive{name: name, seconds: -1, argument: value}, nil
@@ -217,13 +217,6 @@ func isQuoted(s string) bool {
 		}
 	}
 	return true
-}
-
-// isToken follows RFC 9110 §5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
 }
 
 // contradictions are pairs of which each denies the other.

@@ -27,7 +27,7 @@ func ParseCacheControl(lines []string) []Directive {
 		for line != "" {
 			var m rawDirective
 			m, line = cutDirective(line)
-			if !isToken(m.name) {
+			if !IsToken(m.name) {
 				continue
 			}
 			list = append(list, Directive{
@@ -48,7 +48,7 @@ func HasDirective(lines []string, name string) bool {
 		for line != "" {
 			var m rawDirective
 			m, line = cutDirective(line)
-			if equalFold(m.name, name) && isToken(m.name) {
+			if equalFold(m.name, name) && IsToken(m.name) {
 				return true
 			}
 		}

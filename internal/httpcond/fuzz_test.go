@@ -130,7 +130,7 @@ func FuzzParseCacheControl(f *testing.F) {
 		list := ParseCacheControl(lines)
 		want := false
 		for _, d := range list {
-			if !isToken(d.Name) || d.Name != strings.ToLower(d.Name) || !d.HasValue && d.Value != "" {
+			if !IsToken(d.Name) || d.Name != strings.ToLower(d.Name) || !d.HasValue && d.Value != "" {
 				t.Fatalf("%q has %+v", lines, d)
 			}
 			if !HasDirective(lines, d.Name) {
@@ -138,7 +138,7 @@ func FuzzParseCacheControl(f *testing.F) {
 			}
 			want = want || d.Name == strings.ToLower(name)
 		}
-		if isToken(name) && HasDirective(lines, name) != want {
+		if IsToken(name) && HasDirective(lines, name) != want {
 			t.Fatalf("%q: HasDirective(%q) is %v", lines, name, !want)
 		}
 		// Parsing what was parsed changes nothing.

@@ -55,7 +55,7 @@ func MediaType(contentType string) string {
 func splitMediaType(contentType string) (typ, subtype string) {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	typ, subtype, _ = strings.Cut(trimOWS(mediaType), "/")
-	if !isToken(typ) || !isToken(subtype) {
+	if !IsToken(typ) || !IsToken(subtype) {
 		return "", ""
 	}
 	return typ, subtype

@@ -32,8 +32,8 @@ func equalFold(a, b string) bool {
 	return len(a) == len(b) && strings.EqualFold(a, b)
 }
 
-// isToken reports whether s is a token of RFC 9110 §5.6.2.
-func isToken(s string) bool {
+// IsToken reports whether s is a token, as field names and directives are (RFC 9110 §5.6.2).
+func IsToken(s string) bool {
 	for i := range len(s) {
 		if !isTokenByte(s[i]) {
 			return false
