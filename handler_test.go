@@ -1513,3 +1513,33 @@ func TestNestedMaxDelay(t *testing.T) {
 		}
 	})
 }
+
+// An inner instance that makes no tag leaves If-Match with a tag of ours to the outer one that does.
+func TestInnerLeavesTheTagToTheOuter(t *testing.T) {
+	outer, inner := provisioned(t, nil), provisioned(t, &Handler{ETag: &ETag{Mode: "off"}})
+	for sent, status := range map[string]int{strongTag: 200, staleTag: 412} {
+		v := newVisit(t, "GET", "/", "If-Match", sent).to(outer, func(w http.ResponseWriter, r *http.Request) error {
+			return inner.ServeHTTP(w, r, sendsPage())
+		})
+		if v.status() != status {
+			t.Errorf("If-Match: %s gives %d, want %d", sent, v.status(), status)
+		}
+	}
+}
+
+// Where no tag of ours would take its place, one that cannot be repaired stays as it is.
+func TestHopelessTagStaysUnderETagOff(t *testing.T) {
+	off := &Handler{ETag: &ETag{Mode: "off", Existing: "repair"}}
+	runTrials(t, []trial{
+		{name: "half a tag", handler: off, next: sendsPage("Etag", `"half`), want: pairs("Etag", `"half`)},
+		{name: "two lines", handler: off, next: sendsPage("Etag", "a", "Etag", "b"), want: pairs("Etag", "a | b")},
+	})
+}
+
+// An empty Content-Encoding is no coding: encode may still apply one, so that auto has to be weak.
+func TestEmptyContentEncoding(t *testing.T) {
+	v := newVisit(t, "GET", "/", "Accept-Encoding", "gzip").to(provisioned(t, nil), sendsPage("Content-Encoding", ""))
+	if got := v.rec.Header().Get("Etag"); !strings.HasPrefix(got, "W/") {
+		t.Errorf("ETag %s, want a weak one", got)
+	}
+}

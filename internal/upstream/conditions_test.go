@@ -529,3 +529,21 @@ func checkPresent(t *testing.T, sent http.Header, rules Rules) View {
 	}
 	return view
 }
+
+// A build tool's date says nothing in If-Unmodified-Since either.
+func TestEpochIfUnmodifiedSinceIsWithheld(t *testing.T) {
+	h := request("If-Unmodified-Since", epochDate)
+	fields, pre := Snapshot(h), httpcond.ParsePreconditions(h, now, false)
+	if view := Present(h, &fields, &pre, Rules{}); view != Withheld || h["If-Unmodified-Since"] != nil {
+		t.Errorf("view %d, and the upstream sees %v", view, h)
+	}
+}
+
+// The file server writes a time before 1970 with a minus, which is the sign between its numbers, too.
+func TestTimesBefore1970AreUntrusted(t *testing.T) {
+	for _, opaque := range []string{"-gjdgxs-c", zeroTimePrefix + "c"} {
+		if !Untrusted(opaque, time.Time{}) {
+			t.Errorf("%q is trusted", opaque)
+		}
+	}
+}
