@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -117,18 +118,29 @@ func TestUnneededTransferEndsQuietly(t *testing.T) {
 	}
 }
 
-// Each event arrives before the next one is written, also through encode.
+// Each event arrives before the next one is written, also through encode. Without max_delay a held one
+// would never arrive, where the default would merely be late.
 func TestServerSentEventsPass(t *testing.T) {
 	next := make(chan struct{})
-	uri := proxied(t, "", "encode\nconditional_cache", func(w http.ResponseWriter, _ *http.Request) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	uri := proxied(t, "", "encode\nconditional_cache {\n buffer {\n max_delay off\n }\n}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for n := range 3 {
 			_, _ = fmt.Fprintf(w, "data: %d\n\n", n)
 			_ = http.NewResponseController(w).Flush()
-			<-next
+			select {
+			case <-next:
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
-	resp, err := http.Get(uri)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +150,7 @@ func TestServerSentEventsPass(t *testing.T) {
 		for lines.Scan() && lines.Text() == "" { //nolint:revive // blank lines stand between events
 		}
 		if got := lines.Text(); got != fmt.Sprintf("data: %d", n) {
-			t.Errorf("event %d is %q", n, got)
+			t.Fatalf("event %d is %q", n, got)
 		}
 		next <- struct{}{}
 	}
@@ -218,10 +230,15 @@ func TestMemoryIsBounded(t *testing.T) {
 // Early hints arrive before the response is complete, and leave nothing on it.
 func TestEarlyHintsPass(t *testing.T) {
 	hinted := make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	uri := proxied(t, "", "conditional_cache", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
-		<-hinted
+		select {
+		case <-hinted:
+		case <-ctx.Done():
+		}
 		w.Header().Del("Link")
 		_, _ = io.WriteString(w, "a page")
 	})
@@ -232,7 +249,7 @@ func TestEarlyHintsPass(t *testing.T) {
 		close(hinted)
 		return nil
 	}}
-	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, uri, http.NoBody)
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, uri, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
