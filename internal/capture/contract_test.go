@@ -60,6 +60,8 @@ func (e entry) want(d Decision) (settled outcome, status int, body string) {
 		return outcome{Streamed, e.status, "", true}, e.status, e.body
 	case d.Action == Hold:
 		return outcome{Held, e.status, e.body, false}, e.status, e.body
+	case d.Action == Slice:
+		return outcome{Sliced, e.status, "", true}, d.Status, e.body[d.Offset : d.Offset+d.Length]
 	case d.Status != 0:
 		return outcome{Answered, e.status, "", true}, d.Status, ""
 	default: // front answers

@@ -24,10 +24,10 @@ func TestPanicMidBody(t *testing.T) {
 			})
 			server := serve(t, d.major, f)
 			got, err := attempt(t.Context(), server)
-			if err == nil && d.Status == 0 { // a 304 was complete before
+			if err == nil && d.Status != http.StatusNotModified { // which was complete before
 				t.Errorf("the message is complete: %q", got)
 			}
-			if d.Action != Stream && got != "" {
+			if d.Action != Stream && d.Action != Slice && got != "" {
 				t.Errorf("%q reached the client", got)
 			}
 			if w := <-f.closed; f.budget.Held() != 0 || w.Body() != nil {

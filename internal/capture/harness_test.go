@@ -50,17 +50,23 @@ func holding(maxBody int64) Decision { return Decision{Action: Hold, MaxBody: ma
 
 func answering(status int) Decision { return Decision{Action: Answer, Status: status, Declared: -1} }
 
+// slicedBy is a 206 of length bytes from offset on.
+func slicedBy(offset, length, declared int64) Decision {
+	return Decision{Action: Slice, Status: http.StatusPartialContent, Offset: offset, Length: length, Declared: declared}
+}
+
 type namedDecision struct {
 	name string
 	Decision
 }
 
-// decisions are the four ways a response can go at its head.
+// decisions are the ways a response can go at its head. The part is the middle of "body".
 var decisions = []namedDecision{
 	{"Stream", streamed()},
 	{"Hold", holding(1 << 20)},
 	{"Answer 304", answering(http.StatusNotModified)},
 	{"Answer 0", answering(0)},
+	{"Slice", slicedBy(1, 2, -1)},
 }
 
 // setup is a decision over one protocol.
@@ -131,6 +137,10 @@ func (f *front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if !found.Sent {
 			w.Restore()
 			w.SendHead(http.StatusPreconditionFailed)
+		}
+	case Sliced:
+		if !w.Complete() {
+			panic(http.ErrAbortHandler)
 		}
 	case Streamed, Hijacked:
 	}

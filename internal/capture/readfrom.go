@@ -11,7 +11,7 @@ import (
 const minRead = 512
 
 // ReadFrom takes the body from r: into the buffer while the response is held, and from the writer
-// below straight to the connection (sendfile) while it is streamed.
+// below straight to the connection (sendfile) while it, or a part of it, is streamed.
 func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 	for {
 		now, spare := w.beforeRead()
@@ -31,6 +31,12 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 		case streaming:
 			n, err := readInto(w.outer, r)
 			return total + n, err
+		case slicing:
+			n, err := w.readPart(r)
+			total += n
+			if err != nil {
+				return total, endOfRead(err)
+			}
 		case answered:
 			n, err := io.Copy(onlyWriter{w}, r)
 			return total + n, err

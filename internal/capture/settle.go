@@ -20,11 +20,13 @@ const (
 	Answered
 	// Hijacked: the connection is no longer ours.
 	Hijacked
+	// Sliced: the head has been sent with the decision's status, and of the part as much as came.
+	Sliced
 )
 
 // Settle ends the inner handlers' part: the deadline is off and their further calls have no effect, so
 // that everything here belongs to the caller alone. Trailers of a streamed response are passed on. A
-// panic of the deadline's goroutine is thrown again here, once.
+// panic of the deadline's goroutine, or of Stalled, is thrown again here, once.
 func (w *Writer) Settle() Found {
 	w.mu.Lock()
 	if w.state == settled {
@@ -32,14 +34,17 @@ func (w *Writer) Settle() Found {
 		return w.found
 	}
 	w.found = found(w.state)
+	if w.found == Answered && w.part.begun {
+		w.found = Sliced
+	}
 	w.state = settled
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	panicked := w.panicked
 	w.mu.Unlock()
-	if panicked != nil {
-		panic(panicked)
+	w.stalling.Wait()
+	if w.panicked != nil {
+		panic(w.panicked)
 	}
 	if w.found == Streamed {
 		w.passTrailers()
@@ -55,6 +60,8 @@ func found(s state) Found {
 		return Streamed
 	case answered:
 		return Answered
+	case slicing:
+		return Sliced
 	case hijacked:
 		return Hijacked
 	case open, settled:
@@ -72,7 +79,7 @@ func (w *Writer) Body() []byte { return w.body.bytes }
 // Sent reports whether the client has been sent a final head.
 func (w *Writer) Sent() bool {
 	switch w.found {
-	case Streamed, Hijacked:
+	case Streamed, Sliced, Hijacked:
 		return true
 	case Answered:
 		return w.decision.Status != 0
@@ -80,6 +87,15 @@ func (w *Writer) Sent() bool {
 		return false
 	}
 	return false
+}
+
+// Over reports whether the client gets nothing more of what the inner handlers may still be writing, as
+// their response has been answered or the part of it has ended. A client that leaves then has what it
+// came for. Any goroutine may ask at any time.
+func (w *Writer) Over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state == answered || w.state == settled
 }
 
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
@@ -113,8 +129,11 @@ func (w *Writer) Release() error {
 func (w *Writer) SendHead(status int) { w.outer.WriteHeader(status) }
 
 // LateTrailers reports whether the handlers have set trailers that they did not announce: these need a
-// message without Content-Length.
+// message without Content-Length. A part has none.
 func (w *Writer) LateTrailers() bool {
+	if w.found == Sliced {
+		return false
+	}
 	for name := range w.inner {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true

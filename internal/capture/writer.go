@@ -6,11 +6,22 @@
 //
 // # States
 //
-//	open ──head──▶ streaming            the head goes out, the body follows as it comes
-//	     ├─head──▶ held ──▶ streaming   the body is kept; too much or too late, and it goes out after all
-//	     └─head──▶ answered             the answer is known from the head; the body is thrown away
+//	open ──head──▶ streaming             the head goes out, the body follows as it comes
+//	     ├─head──▶ slicing ──▶ answered  a part of the body goes out as it comes; the rest is thrown away
+//	     ├─head──▶ answered              the answer is known from the head; the body is thrown away
+//	     └─head──▶ held                  the body is kept; too much or too late, and it becomes one of
+//	                                     the other three after all
 //
-// Settle ends them all: from then on the inner handlers' calls have no effect.
+// Settle ends them all: from then on the inner handlers' calls have no effect. A body that is thrown
+// away is read for a short while, then its transfer is ended: by the error that Write returns or, if
+// nothing is written, by Stalled.
+//
+// # The lock
+//
+// Heads, held bytes, counts and changes of state are under one lock, as the deadline, a flush and Settle
+// may come from other goroutines than the body does. Bytes that pass go to the writer below without it:
+// there it is as if this writer were not in between. So does the flush at the end of a part. Stalled is
+// called without it, and Settle waits for its return.
 //
 // # Header maps
 //
@@ -21,7 +32,6 @@ package capture
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -50,18 +60,24 @@ const (
 	// Answer throws the body away. The head goes out at once with Decision.Status, or not at all when
 	// that is 0.
 	Answer
+	// Slice sends the head with Decision.Status, and of the body Decision.Length bytes from
+	// Decision.Offset on, as they pass. No trailers follow. It is no answer to HEAD.
+	Slice
 )
 
 // Decision is made once for each response, at its head, and once more when a held one cannot be held
 // any longer.
 type Decision struct {
 	Action Action
-	// Status is the status of an Answer: it is sent at once, with the fields then in the header map. 0
-	// sends nothing: the caller will answer after Settle.
+	// Status is the status of an Answer or a Slice: it is sent at once, with the fields then in the
+	// header map. 0 sends nothing: the caller will answer after Settle. A Slice needs one.
 	Status int
+	// Offset and Length are the part of a Slice, in bytes of the body.
+	Offset, Length int64
 	// MaxBody is the longest body that is held, in bytes.
 	MaxBody int64
-	// Declared is the body's declared length in bytes, or negative: room is made for it at once.
+	// Declared is the body's declared length in bytes, or negative: room is made for it at once, and it
+	// tells how much nobody needs.
 	Declared int64
 	// MaxDelay is how long a response is held, counted from its head; 0 or less is without end.
 	MaxDelay time.Duration
@@ -73,14 +89,10 @@ type Exchange interface {
 	// Head is called once, with the final status and the fields, which it may change.
 	Head(status int, header http.Header) Decision
 	// Spill is called when a held response cannot be held any longer, with the fields as Head left
-	// them. It answers with Stream or Answer. It may run in a goroutine of its own while the inner
+	// them. It answers with Stream, Answer or Slice. It may run in a goroutine of its own while the inner
 	// handlers go on: it must not touch the request.
 	Spill(header http.Header, reason Reason) Decision
 }
-
-// discardLimit is how much of a body that nobody needs is read all the same, in bytes: an upstream's
-// connection can be used again when a short body has been read to its end.
-const discardLimit = 64 << 10
 
 // ErrSettled is what an inner handler's late calls get.
 var ErrSettled = errors.New("the response was settled when its handler returned")
@@ -91,6 +103,7 @@ const (
 	open state = iota
 	held
 	streaming
+	slicing
 	answered
 	hijacked
 	settled
@@ -104,20 +117,32 @@ type Writer struct {
 	inner    http.Header
 	before   saved // the outer map as it was at Start
 
-	mu        sync.Mutex
-	state     state
-	found     Found // what Settle found
-	status    int
-	decision  Decision // Head's, but for the Status of a Spill that answers
-	body      buffer
-	reading   bool // a ReadFrom is filling the spare room of body
-	flushed   bool // a Flush came while the response was held
-	discarded int64
-	timer     *time.Timer
-	panicked  any // what the deadline's goroutine recovered
+	mu       sync.Mutex
+	state    state
+	found    Found // what Settle found
+	status   int
+	decision Decision // Head's, but for the Status of a Spill that answers; or that of a Spill that slices
+	body     buffer
+	reading  bool // a ReadFrom is filling the spare room of body
+	flushed  bool // a Flush came while the response was held
+	part     part
+	timer    *time.Timer // of the deadline while the response is held, of quiet once it is answered
+	panicked any         // what the timer's goroutine recovered
+
+	// What nobody needs, once the response is answered.
+	rest       int64 // bytes to come, or negative
+	discarded  int64 // bytes that have come
+	answeredAt time.Time
+	heardAt    time.Time // when the handler last wrote, or was first refused
+	refused    bool      // it has been told to end the transfer
+	stalling   sync.WaitGroup
 
 	// Cancel is the error that ends a transfer nobody needs; io.ErrShortWrite when nil.
 	Cancel error
+	// Stalled, if set, is called when nobody needs the rest of the body and nothing of it comes: it
+	// should make the inner handlers return. It is called once at most, from a goroutine of its own and
+	// without the lock, and never after Settle has returned. It must not call Settle, which waits for it.
+	Stalled func()
 }
 
 // Start readies w for one response to outer. The budget counts what is held, up to limit bytes (0 or
@@ -165,7 +190,7 @@ func (w *Writer) head(status int) {
 	header := w.outer.Header()
 	copyOut(header, w.inner)
 	w.decision = w.exchange.Head(status, header)
-	if w.decision.Action != Stream {
+	if w.decision.Action == Hold || w.decision.Action == Answer {
 		detach(header) // the fields wait here while handlers go on, and may edit theirs in place
 	}
 	switch w.decision.Action {
@@ -173,6 +198,8 @@ func (w *Writer) head(status int) {
 		w.hold()
 	case Answer:
 		w.answer(w.decision.Status)
+	case Slice:
+		w.slice(nil)
 	case Stream:
 		w.state = streaming
 		w.outer.WriteHeader(status)
@@ -194,11 +221,11 @@ func (w *Writer) hold() {
 // nobody needs.
 func (w *Writer) answer(status int) {
 	w.state = answered
-	if status == 0 {
-		return
+	if status != 0 {
+		w.outer.WriteHeader(status)
+		_ = w.flushOuter()
 	}
-	w.outer.WriteHeader(status)
-	_ = w.flushOuter()
+	w.unneeded(w.decision.Declared)
 }
 
 // spill ends the holding: what there is goes out, and the rest streams. The caller holds the lock.
@@ -211,6 +238,9 @@ func (w *Writer) spill(reason Reason) {
 		w.discarded = int64(len(w.body.bytes))
 		w.decision.Status = d.Status // what Sent goes by
 		w.answer(d.Status)
+	case Slice:
+		w.decision = d
+		w.slice(w.body.bytes)
 	case Stream, Hold:
 		w.state = streaming
 		w.outer.WriteHeader(w.status)
@@ -218,9 +248,9 @@ func (w *Writer) spill(reason Reason) {
 			// A failed write shows again at the next one, which the handler sees.
 			_, _ = w.outer.Write(w.body.bytes)
 		}
-		if w.flushed || reason == ReasonMaxDelay || reason == ReasonHijack {
-			_ = w.flushOuter()
-		}
+	}
+	if w.passing() && (w.flushed || reason == ReasonMaxDelay || reason == ReasonHijack) {
+		_ = w.flushOuter()
 	}
 	// Nothing is held any longer: a long transfer must not keep its share of the budget.
 	w.body.release(w.reading)
@@ -234,7 +264,7 @@ func (w *Writer) deadline() {
 	defer func() {
 		if p := recover(); p != nil {
 			w.panicked = p
-			w.state = answered
+			w.unneeded(-1)
 		}
 	}()
 	if w.state == held {
@@ -250,6 +280,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	case streaming:
 		// Without the lock: while streaming, the writer below is used as if this one were not there.
 		return w.outer.Write(p)
+	case slicing:
+		return w.writePart(p)
 	case open, hijacked, settled:
 		return 0, ErrSettled
 	}
@@ -294,18 +326,6 @@ func (w *Writer) room(n int) Reason {
 	}
 }
 
-// discard counts n bytes that nobody needs. Past the limit it asks for the transfer to end.
-func (w *Writer) discard(n int64) error {
-	w.discarded += n
-	if w.discarded <= discardLimit && w.decision.Declared <= discardLimit {
-		return nil
-	}
-	if w.Cancel != nil {
-		return w.Cancel
-	}
-	return io.ErrShortWrite
-}
-
 // FlushError sends what has been written, unless the response is held: an upstream's proxy flushes
 // after every write, which says nothing about whether the client waits for a part.
 func (w *Writer) FlushError() error {
@@ -324,8 +344,11 @@ func (w *Writer) mayFlush() bool {
 	if w.state == held {
 		w.flushed = true
 	}
-	return w.state == streaming
+	return w.passing()
 }
+
+// passing reports whether bytes go straight to the writer below.
+func (w *Writer) passing() bool { return w.state == streaming || w.state == slicing }
 
 func (w *Writer) flushOuter() error {
 	return http.NewResponseController(w.outer).Flush()
