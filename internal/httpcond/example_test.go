@@ -28,6 +28,55 @@ func ExamplePreconditions_Evaluate() {
 	// precondition_failed if_none_match
 }
 
+func ExampleRangeRequest_Evaluate() {
+	request := http.Header{
+		"Range":    {"bytes=0-4, 99-, -5"},
+		"If-Range": {`"xyzzy"`},
+	}
+	now := time.Date(2026, time.July, 10, 0, 0, 0, 0, time.UTC)
+	r := httpcond.ParseRangeRequest(request, now, false)
+
+	tag, _ := httpcond.ParseEntityTag(`"xyzzy"`)
+	current := httpcond.Representation{Exists: true, HasETag: true, ETag: tag}
+
+	const size = 36
+	result := r.Evaluate(http.MethodGet, current, now, size)
+	fmt.Println(result.Verdict, result.Reason)
+	for _, part := range result.Ranges {
+		fmt.Println(part.ContentRange(size))
+	}
+	current.ETag.Opaque = "changed"
+	result = r.Evaluate(http.MethodGet, current, now, size)
+	fmt.Println(result.Verdict, result.Reason)
+
+	// Output:
+	// partial range
+	// bytes 0-4/36
+	// bytes 31-35/36
+	// whole if_range
+}
+
+func ExampleMultipart() {
+	m := httpcond.Multipart{
+		Boundary:    "gc0p4Jq0M2Yt08j34c0p",
+		ContentType: "text/plain",
+		Size:        11,
+		Ranges:      []httpcond.ByteRange{{Start: 0, Length: 5}, {Start: 10, Length: 1}},
+	}
+	const content = "hello world"
+	var body []byte
+	for i, r := range m.Ranges {
+		body = m.AppendPartHead(body, i)
+		body = append(body, content[r.Start:r.Start+r.Length]...)
+	}
+	body = m.AppendEnd(body)
+	fmt.Println(m.MediaType())
+	fmt.Println(m.Length() == int64(len(body)))
+	// Output:
+	// multipart/byteranges; boundary=gc0p4Jq0M2Yt08j34c0p
+	// true
+}
+
 func ExampleParseTagCondition() {
 	c := httpcond.ParseTagCondition([]string{`"a,b", junk,, "c"`, `W/"d"`})
 	fmt.Println(c.Tags, c.Malformed)

@@ -91,3 +91,18 @@ func OnlyVariesOn(lines []string, field string) bool {
 	}
 	return true
 }
+
+// VariesOn reports whether a Vary field names field, a field name in any case,
+// or everything (RFC 9110 §12.5.5).
+func VariesOn(lines []string, field string) bool {
+	for _, line := range lines {
+		for line != "" {
+			var member string
+			member, line, _ = strings.Cut(line, ",")
+			if member = trimOWS(member); member == "*" || equalFold(member, field) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -100,3 +100,27 @@ func TestOnlyVariesOn(t *testing.T) {
 		t.Error("names are folded beyond ASCII")
 	}
 }
+
+func TestVariesOn(t *testing.T) {
+	for _, tt := range []struct {
+		lines []string
+		want  bool
+	}{
+		{nil, false},
+		{[]string{""}, false},
+		{[]string{"Accept-Encoding"}, true},
+		{[]string{"accept-encoding"}, true},
+		{[]string{"Cookie, Accept-Encoding"}, true},
+		{[]string{"Cookie,,\tACCEPT-ENCODING ,"}, true},
+		{[]string{"Cookie", "Accept-Encoding"}, true},
+		{[]string{"*"}, true},
+		{[]string{"Cookie, *"}, true},
+		{[]string{"Cookie"}, false},
+		{[]string{"Accept"}, false},
+		{[]string{"X-Accept-Encoding"}, false},
+	} {
+		if got := VariesOn(tt.lines, "Accept-Encoding"); got != tt.want {
+			t.Errorf("VariesOn(%q) = %t", tt.lines, got)
+		}
+	}
+}
