@@ -78,6 +78,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        max_delay   <duration>|off
 //	    }
 //	    head            pass|get
+//	    ranges          on|off|stream
 //	    not_modified {
 //	        keep        <field...>
 //	        drop        <field...>
@@ -172,6 +173,8 @@ func (p *parser) subdirective() error {
 		return p.buffer()
 	case "head":
 		return p.head()
+	case "ranges":
+		return p.ranges()
 	case "not_modified":
 		return p.notModified()
 	case "content_location":
@@ -181,7 +184,7 @@ func (p *parser) subdirective() error {
 }
 
 var subdirectives = []string{
-	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "not_modified", "content_location", "@<name>",
+	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "not_modified", "content_location", "@<name>",
 }
 
 func (p *parser) etag() error {
@@ -344,6 +347,13 @@ func (p *parser) head() (err error) {
 		return err
 	}
 	return p.noBlock("head")
+}
+
+func (p *parser) ranges() (err error) {
+	if p.h.Ranges, err = p.word("ranges", "on", "off", "stream"); err != nil {
+		return err
+	}
+	return p.noBlock("ranges")
 }
 
 func (p *parser) notModified() error {

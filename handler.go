@@ -1,6 +1,9 @@
 package conditionalcache
 
 import (
+	"cmp"
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,6 +25,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -59,6 +63,8 @@ const (
 	outcomeStreamed           = "streamed"            // the response passed, with the upstream's tag or none
 	outcomeTagged             = "tagged"              // the response was held and sent with a tag of ours
 	outcomeNotModified        = "not_modified"        // 304
+	outcomePartial            = "partial"             // 206, made here
+	outcomeRangeUnsatisfiable = "range_unsatisfiable" // 416, made here
 	outcomePreconditionFailed = "precondition_failed" // 412
 	outcomeFailed             = "failed"              // an error or an abort travelled on
 )
@@ -80,7 +86,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	x.enter(w, outermost)
 	defer x.leave()
 	x.present()
-	err := x.finish(x.run(next))
+	err := x.run(next)
+	if x.misread {
+		err = x.askAgain(next)
+	} else {
+		err = x.finish(err)
+	}
 	x.failed = err != nil
 	return err
 }
@@ -138,6 +149,7 @@ type exchange struct {
 	method   string    // the client's
 	asGet    bool      // the next handler is asked with GET for the client's HEAD
 	now      time.Time // when the response's head came
+	date     time.Time // the response's Date, or now
 	location string    // the URI as the client sent it, for Content-Location; else empty
 
 	outermost *exchange
@@ -152,15 +164,27 @@ type exchange struct {
 	rowUncertain bool         // the media type, and with it the row, is known with the body only
 	rowHidden    bool         // on a 304 of the upstream: a row that replaces may apply to its 200
 	etag         upstream.ETag
+	madeHere     bool      // etag is one of ours
 	lastModified time.Time // zero: none
 	tagDate      time.Time // the date a tag of ours carries; zero: none
 	declared     int64     // Content-Length of the response, or -1
 	result       httpcond.Result
-	answered304  bool        // of the outermost: an instance has made a 304
-	gaveUp       atomic.Bool // of the outermost: an instance has held the response for its max_delay
+	size         int64                // length of the whole that Range was judged against
+	part         httpcond.RangeResult // what Range makes of the response; known once result says Proceed
+	spilled      bool                 // the response was held, and cannot be any longer
+	answered304  bool                 // of the outermost: an instance has made a 304
+	gaveUp       atomic.Bool          // of the outermost: an instance has held the response for its max_delay
 
-	failed bool // an error was returned: the error routes are next
-	said   journal
+	unbound context.Context // of the request, without our end of it
+	unwatch func() bool     // the client's leaving no longer ends the request's context
+	release func()          // ends it; nil: it is the client's own
+	failed  bool            // an error was returned: the error routes are next
+	said    *journal        // notes, or those of the exchange that this one repeats
+	notes   journal
+
+	spare   *http.Request // the same without Range; nil if there is no use for it
+	met     int           // of the outermost's blocks: how many had acted before
+	misread bool          // the next handler has misread Range, and is to be asked again
 }
 
 // conditions are a request's conditional fields and Range, and what became of them. Most requests have
@@ -171,6 +195,7 @@ type conditions struct {
 	left     upstream.Fields // of the outermost: what the innermost instance left on the request
 	view     upstream.View   // what the upstream sees
 	pre      httpcond.Preconditions
+	ranges   httpcond.RangeRequest
 	matching httpcond.EntityTag // under upstream.Translated: the client's tag
 }
 
@@ -185,15 +210,22 @@ func newConditions(h http.Header, outermost *exchange, lenient bool) *conditions
 		if !found.Any() {
 			return &unconditional
 		}
-		return &conditions{original: found, found: found, pre: httpcond.ParsePreconditions(h, time.Now(), lenient)}
+		c := &conditions{original: found, found: found}
+		c.parse(h, lenient)
+		return c
 	}
 	if outermost.conditions == &unconditional {
 		outermost.conditions = new(conditions) // for what the inner ones leave
 	}
-	original := upstream.Original(found, outermost.left, outermost.original)
-	return &conditions{
-		original: original, found: found, pre: httpcond.ParsePreconditions(original.Header(), time.Now(), lenient),
-	}
+	c := &conditions{original: upstream.Original(found, outermost.left, outermost.original), found: found}
+	c.parse(c.original.Header(), lenient)
+	return c
+}
+
+func (c *conditions) parse(h http.Header, lenient bool) {
+	now := time.Now()
+	c.pre = httpcond.ParsePreconditions(h, now, lenient)
+	c.ranges = httpcond.ParseRangeRequest(h, now, lenient)
 }
 
 // journal keeps what there is to say of decisions. Notes are added, never changed, so that they can be
@@ -264,6 +296,7 @@ func (j *journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	h := x.r.Header
 	x.conditions = newConditions(h, outermost, x.h.set.lenient)
+	x.said = &x.notes
 	if x.outermost = outermost; outermost == nil {
 		x.outermost = x
 		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
@@ -272,14 +305,59 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	if x.h.Block != "" {
 		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
 	}
+	x.met = len(x.outermost.blocks)
+	x.ready(w)
+}
+
+// ready reads what the request says besides its conditions, and starts the writer.
+func (x *exchange) ready(w http.ResponseWriter) {
+	h := x.r.Header
 	if x.h.ContentLocation {
 		x.location = locationOf(x.asSent().URL)
 	}
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
 	x.personal = len(x.h.set.rows) > 0 && identified(x.r)
-	x.Cancel = errNotNeeded
+	x.bind()
 	x.Start(w, x, &budget, x.h.set.maxTotal)
+}
+
+// bind readies the two ways to end a transfer that nobody needs: an error for the next write, which
+// leaves no trace in the log, and for an upstream that has fallen silent the end of the request's context,
+// which reverse_proxy logs as a warning. The second needs a context of the request's own, so only
+// requests have it that can be answered without a body. It ends with the client's leaving, too, but not
+// once there is an answer: who has that may leave at once, and no warning is due for it.
+func (x *exchange) bind() {
+	x.Cancel = errNotNeeded
+	if x.conditions == &unconditional && x.method != http.MethodHead {
+		return
+	}
+	x.unbound = x.r.Context()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(x.unbound))
+	x.unwatch = context.AfterFunc(x.unbound, func() {
+		if !x.Over() {
+			cancel()
+		}
+	})
+	*x.r = *x.r.WithContext(ctx) // in place: handlers outside know this request by its address
+	uri := x.r.RequestURI        // read now: handlers inside may be writing it then
+	x.Stalled = func() {
+		if c := x.h.logger.Check(zap.DebugLevel, "closing the connection of a silent upstream"); c != nil {
+			c.Write(zap.String("uri", uri))
+		}
+		cancel()
+	}
+	x.release = cancel
+}
+
+// unbind gives the request its context back.
+func (x *exchange) unbind() {
+	if x.release == nil {
+		return
+	}
+	x.unwatch()
+	x.release()
+	*x.r = *x.r.WithContext(x.unbound)
 }
 
 // identified reports whether the server or the upstream can tell who asks: credentials, a user that
@@ -302,10 +380,11 @@ func (x *exchange) present() {
 	if x.conditions != &unconditional {
 		x.original.Put(x.r.Header)
 		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
-			WithholdAll: set.existing == "replace" || set.existing == "remove",
+			WithholdAll: set.withholdAll,
 			Undated:     set.undated,
 			Repaired:    x.h.repaired,
 		})
+		x.presentRange()
 	}
 	if x.view == upstream.Translated {
 		x.matching = x.pre.IfNoneMatch.Tags[0]
@@ -317,6 +396,53 @@ func (x *exchange) present() {
 	if x.conditions != &unconditional {
 		x.outermost.left = upstream.Snapshot(x.r.Header)
 	}
+}
+
+// presentRange shows the upstream a Range it cannot misread, and keeps a copy of the request without, in
+// case it does.
+func (x *exchange) presentRange() {
+	if !x.h.set.ranges {
+		return
+	}
+	upstream.PresentRange(x.r.Header, x.method, &x.ranges, time.Now())
+	hasBody := x.r.ContentLength > 0 || len(x.r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
+	if x.r.Header["Range"] != nil && !hasBody {
+		x.spare = subrequest.Get(x.r, x.Unwrap())
+		upstream.Remove(x.spare.Header)
+	}
+}
+
+// misreads reports whether an answer to Range is one that a client cannot use. A 206 without a validator
+// is none of which a whole could be put together: it is what `templates` makes of file_server's part of a
+// page that is not rendered yet. And a unit that a server does not know is no reason for 416, which
+// net/http gives without saying what the length is (RFC 9110 §14.2).
+func (x *exchange) misreads(status int, header http.Header) bool {
+	switch {
+	case x.spare == nil || x.method != http.MethodGet:
+		return false
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		return !x.ranges.Range.Valid && header["Content-Range"] == nil
+	case status != http.StatusPartialContent || !x.ranges.Range.Valid || header["Last-Modified"] != nil || x.streams(header) != "":
+		return false
+	}
+	size, ok := httpcond.SizeOfWhole(first(header["Content-Range"]))
+	return !ok || size <= x.h.set.maxBody // a longer one would get no tag of ours
+}
+
+// askAgain asks the next handler for the whole, out of which Range is answered here.
+func (x *exchange) askAgain(next caddyhttp.Handler) error {
+	x.Restore()
+	x.outermost.blocks = x.outermost.blocks[:x.met]
+	x.outermost.left = upstream.Fields{}
+	again := &exchange{h: x.h, r: x.spare, method: x.method, outermost: x.outermost, said: x.said}
+	again.conditions = &conditions{original: x.original, view: upstream.Withheld, pre: x.pre, ranges: x.ranges}
+	again.ready(x.Unwrap())
+	defer func() {
+		again.Settle()
+		again.Close()
+		again.unbind()
+	}()
+	return again.finish(again.run(next))
 }
 
 // namesOurs reports whether If-Match names a tag of ours. Such a condition is judged against the full
@@ -336,7 +462,8 @@ func (x *exchange) run(next caddyhttp.Handler) (err error) {
 			return
 		}
 		found := x.Settle()
-		if found != capture.Answered && (found != capture.Held || x.r.Context().Err() != nil) {
+		over := found == capture.Answered || found == capture.Sliced && x.Complete()
+		if !over && (found != capture.Held || x.gone()) {
 			x.said.add(outcomeFailed, reasonAborted, nil)
 			return // the panic goes on, its stack untouched
 		}
@@ -354,11 +481,15 @@ func (x *exchange) run(next caddyhttp.Handler) (err error) {
 	return err
 }
 
+// gone reports whether the client has left.
+func (x *exchange) gone() bool { return cmp.Or(x.unbound, x.r.Context()).Err() != nil }
+
 // leave gives the memory back, and the request its method and fields. Only an error leaves it without
 // conditions: an error route comes next, and its answer is under none (RFC 9110 §13.2.1).
 func (x *exchange) leave() {
 	x.Settle()
 	x.Close()
+	x.unbind()
 	if x.asGet {
 		x.r.Method = x.method
 	}
@@ -379,6 +510,9 @@ func (x *exchange) leave() {
 func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	x.now, x.declared = time.Now(), declaredLength(header)
 	x.readValidators(status, header)
+	if x.misread = x.misreads(status, header); x.misread {
+		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+	}
 	x.chooseRow(status, header)
 	switch {
 	case status == http.StatusNotModified:
@@ -397,6 +531,7 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 
 // Spill gives up holding. It is the second method, and runs in the deadline's goroutine.
 func (x *exchange) Spill(header http.Header, reason capture.Reason) capture.Decision {
+	x.spilled = true
 	if reason == capture.ReasonMaxDelay {
 		x.outermost.gaveUp.Store(true) // the client has waited once, that is enough
 	}
@@ -410,9 +545,7 @@ func (x *exchange) hold(status int, header http.Header) capture.Decision {
 			return x.answer(header)
 		}
 	}
-	d := capture.Decision{
-		Action: capture.Hold, MaxBody: x.h.set.maxBody, MaxDelay: x.h.set.maxDelay, Declared: x.declared,
-	}
+	d := x.holdAll()
 	if x.pre.IfMatch.Present && !x.pre.IfMatch.Any {
 		if !x.namesOurs() {
 			// No tag of ours can match, so it need not be made.
@@ -425,19 +558,160 @@ func (x *exchange) hold(status int, header http.Header) capture.Decision {
 	return d
 }
 
+func (x *exchange) holdAll() capture.Decision {
+	return capture.Decision{
+		Action: capture.Hold, MaxBody: x.h.set.maxBody, MaxDelay: x.h.set.maxDelay, Declared: x.declared,
+	}
+}
+
 // judgeAtHead evaluates the preconditions against the validators that are known without the body.
 func (x *exchange) judgeAtHead(status int, header http.Header, reason string) capture.Decision {
 	if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
 		return x.answer(header)
 	}
+	if status == http.StatusOK {
+		if d, ok := x.rangeAtHead(header); ok {
+			return d
+		}
+	}
 	return x.stream(status, header, reason)
+}
+
+// rangeAtHead answers Range out of a passing response; ok is false when that one is to go out whole.
+func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool) {
+	if x.declared < 0 {
+		// Its length shows at its end, if that comes within the bounds.
+		longest := x.judgeRange(header, math.MaxInt64)
+		x.part = httpcond.RangeResult{}
+		return x.holdAll(), longest != httpcond.RangeWhole && !x.spilled
+	}
+	held := x.declared <= x.h.set.maxBody
+	switch verdict := x.judgeRange(header, x.declared); {
+	case verdict == httpcond.RangeUnsatisfiable:
+		x.said.add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}, true
+	case verdict != httpcond.RangePartial:
+		return capture.Decision{}, false
+	case len(x.part.Ranges) == 1 && (held || x.h.set.sliceAnyLength):
+		part := x.part.Ranges[0]
+		x.dress(header)
+		x.partial(header)
+		x.said.add(outcomePartial, string(x.part.Reason), header)
+		return capture.Decision{
+			Action: capture.Slice, Status: http.StatusPartialContent, Declared: x.declared,
+			Offset: part.Start, Length: part.Length,
+		}, true
+	case held && !x.spilled:
+		// Several are put together from the whole, as they need not come in its order.
+		return x.holdAll(), true
+	}
+	return capture.Decision{}, false
+}
+
+// judgeRange applies the last step of RFC 9110 §13.2.2 to a 200 of size bytes.
+func (x *exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerdict {
+	x.part, x.size = httpcond.RangeResult{}, size
+	if x.h.set.ranges && x.ranges.Range.Present && x.divisible(header) {
+		rep := x.representation()
+		rep.Same = tag.SameOctets
+		x.part = x.ranges.Evaluate(x.method, rep, x.date, size)
+	}
+	return x.part.Verdict
+}
+
+// divisible reports whether a part of a 200's body is a part of what every client gets under the same
+// validator.
+func (x *exchange) divisible(header http.Header) bool {
+	switch {
+	case header["Trailer"] != nil || header["Transfer-Encoding"] != nil || incremental(header) != "":
+		return false
+	case x.etag.Usable:
+		return true
+	case header["Etag"] != nil:
+		return false // nothing that is compared with it can match
+	}
+	// A coding gives a tag another form, which a date has not.
+	return !x.codable || contentCoded(header)
+}
+
+// acceptRanges says in a 200 whether Range of its kind is answered. What an upstream says of itself does
+// not hold where it is not asked.
+func (x *exchange) acceptRanges(header http.Header, size int64) {
+	set := &x.h.set
+	strong := x.etag.Usable && !x.etag.Tag.Weak || !x.etag.Usable && httpcond.StrongDate(x.lastModified, x.date)
+	switch {
+	case set.ranges && strong && size >= 0 && (size <= set.maxBody || set.sliceAnyLength) && x.divisible(header):
+		header["Accept-Ranges"] = []string{"bytes"}
+	case set.withholdAll:
+		delete(header, "Accept-Ranges")
+	}
+}
+
+// partial turns the fields of the 200 into those of the 206 (RFC 9110 §15.3.7), and returns the layout of
+// its content when that has several parts. What a client that sent If-Range has stored with its part
+// already is left out, but for what describes the content itself.
+func (x *exchange) partial(header http.Header) *httpcond.Multipart {
+	if x.ranges.IfRange.Present {
+		delete(header, "Content-Language")
+		if x.etag.Usable {
+			delete(header, "Last-Modified")
+		}
+	}
+	// Digests of the message's content, which is another one now.
+	delete(header, "Content-Digest")
+	delete(header, "Content-Md5")
+	if x.madeHere && x.tagDependsOnCoding(header) && !httpcond.VariesOn(header["Vary"], "Accept-Encoding") {
+		header["Vary"] = append(slices.Clip(header["Vary"]), "Accept-Encoding")
+	}
+	if _, typed := header["Content-Type"]; !typed {
+		header["Content-Type"] = nil // or net/http would guess at it from the part
+	}
+	if len(x.part.Ranges) == 1 {
+		part := x.part.Ranges[0]
+		header["Content-Range"] = []string{part.ContentRange(x.size)}
+		header["Content-Length"] = []string{strconv.FormatInt(part.Length, 10)}
+		return nil
+	}
+	parts := &httpcond.Multipart{
+		Boundary: rand.Text(), ContentType: first(header["Content-Type"]), Size: x.size, Ranges: x.part.Ranges,
+	}
+	header["Content-Type"] = []string{parts.MediaType()}
+	header["Content-Length"] = []string{strconv.FormatInt(parts.Length(), 10)}
+	delete(header, "Content-Range")
+	return parts
+}
+
+// sendParts answers Range out of what was held. A failed write is the client's leaving.
+func (x *exchange) sendParts(header http.Header, body []byte) {
+	parts := x.partial(header)
+	x.said.add(outcomePartial, string(x.part.Reason), header)
+	x.SendHead(http.StatusPartialContent)
+	w := x.Unwrap()
+	for i, part := range x.part.Ranges {
+		if parts != nil {
+			if _, err := w.Write(parts.AppendPartHead(nil, i)); err != nil {
+				return
+			}
+		}
+		if _, err := w.Write(body[part.Start : part.Start+part.Length]); err != nil {
+			return
+		}
+	}
+	if parts != nil {
+		_, _ = w.Write(parts.AppendEnd(nil))
+	}
+}
+
+// representation is what conditions are judged against.
+func (x *exchange) representation() httpcond.Representation {
+	return httpcond.Representation{
+		Exists: true, HasETag: x.etag.Usable, ETag: x.etag.Tag, LastModified: x.lastModified, Same: tag.Same,
+	}
 }
 
 // evaluate applies RFC 9110 §13.2.2 with the upstream's validators.
 func (x *exchange) evaluate(status int) {
-	x.result = x.pre.Evaluate(x.method, httpcond.Representation{
-		Exists: true, HasETag: x.etag.Usable, ETag: x.etag.Tag, LastModified: x.lastModified, Same: tag.Same,
-	})
+	x.result = x.pre.Evaluate(x.method, x.representation())
 	if x.result.Reason == httpcond.ReasonIfMatch && x.leavesTagToOuter() {
 		x.result = httpcond.Result{Verdict: httpcond.Proceed, Reason: httpcond.Reason(reasonETagOff)}
 	}
@@ -457,6 +731,9 @@ func (x *exchange) leavesTagToOuter() bool {
 // head goes out.
 func (x *exchange) stream(status int, header http.Header, reason string) capture.Decision {
 	x.dress(header)
+	if status == http.StatusOK {
+		x.acceptRanges(header, x.declared)
+	}
 	x.said.add(outcomeStreamed, reason, header)
 	if !x.asGet {
 		return capture.Decision{Action: capture.Stream}
@@ -489,9 +766,9 @@ func (x *exchange) unread(header http.Header) int64 {
 func (x *exchange) finish(err error) error {
 	switch found := x.Settle(); {
 	case found == capture.Answered && !x.Sent():
-		return x.preconditionFailed()
-	case found == capture.Answered:
-		return nil // the head is out; what the handler says of the rest is no news
+		return x.refused()
+	case found == capture.Answered, found == capture.Sliced && x.Complete():
+		return nil // the answer is out; what the handler says of the rest is no news
 	case err != nil:
 		return x.fail(found, err)
 	case found == capture.Held:
@@ -513,14 +790,19 @@ func (x *exchange) fail(found capture.Found, err error) error {
 		x.Adopt() // the error's own fields, such as Allow or Retry-After
 	case capture.Held:
 		x.clearForError()
-	case capture.Streamed, capture.Answered, capture.Hijacked:
+	case capture.Streamed, capture.Sliced, capture.Answered, capture.Hijacked:
 	}
 	return err
 }
 
-// preconditionFailed answers 412, by way of Caddy's error routes.
-func (x *exchange) preconditionFailed() error {
+// refused answers 412 or 416 in place of a response that was not sent, by way of Caddy's error routes.
+func (x *exchange) refused() error {
 	x.clearForError()
+	if x.part.Verdict == httpcond.RangeUnsatisfiable {
+		x.OuterHeader()["Content-Range"] = []string{httpcond.UnsatisfiedRange(x.size)}
+		return caddyhttp.Error(http.StatusRequestedRangeNotSatisfiable,
+			fmt.Errorf("no byte that Range asks for is among the %d there are", x.size))
+	}
 	return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", x.result.Reason))
 }
 
@@ -552,7 +834,9 @@ func (x *exchange) complete() error {
 	}
 	x.sniff(header, body)
 	x.dress(header)
-	x.setTag(header, body)
+	if !x.etag.Present {
+		x.setTag(header, body)
+	}
 	switch x.evaluate(http.StatusOK); x.result.Verdict {
 	case httpcond.NotModified:
 		x.notModified(header)
@@ -564,15 +848,32 @@ func (x *exchange) complete() error {
 		}
 	case httpcond.PreconditionFailed:
 		x.said.add(outcomePreconditionFailed, string(x.result.Reason), nil)
-		return x.preconditionFailed()
+		return x.refused()
 	case httpcond.Proceed:
-		x.said.add(outcomeTagged, string(x.result.Reason), header)
-		if header["Transfer-Encoding"] == nil && !x.LateTrailers() {
-			// Said at once, as encode looks at it; trailers that nobody announced need a message without.
-			header["Content-Length"] = []string{strconv.Itoa(len(body))}
-		}
-		x.send()
+		return x.proceed(header, body)
 	}
+	return nil
+}
+
+// proceed sends what was held: the part of it that Range asks for, or the whole.
+func (x *exchange) proceed(header http.Header, body []byte) error {
+	size := int64(len(body))
+	switch x.judgeRange(header, size) {
+	case httpcond.RangeUnsatisfiable:
+		x.said.add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		return x.refused()
+	case httpcond.RangePartial:
+		x.sendParts(header, body)
+		return nil
+	case httpcond.RangeWhole:
+	}
+	x.acceptRanges(header, size)
+	x.said.add(outcomeTagged, string(cmp.Or(x.part.Reason, x.result.Reason)), header)
+	if header["Transfer-Encoding"] == nil && !x.LateTrailers() {
+		// Said at once, as encode looks at it; trailers that nobody announced need a message without.
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	x.send()
 	return nil
 }
 
@@ -600,17 +901,19 @@ func (x *exchange) sniff(header http.Header, body []byte) {
 // setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
 // way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
 func (x *exchange) setTag(header http.Header, body []byte) {
-	weak := x.h.set.mode == "weak"
-	if x.h.set.mode == "auto" {
-		weak = x.codable && !contentCoded(header) &&
-			!httpcond.HasDirective(header["Cache-Control"], "no-transform")
-	}
+	weak := x.h.set.mode == "weak" || x.codable && x.tagDependsOnCoding(header)
+	x.madeHere = true
 	digest := x.h.set.maker.Digest(tag.Metadata{
 		ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"],
 	}, body)
 	value := digest.Field(weak, x.tagDate)
 	header["Etag"] = []string{value}
 	x.etag = upstream.ReadETag([]string{value})
+}
+
+// tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
+func (x *exchange) tagDependsOnCoding(header http.Header) bool {
+	return x.h.set.mode == "auto" && !contentCoded(header) && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
 }
 
 // notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5).
@@ -672,19 +975,19 @@ func (x *exchange) translatedBack() httpcond.EntityTag {
 // readValidators reads the upstream's validators and puts them in order.
 func (x *exchange) readValidators(status int, header http.Header) {
 	set := &x.h.set
-	date := x.now
+	x.date = x.now
 	if lines := header["Date"]; len(lines) == 1 {
 		if t, ok := httpcond.ParseDate(lines[0], x.now); ok {
-			date = t
+			x.date = t
 		}
 	}
-	sent, raw := x.readLastModified(header, date)
+	sent, raw := x.readLastModified(header, x.date)
 	x.etag = upstream.ReadETag(header["Etag"])
 	x.dropUntrusted(header, raw)
 	if x.etag.Present && (status != http.StatusNotModified || !x.outermost.answered304) {
 		x.treatExisting(header, raw)
 	}
-	if !set.undated && sent && httpcond.StrongDate(x.lastModified, date) && status == http.StatusOK &&
+	if !set.undated && sent && httpcond.StrongDate(x.lastModified, x.date) && status == http.StatusOK &&
 		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") {
 		x.tagDate = x.lastModified
 	}

@@ -1543,3 +1543,412 @@ func TestEmptyContentEncoding(t *testing.T) {
 		t.Errorf("ETag %s, want a weak one", got)
 	}
 }
+
+// twoParts is the page's "he" and "ld", as multipart/byteranges; the boundary is any.
+func twoParts(boundary, contentType string) string {
+	if contentType != "" {
+		contentType = "Content-Type: " + contentType + "\r\n"
+	}
+	part := func(contentRange, content string) string {
+		return "--" + boundary + "\r\n" + contentType + "Content-Range: " + contentRange + "\r\n\r\n" + content + "\r\n"
+	}
+	return part("bytes 0-1/12", "he") + part("bytes 10-11/12", "ld") + "--" + boundary + "--\r\n"
+}
+
+// Range of what is held (RFC 9110 §14.2, design §3 "Ranges"): the tag is ours.
+func TestRangeOfHeld(t *testing.T) {
+	runTrials(t, []trial{
+		{
+			name: "the whole says that parts can be had", outcome: "tagged",
+			want: pairs("Accept-Ranges", "bytes", "Etag", strongTag, "Content-Length", "12"),
+		},
+		{
+			name: "first bytes", fields: pairs("Range", "bytes=0-4"), status: 206, body: "hello", outcome: "partial", reason: "range",
+			want: pairs("Content-Range", "bytes 0-4/12", "Content-Length", "5", "Etag", strongTag, "Content-Type", "text/plain", "Vary", "Accept-Encoding"),
+		},
+		{
+			name: "to the end", fields: pairs("Range", "bytes=7-"), status: 206, body: "world",
+			want: pairs("Content-Range", "bytes 7-11/12"),
+		},
+		{
+			name: "a suffix", fields: pairs("Range", "bytes=-3"), status: 206, body: "rld",
+			want: pairs("Content-Range", "bytes 9-11/12"),
+		},
+		{
+			name: "one that can be had of two is sent as one", fields: pairs("Range", "bytes=3-4, 99-"), status: 206, body: "lo",
+			want: pairs("Content-Range", "bytes 3-4/12", "Content-Type", "text/plain"),
+		},
+		{
+			name: "none can be had", fields: pairs("Range", "bytes=12-"), next: sendsPage("Cache-Control", "max-age=60", "Access-Control-Allow-Origin", "*"),
+			status: 416, outcome: "range_unsatisfiable", reason: "range_unsatisfiable",
+			want: pairs("Content-Range", "bytes */12", "Cache-Control", "", "Etag", "", "Content-Length", "", "Access-Control-Allow-Origin", "*"),
+		},
+		{name: "overlapping", fields: pairs("Range", "bytes=0-4,3-5"), outcome: "tagged", reason: "range_excessive"},
+		{name: "another unit", fields: pairs("Range", "items=0-4"), outcome: "tagged", reason: "range_unusable", want: pairs("Content-Range", "")},
+		{name: "HEAD has none", handler: &Handler{Head: "get"}, method: "HEAD", fields: pairs("Range", "bytes=0-4"), want: pairs("Content-Length", "12", "Accept-Ranges", "bytes")},
+		{
+			name: "a coding may follow: the tag is weak", fields: pairs("Range", "bytes=0-4", "Accept-Encoding", "gzip"), reason: "weak_validator",
+			want: pairs("Etag", weakTag, "Accept-Ranges", ""),
+		},
+		{
+			name: "etag strong", handler: &Handler{ETag: &ETag{Mode: "strong"}}, fields: pairs("Range", "bytes=0-4", "Accept-Encoding", "gzip"), status: 206, body: "hello",
+			want: pairs("Vary", ""),
+		},
+		{name: "etag weak", handler: &Handler{ETag: &ETag{Mode: "weak"}}, fields: pairs("Range", "bytes=0-4"), want: pairs("Accept-Ranges", "")},
+		{name: "ranges off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "bytes=0-4"), reason: "no_condition", want: pairs("Accept-Ranges", "")},
+		{
+			name: "Vary is not repeated", fields: pairs("Range", "bytes=0-4"), next: sendsPage("Vary", "Cookie, accept-encoding"), status: 206, body: "hello",
+			want: pairs("Vary", "Cookie, accept-encoding"),
+		},
+		{
+			name: "Vary of another field", fields: pairs("Range", "bytes=0-4"), next: sendsPage("Vary", "Cookie"), status: 206, body: "hello",
+			want: pairs("Vary", "Cookie | Accept-Encoding"),
+		},
+		{
+			name: "the media type is that of the whole", fields: pairs("Range", "bytes=6-8"), next: sends(200, "<html>"+page), status: 206, body: "hel",
+			want: pairs("Content-Type", "text/html; charset=utf-8"),
+		},
+		{
+			name: "fields of the 200 (§15.3.7)", fields: pairs("Range", "bytes=0-4"), status: 206, body: "hello",
+			next: sendsPage("Cache-Control", "max-age=60", "Expires", dayAfter, "Content-Location", "/alt", "Date", dayAfter, "X-Other", "kept", "Content-Language", "en", "Last-Modified", modified, "Content-Digest", "sha-256=:x:", "Content-Md5", "x", "Repr-Digest", "sha-256=:x:"),
+			want: pairs("Cache-Control", "max-age=60", "Expires", dayAfter, "Content-Location", "/alt", "X-Other", "kept", "Content-Language", "en", "Last-Modified", modified, "Content-Digest", "", "Content-Md5", "", "Repr-Digest", "sha-256=:x:"),
+		},
+		{name: "a short body", fields: pairs("Range", "bytes=0-4"), next: sendsPage("Content-Length", "99"), reason: "short_body", want: pairs("Content-Range", "", "Accept-Ranges", "")},
+		{name: "another status", fields: pairs("Range", "bytes=0-4"), next: sends(203, page), status: 203, body: page, reason: "status", want: pairs("Accept-Ranges", "")},
+	})
+}
+
+// What the upstream has answered itself.
+func TestRangeAnsweredByTheUpstream(t *testing.T) {
+	runTrials(t, []trial{
+		{name: "an upstream's 206 passes", fields: pairs("Range", "bytes=0-4"), next: sends(206, "hello", "Content-Range", "bytes 0-4/12"), status: 206, body: "hello", outcome: "streamed", want: pairs("Content-Range", "bytes 0-4/12", "Vary", "", "Accept-Ranges", "")},
+		{name: "an upstream's 416 passes", fields: pairs("Range", "bytes=90-"), next: sends(416, "no", "Content-Range", "bytes */12"), status: 416, body: "no", outcome: "streamed", want: pairs("Content-Range", "bytes */12")},
+	})
+}
+
+// If-Range (RFC 9110 §13.1.5), and Range behind other preconditions (§13.2.2).
+func TestIfRange(t *testing.T) {
+	dated := sendsPage("Last-Modified", modified, "Content-Language", "en")
+	runTrials(t, []trial{
+		{
+			name: "our tag", fields: pairs("Range", "bytes=0-4", "If-Range", strongTag), status: 206, body: "hello",
+			want: pairs("Etag", strongTag, "Content-Type", "text/plain"),
+		},
+		{
+			name: "our tag, with another date in it", fields: pairs("Range", "bytes=0-4", "If-Range", strongTag), next: dated, status: 206, body: "hello",
+			want: pairs("Etag", datedTag, "Last-Modified", "", "Content-Language", ""),
+		},
+		{name: "a stale tag of ours", fields: pairs("Range", "bytes=0-4", "If-Range", staleTag), outcome: "tagged", reason: "if_range"},
+		{name: "another tag", fields: pairs("Range", "bytes=0-4", "If-Range", `"x"`), reason: "if_range"},
+		{name: "our tag, of the octets that encode made", fields: pairs("Range", "bytes=0-4", "If-Range", strings.TrimSuffix(strongTag, `"`)+`-gzip"`), reason: "if_range"},
+		{name: "our tag, weak", fields: pairs("Range", "bytes=0-4", "If-Range", weakTag), reason: "if_range"},
+		{name: "the date", fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: dated, status: 206, body: "hello"},
+		{name: "a later date", fields: pairs("Range", "bytes=0-4", "If-Range", dayAfter), next: dated, reason: "if_range"},
+		{name: "false and out of range", fields: pairs("Range", "bytes=99-", "If-Range", staleTag), reason: "if_range"},
+		{name: "true and out of range", fields: pairs("Range", "bytes=99-", "If-Range", strongTag), status: 416},
+		{name: "If-Range alone", fields: pairs("If-Range", strongTag), reason: "no_condition"},
+		{name: "If-None-Match comes first", fields: pairs("Range", "bytes=0-4", "If-None-Match", strongTag), status: 304, outcome: "not_modified", want: pairs("Content-Range", "", "Accept-Ranges", "")},
+		{name: "If-None-Match of another", fields: pairs("Range", "bytes=0-4", "If-None-Match", staleTag), status: 206, body: "hello"},
+		{name: "If-Match comes first", fields: pairs("Range", "bytes=99-", "If-Match", staleTag), status: 412, outcome: "precondition_failed", want: pairs("Content-Range", "")},
+		{name: "If-Match is true", fields: pairs("Range", "bytes=0-4", "If-Match", strongTag), status: 206, body: "hello"},
+	})
+}
+
+// Range of what passes because the upstream has tagged or dated it, but not looked at Range.
+func TestRangeOfPassing(t *testing.T) {
+	tagged := sendsPage("Etag", `"r"`, "Content-Length", "12")
+	untagged := sendsPage("Last-Modified", modified, "Content-Length", "12")
+	off := &Handler{ETag: &ETag{Mode: "off"}}
+	small := func(ranges string) *Handler { return &Handler{Ranges: ranges, Buffer: &Buffer{MaxBody: 11}} }
+	runTrials(t, []trial{
+		{name: "the whole", next: tagged, outcome: "streamed", want: pairs("Accept-Ranges", "bytes")},
+		{
+			name: "a part", fields: pairs("Range", "bytes=3-4", "Accept-Encoding", "gzip"), next: tagged, status: 206, body: "lo", outcome: "partial", reason: "range",
+			want: pairs("Content-Range", "bytes 3-4/12", "Content-Length", "2", "Etag", `"r"`, "Vary", "", "Content-Type", "text/plain"),
+		},
+		{name: "the last byte", fields: pairs("Range", "bytes=-1"), next: tagged, status: 206, body: "d"},
+		{name: "all of it", fields: pairs("Range", "bytes=0-"), next: tagged, status: 206, body: page, want: pairs("Content-Range", "bytes 0-11/12")},
+		{name: "none", fields: pairs("Range", "bytes=12-"), next: tagged, status: 416, outcome: "range_unsatisfiable", want: pairs("Content-Range", "bytes */12", "Etag", "")},
+		{name: "If-Range", fields: pairs("Range", "bytes=3-4", "If-Range", `"r"`), next: tagged, status: 206, body: "lo"},
+		{name: "If-Range of another", fields: pairs("Range", "bytes=3-4", "If-Range", `"s"`), next: tagged, outcome: "streamed"},
+		{name: "a weak tag", fields: pairs("Range", "bytes=3-4"), next: sendsPage("Etag", `W/"r"`, "Content-Length", "12", "Last-Modified", modified), want: pairs("Accept-Ranges", "")},
+		{name: "a malformed tag", fields: pairs("Range", "bytes=3-4"), next: sendsPage("Etag", "r", "Content-Length", "12", "Last-Modified", modified), want: pairs("Accept-Ranges", "")},
+		{name: "no length", next: sendsPage("Etag", `"r"`), outcome: "streamed", want: pairs("Accept-Ranges", "")},
+		{name: "no length, and a part of it", fields: pairs("Range", "bytes=-2"), next: sendsPage("Etag", `"r"`), status: 206, body: "ld", want: pairs("Etag", `"r"`, "Content-Range", "bytes 10-11/12")},
+		{name: "no length, and none of it", fields: pairs("Range", "bytes=12-"), next: sendsPage("Etag", `"r"`), status: 416, want: pairs("Content-Range", "bytes */12")},
+		{name: "no length, and If-Range of another", fields: pairs("Range", "bytes=-2", "If-Range", `"s"`), next: sendsPage("Etag", `"r"`), outcome: "streamed", reason: "existing_tag"},
+		{name: "no length, longer than max_body", handler: small("on"), fields: pairs("Range", "bytes=-2"), next: sendsPage("Etag", `"r"`), outcome: "streamed", reason: "max_body"},
+		{name: "trailers", fields: pairs("Range", "bytes=3-4"), next: sendsPage("Etag", `"r"`, "Content-Length", "12", "Trailer", "X-Sum"), want: pairs("Accept-Ranges", "")},
+		{name: "made to be read as it comes", fields: pairs("Range", "bytes=3-4"), next: sends(200, page, "Content-Type", "text/event-stream", "Etag", `"r"`, "Content-Length", "12")},
+		{name: "no media type, and not its beginning", fields: pairs("Range", "bytes=3-4"), next: sends(200, page, "Etag", `"r"`, "Content-Length", "12"), status: 206, body: "lo", want: pairs("Content-Type", "")},
+		{name: "a strong date, no tag", handler: off, fields: pairs("Range", "bytes=3-4", "If-Range", modified), next: untagged, status: 206, body: "lo", want: pairs("Last-Modified", modified)},
+		{name: "a strong date, but a coding may follow", handler: off, fields: pairs("Range", "bytes=3-4", "Accept-Encoding", "gzip"), next: untagged, want: pairs("Accept-Ranges", "")},
+		{name: "no validator", handler: off, fields: pairs("Range", "bytes=3-4"), next: sendsPage("Content-Length", "12"), want: pairs("Accept-Ranges", "")},
+		{name: "longer than max_body", handler: small("on"), fields: pairs("Range", "bytes=3-4"), next: tagged, reason: "existing_tag", want: pairs("Accept-Ranges", "")},
+		{name: "longer than max_body, and none of it", handler: small("on"), fields: pairs("Range", "bytes=12-"), next: tagged, status: 416},
+		{name: "just as long as max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 12}}, fields: pairs("Range", "bytes=3-4"), next: tagged, status: 206, body: "lo"},
+		{name: "a strong date, and coded already", handler: off, fields: pairs("Range", "bytes=3-4", "Accept-Encoding", "gzip"), next: sendsPage("Last-Modified", modified, "Content-Length", "12", "Content-Encoding", "gzip"), status: 206, body: "lo"},
+		{name: "stream", handler: small("stream"), fields: pairs("Range", "bytes=3-4"), next: tagged, status: 206, body: "lo"},
+		{name: "stream, several", handler: small("stream"), fields: pairs("Range", "bytes=0-1,10-11"), next: tagged, reason: "existing_tag"},
+		{name: "stream, the whole", handler: small("stream"), next: tagged, want: pairs("Accept-Ranges", "bytes")},
+		{name: "off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "bytes=3-4"), next: tagged, want: pairs("Accept-Ranges", "")},
+		{name: "off leaves what the upstream says", handler: &Handler{Ranges: "off"}, next: sendsPage("Etag", `"r"`, "Accept-Ranges", "none"), want: pairs("Accept-Ranges", "none")},
+		{
+			name: "existing replace takes back what the upstream says", handler: &Handler{ETag: &ETag{Mode: "weak", Existing: "replace"}},
+			next: sendsPage("Etag", `"r"`, "Accept-Ranges", "bytes"), want: pairs("Accept-Ranges", ""),
+		},
+		{
+			name: "existing replace answers it here", handler: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("Range", "bytes=0-4"),
+			next: sendsPage("Etag", `"r"`, "Accept-Ranges", "bytes"), status: 206, body: "hello", want: pairs("Etag", strongTag),
+		},
+		{name: "HEAD", method: "HEAD", fields: pairs("Range", "bytes=3-4"), next: sends(200, "", "Etag", `"r"`, "Content-Length", "12"), want: pairs("Accept-Ranges", "bytes", "Content-Length", "12", "Content-Range", "")},
+		{
+			name: "the 206 has the policy of the 200", handler: &Handler{CacheControl: []CacheControl{{MediaType: "text/plain", Directives: []string{"max-age=60"}}}, ContentLocation: true},
+			fields: pairs("Range", "bytes=3-4"), next: tagged, status: 206, body: "lo", want: pairs("Cache-Control", "max-age=60", "Content-Location", "/"),
+		},
+	})
+}
+
+// Several ranges come as multipart/byteranges (RFC 9110 §14.6), put together from the whole.
+func TestMultipart(t *testing.T) {
+	for name, next := range map[string]caddyhttp.HandlerFunc{
+		"held":                         sendsPage(),
+		"passing":                      sendsPage("Etag", `"r"`, "Content-Length", "12"),
+		"in two goes":                  slowly(0, "hello,", " world"),
+		"a 200 that says it is a part": sendsPage("Content-Range", "bytes 0-49/100"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t, http.MethodGet, "/", "Range", "bytes=0-1, -2").to(provisioned(t, nil), next)
+			mediaType := v.rec.Header().Get("Content-Type")
+			boundary, found := strings.CutPrefix(mediaType, "multipart/byteranges; boundary=")
+			if v.rec.Code != http.StatusPartialContent || !found {
+				t.Fatalf("status %d, Content-Type %q", v.rec.Code, mediaType)
+			}
+			if want := twoParts(boundary, "text/plain"); v.rec.Body.String() != want {
+				t.Errorf("the body is %q, want %q", v.rec.Body, want)
+			}
+			wantPairs(t, "the response", v.rec.Header(), pairs("Content-Length", strconv.Itoa(v.rec.Body.Len()), "Content-Range", ""))
+			if v.said("outcome") != "partial" {
+				t.Errorf("outcome %q", v.said("outcome"))
+			}
+		})
+	}
+}
+
+// Parts that need the whole, which does not come in time.
+func TestMultipartTooSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisit(t, http.MethodGet, "/", "Range", "bytes=0-1, -2")
+		v.to(provisioned(t, &Handler{ContentLocation: true}), func(w http.ResponseWriter, r *http.Request) error {
+			addPairs(w.Header(), pairs("Etag", `"r"`, "Content-Length", "12", "Content-Type", "text/plain"))
+			return slowly(time.Second, "hello,", " world")(w, r)
+		})
+		if v.rec.Code != http.StatusOK || v.rec.Body.String() != page || v.said("reason") != "max_delay" {
+			t.Errorf("status %d, %q, %s", v.rec.Code, v.rec.Body, v.said("reason"))
+		}
+		wantPairs(t, "the response", v.rec.Header(), pairs("Content-Location", "/", "Accept-Ranges", "bytes", "Content-Length", "12"))
+	})
+}
+
+// A part of a long body is cut out of it as it passes, and the transfer ends with its last byte.
+func TestSliceEndsTheTransfer(t *testing.T) {
+	const length = 100 << 20
+	for _, tt := range []struct {
+		name, asked string
+		want, most  int
+	}{
+		{"at the beginning", "bytes=0-9", 10, 1 << 20},
+		{"behind a megabyte", "bytes=1048576-1048585", 10, 2 << 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			taken := 0
+			v := newVisit(t, http.MethodGet, "/", "Range", tt.asked)
+			v.to(provisioned(t, &Handler{Ranges: "stream"}), func(w http.ResponseWriter, _ *http.Request) error {
+				addPairs(w.Header(), pairs("Content-Type", "video/mp4", "Etag", `"v"`, "Content-Length", strconv.Itoa(length)))
+				if err := hauls(w, length, &taken); err != nil {
+					panic(http.ErrAbortHandler) // as reverse_proxy does
+				}
+				return nil
+			})
+			if v.panicked != nil || v.err != nil {
+				t.Errorf("panic %v, error %v", v.panicked, v.err)
+			}
+			if v.rec.Code != http.StatusPartialContent || v.rec.Body.Len() != tt.want {
+				t.Errorf("status %d, %d bytes", v.rec.Code, v.rec.Body.Len())
+			}
+			if taken > tt.most {
+				t.Errorf("%d bytes were hauled", taken)
+			}
+		})
+	}
+}
+
+// An upstream that breaks off inside the part must not look like one that has ended.
+func TestSliceBrokenOff(t *testing.T) {
+	for asked, complete := range map[string]bool{"bytes=0-9": true, "bytes=0-11": true, "bytes=0-12": false} {
+		v := newVisit(t, http.MethodGet, "/", "Range", asked)
+		v.to(provisioned(t, nil), aborting(sendsPage("Etag", `"r"`, "Content-Length", "99"), http.ErrAbortHandler))
+		if swallowed := v.panicked == nil; swallowed != complete || v.rec.Code != http.StatusPartialContent {
+			t.Errorf("%s: status %d, panic %v", asked, v.rec.Code, v.panicked)
+		}
+	}
+}
+
+// What the upstream sees of Range: nothing that it would have to ignore, and nothing it could misread.
+func TestWhatTheUpstreamSeesOfRange(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		handler *Handler
+		method  string
+		fields  []string
+		want    []string
+	}{
+		{name: "a plain one", fields: pairs("Range", "bytes=0-4"), want: pairs("Range", "bytes=0-4")},
+		{name: "in capitals", fields: pairs("Range", "BYTES=0-4"), want: pairs("Range", "bytes=0-4")},
+		{name: "more than 63 bits", fields: pairs("Range", "bytes=5-99999999999999999999"), want: pairs("Range", "bytes=5-")},
+		{name: "a unit of its own", fields: pairs("Range", "items=0-4"), want: pairs("Range", "items=0-4")},
+		{name: "malformed, as some APIs page with it", fields: pairs("Range", "0-24"), want: pairs("Range", "0-24")},
+		{name: "no bytes", fields: pairs("Range", "bytes=-0")},
+		{name: "HEAD", method: "HEAD", fields: pairs("Range", "bytes=0-4", "If-Range", `"x"`)},
+		{name: "a tag", fields: pairs("Range", "bytes=0-4", "If-Range", `"x"`), want: pairs("Range", "bytes=0-4", "If-Range", `"x"`)},
+		{name: "a weak tag", fields: pairs("Range", "bytes=0-4", "If-Range", `W/"x"`)},
+		{name: "no tag, no date", fields: pairs("Range", "bytes=0-4", "If-Range", "x")},
+		{name: "a date", fields: pairs("Range", "bytes=0-4", "If-Range", modified), want: pairs("Range", "bytes=0-4", "If-Range", modified)},
+		{name: "a date that is not over", fields: pairs("Range", "bytes=0-4", "If-Range", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))},
+		{name: "off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`), want: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`)},
+		{name: "If-Range of ours", fields: pairs("Range", "bytes=0-4", "If-Range", strongTag)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			method := tt.method
+			if method == "" {
+				method = http.MethodGet
+			}
+			newVisit(t, method, "/", tt.fields...).to(provisioned(t, tt.handler), sendsPage()).wantSeen(tt.want...)
+		})
+	}
+}
+
+// An upstream that falls silent behind an answer is told so by the end of the request's context.
+func TestSilentUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		v := newVisit(t, http.MethodGet, "/", "If-None-Match", `"a"`)
+		v.to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+			addPairs(w.Header(), pairs("Etag", `"a"`))
+			w.WriteHeader(http.StatusOK)
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		})
+		if v.rec.Code != http.StatusNotModified || v.panicked != nil {
+			t.Errorf("status %d, panic %v", v.rec.Code, v.panicked)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if v.r.Context().Err() != nil {
+			t.Error("the request is left with a context that has ended")
+		}
+	})
+}
+
+// An upstream that answers Range with what no client can use is asked for the whole (see misreads). A route's
+// group, a rewrite and a variable of the first time must not show the second time.
+func TestRangeMisread(t *testing.T) {
+	part := sends(206, "{{so", "Content-Range", "bytes 3-6/14", "Content-Type", "text/plain")
+	refuses := sends(416, "invalid range")
+	dated := sends(206, "lo", "Content-Range", "bytes 3-4/12", "Last-Modified", modified)
+	for _, tt := range []struct {
+		trial
+		first caddyhttp.HandlerFunc
+		calls int
+	}{
+		{trial{name: "a part without validator", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo", outcome: "partial", want: pairs("Etag", strongTag, "Content-Range", "bytes 3-4/12")}, part, 2},
+		{trial{name: "and the whole has changed", fields: pairs("Range", "bytes=3-4", "If-Range", `"x"`), outcome: "tagged", reason: "if_range"}, part, 2},
+		{trial{name: "conditions are judged, too", fields: pairs("Range", "bytes=3-4", "If-Match", `"x"`), status: 412}, part, 2},
+		{trial{name: "one with a date is usable", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo", outcome: "streamed"}, dated, 1},
+		{trial{name: "one with a tag is usable", fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, withField(part, "Etag", `W/"x"`), 1},
+		{trial{name: "a part in a unit of its own", fields: pairs("Range", "lines=0-1"), status: 206, body: "two"}, sends(206, "two", "Content-Range", "lines 0-1/64"), 1},
+		{trial{name: "longer than max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 13}}, fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, part, 1},
+		{trial{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, part, 1},
+		{trial{name: "ranges off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, part, 1},
+		{trial{name: "no Range was sent on", fields: pairs("Range", "bytes=-0"), status: 206, body: "{{so"}, part, 1},
+		{trial{name: "a unit that it does not know", fields: pairs("Range", "items=3-4"), outcome: "tagged", reason: "range_unusable"}, refuses, 2},
+		{trial{name: "416 for good reason", fields: pairs("Range", "bytes=99-"), status: 416, body: "invalid range"}, refuses, 1},
+		{trial{name: "416 of a unit that it knows", fields: pairs("Range", "items=99-"), status: 416, body: "no"}, sends(416, "no", "Content-Range", "items */12"), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := 0
+			tt.next = func(w http.ResponseWriter, r *http.Request) error {
+				groups, _ := r.Context().Value(caddy.CtxKey("route_group")).(map[string]struct{})
+				if _, used := groups["used"]; used || r.URL.Path != "/" || caddyhttp.GetVar(r.Context(), "used") != nil || w.Header()["X-Used"] != nil {
+					t.Error("the second request has something of the first")
+				}
+				groups["used"] = struct{}{}
+				caddyhttp.SetVar(r.Context(), "used", true)
+				w.Header().Set("X-Used", "1")
+				r.URL.Path = "/rewritten"
+				if calls++; calls == 1 {
+					return tt.first(w, r)
+				}
+				if fields := upstream.Snapshot(r.Header); fields.Any() {
+					t.Errorf("the second request has %v", fields.Header())
+				}
+				return sendsPage()(w, r)
+			}
+			tt.run(t)
+			if calls != tt.calls {
+				t.Errorf("the upstream was asked %d times, want %d", calls, tt.calls)
+			}
+		})
+	}
+}
+
+// The instances inside act the second time as they did the first.
+func TestRangeMisreadOfNested(t *testing.T) {
+	inner := provisioned(t, &Handler{Block: "inner", CacheControl: []CacheControl{{Directives: []string{"max-age=60"}}}, ETag: &ETag{Mode: "off"}})
+	calls := 0
+	v := newVisit(t, http.MethodGet, "/", "Range", "bytes=3-4").to(provisioned(t, &Handler{Block: "outer"}), within(inner, func(w http.ResponseWriter, r *http.Request) error {
+		if calls++; calls == 1 {
+			return sends(206, "{{", "Content-Range", "bytes 3-4/12")(w, r)
+		}
+		return sendsPage()(w, r)
+	}))
+	if v.rec.Code != http.StatusPartialContent || v.rec.Body.String() != "lo" || calls != 2 {
+		t.Errorf("status %d, %q, %d calls", v.rec.Code, v.rec.Body, calls)
+	}
+	wantPairs(t, "the response", v.rec.Header(), pairs("Cache-Control", "max-age=60", "Etag", strongTag))
+}
+
+// Who has a 304 may leave before the upstream is done: that is no abort. Before there is an answer it is.
+func TestClientLeaves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answered bool
+		fields   []string
+		want     error
+	}{
+		"with a 304":               {true, pairs("If-None-Match", `"a"`), nil},
+		"before the head":          {false, pairs("If-None-Match", `"a"`), context.Canceled},
+		"in the middle of a 200":   {true, pairs("If-None-Match", `"b"`), context.Canceled},
+		"in the middle of its own": {true, nil, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVisit(t, http.MethodGet, "/", tt.fields...)
+				ctx, leave := context.WithCancel(v.r.Context())
+				v.r = v.r.WithContext(ctx)
+				v.to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+					addPairs(w.Header(), pairs("Etag", `"a"`))
+					if tt.answered {
+						w.WriteHeader(http.StatusOK)
+					}
+					leave()
+					synctest.Wait()
+					if got := r.Context().Err(); !errors.Is(got, tt.want) {
+						t.Errorf("the upstream's context: %v, want %v", got, tt.want)
+					}
+					return nil
+				})
+			})
+		})
+	}
+}

@@ -1,7 +1,7 @@
 // Package conditionalcache is a Caddy HTTP handler that gives every response working validators and
 // answers conditional requests itself: entity tags made from content, clean Last-Modified dates, one
-// typed Cache-Control policy, and the 304 and 412 of RFC 9110 §13, for proxied, rendered and static
-// responses alike.
+// typed Cache-Control policy, the 304 and 412 of RFC 9110 §13 and the 206 and 416 of §14, for proxied,
+// rendered and static responses alike.
 //
 // The bare directive is safe on any site: what it cannot hold within its bounds it streams untouched.
 // See README.md for the Caddyfile, and the fields of Handler for the JSON.
@@ -84,10 +84,11 @@ func (*App) Start() error { return nil }
 func (*App) Stop() error { return nil }
 
 // Handler gives responses validators (RFC 9110 §8.8) and a freshness policy (RFC 9111), and answers
-// conditional requests (RFC 9110 §13) against them.
+// conditional requests (RFC 9110 §13) and range requests (§14) against them.
 //
 // Without any option it makes entity tags, normalizes Last-Modified and answers If-None-Match,
-// If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD; it sets no Cache-Control.
+// If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD, and Range and If-Range of GET; it
+// sets no Cache-Control.
 type Handler struct {
 	// How entity tags are made, and what becomes of the upstream's.
 	ETag *ETag `json:"etag,omitempty"`
@@ -110,6 +111,12 @@ type Handler struct {
 	// How HEAD is asked of the next handler: as it is (`pass`, default), or as a GET whose body is
 	// thrown away (`get`), which gives HEAD the fields that GET would have.
 	Head string `json:"head,omitempty"`
+
+	// Whether Range (RFC 9110 §14) is answered here where the upstream has not done it. `on` (default): of
+	// 200 responses to GET that have a strong validator and are held, or declare a length of at most
+	// max_body. `stream`: one range also of those that declare a greater length; it is cut out of the
+	// passing body, up to its last byte. `off`: not at all.
+	Ranges string `json:"ranges,omitempty"`
 
 	// Changes to the set of fields that a 304 keeps of the 200 it stands for.
 	NotModified *NotModified `json:"not_modified,omitempty"`
@@ -214,6 +221,7 @@ type NotModified struct {
 type settings struct {
 	mode, existing string
 	maker          tag.Maker
+	withholdAll    bool // the upstream sees no conditional fields
 	undated        bool // tags carry no date
 	lastModified   string
 	lenient        bool
@@ -223,6 +231,8 @@ type settings struct {
 	maxDelay       time.Duration
 	maxTotal       int64
 	headAsGet      bool
+	ranges         bool
+	sliceAnyLength bool // ranges stream
 	keep, drop     map[string]bool
 }
 
@@ -253,9 +263,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	lastModified := valueOr(h.LastModified)
 	h.set.lastModified, h.set.lenient = cmp.Or(lastModified.Mode, "normalize"), lastModified.Lenient
-	h.set.undated = h.set.maker.Epoch != "" || h.set.lastModified == "remove" || h.set.existing == "replace" || h.set.existing == "remove"
+	h.set.withholdAll = h.set.existing == "replace" || h.set.existing == "remove"
+	h.set.undated = h.set.maker.Epoch != "" || h.set.lastModified == "remove" || h.set.withholdAll
 	h.set.expires = cmp.Or(h.Expires, "auto") == "auto"
 	h.set.headAsGet = h.Head == "get"
+	h.set.ranges, h.set.sliceAnyLength = h.Ranges != "off", h.Ranges == "stream"
 	h.provisionBuffer()
 	notModified := valueOr(h.NotModified)
 	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
@@ -332,6 +344,7 @@ func (h *Handler) check() error {
 		valueOr(h.NotModified).check, h.checkConditions, h.checkRows,
 		func() error { return oneOf("expires", h.Expires, "auto", "off") },
 		func() error { return oneOf("head", h.Head, "pass", "get") },
+		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -536,7 +549,7 @@ func oneOf(what, word string, allowed ...string) error {
 
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
-	"ranges", "guard_writes", "remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
+	"guard_writes", "remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
 	"cache_control jitter", "existing merge", "expires modified", "conditional_cache store",
 }
 

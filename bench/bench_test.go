@@ -144,6 +144,23 @@ func BenchmarkNotModified(b *testing.B) {
 	}
 }
 
+// BenchmarkRange: the last KiB and six parts of 100 bytes, of a body that is held (the tag is ours), and of
+// one that passes (the upstream's own), out of which the one part is cut and the six are put together.
+func BenchmarkRange(b *testing.B) {
+	for _, size := range sizes {
+		for _, asked := range []struct{ name, field string }{
+			{"1", "bytes=-1024"}, {"6", "bytes=0-99,200-299,400-499,600-699,800-899,-100"},
+		} {
+			fields := map[string]string{"Range": asked.field}
+			body := make([]byte, size.bytes)
+			b.Run("tag=ours/ranges="+asked.name+"/size="+size.name, func(b *testing.B) { serve(b, page(body, nil), fields) })
+			b.Run("tag=upstream/ranges="+asked.name+"/size="+size.name, func(b *testing.B) {
+				serve(b, tolerant{page(body, http.Header{"Etag": {`"upstream"`}})}, fields)
+			})
+		}
+	}
+}
+
 // tolerant is a handler whose transfer may be ended early.
 type tolerant struct{ caddyhttp.Handler }
 

@@ -30,6 +30,9 @@ type Own struct {
 	Digest string
 	// Date is the Last-Modified that the tag carries; zero when it carries none.
 	Date time.Time
+	// Coded tells that an encoder between us and the client has put its suffix to the tag: the client has
+	// the same content in other octets.
+	Coded bool
 }
 
 // Parse takes an opaque tag (without quotes) apart; ok is false when it is not one of ours. A content
@@ -43,15 +46,17 @@ func Parse(opaque string) (own Own, ok bool) {
 	if !isHex(digest) {
 		return Own{}, false
 	}
-	rest := withoutCoding(opaque[opaqueLen:])
+	suffixed := opaque[opaqueLen:]
+	rest := withoutCoding(suffixed)
+	own = Own{Digest: digest, Coded: rest != suffixed}
 	if rest == "" {
-		return Own{Digest: digest}, true
+		return own, true
 	}
-	date, ok := parseDate(rest)
+	own.Date, ok = parseDate(rest)
 	if !ok {
 		return Own{}, false
 	}
-	return Own{Digest: digest, Date: date}, true
+	return own, true
 }
 
 // Same reports whether two opaque tags stand for the same content: they are equal to the letter, or
@@ -66,6 +71,20 @@ func Same(a, b string) bool {
 	}
 	ownB, ok := Parse(b)
 	return ok && ownA.Digest == ownB.Digest
+}
+
+// SameOctets is Same for the use of If-Range, where parts are put together: a tag with a coding's suffix
+// stands for other octets than the one without.
+func SameOctets(a, b string) bool {
+	if a == b {
+		return true
+	}
+	ownA, ok := Parse(a)
+	if !ok || ownA.Coded {
+		return false
+	}
+	ownB, ok := Parse(b)
+	return ok && !ownB.Coded && ownA.Digest == ownB.Digest
 }
 
 func isHex(s string) bool {

@@ -214,6 +214,7 @@ func FuzzParse(f *testing.F) {
 		if !Same(s, back) || !Same(back, s) {
 			t.Errorf("%q comes back as %q, which is not the same", s, back)
 		}
+		got.Coded = false
 		if again, ok := Parse(back); !ok || again != got {
 			t.Errorf("%q is %+v, written back it is %+v", s, got, again)
 		}
@@ -222,6 +223,30 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q comes back as %q", s, back)
 		}
 	})
+}
+
+func TestSameOctets(t *testing.T) {
+	another := "cc1." + strings.Repeat("0", digestLen)
+	for _, tt := range []struct {
+		name, a, b string
+		want       bool
+	}{
+		{"ours, equal", own, own, true},
+		{"ours, dated or not", own, dated, true},
+		{"ours, coded or not: other octets", own, own + "-gzip", false},
+		{"the other way round", dated + "--br", own, false},
+		{"ours, coded to the letter", own + "-gzip", own + "-gzip", true},
+		{"ours, other content", own, another, false},
+		{"foreign, equal", "abc", "abc", true},
+		{"foreign, coded or not", "abc", "abc-gzip", false},
+		{"ours and foreign", own, "abc", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := SameOctets(tt.a, tt.b); got != tt.want {
+				t.Errorf("SameOctets(%q, %q) = %t", tt.a, tt.b, got)
+			}
+		})
+	}
 }
 
 func TestParseAndSameAllocateNothing(t *testing.T) {
