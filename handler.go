@@ -20,11 +20,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -124,16 +124,16 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	switch {
 	case reason == reasonErrorRoute:
 		upstream.Remove(r.Header)
-	case reason == reasonMethod && h.repaired != nil:
+	case reason == reasonMethod && h.set.treatment.Repaired != nil:
 		fields := upstream.Snapshot(r.Header)
 		defer fields.Put(r.Header)
-		h.repaired.Unquote(r.Header)
+		h.set.treatment.Repaired.Unquote(r.Header)
 	}
 	if reason == reasonMethod || reason == reasonUpgrade {
 		// An error route and a sibling are part of a request of which there is more to say already.
-		said := new(journal)
-		said.add(outcomeStreamed, reason, nil)
-		said.offer(r)
+		said := new(journal.Journal)
+		said.Add(outcomeStreamed, reason, nil)
+		said.Offer(r)
 	}
 	if c := h.logger.Check(zap.DebugLevel, outcomeStreamed); c != nil {
 		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
@@ -149,7 +149,6 @@ type exchange struct {
 	method   string    // the client's
 	asGet    bool      // the next handler is asked with GET for the client's HEAD
 	now      time.Time // when the response's head came
-	date     time.Time // the response's Date, or now
 	location string    // the URI as the client sent it, for Content-Location; else empty
 
 	outermost *exchange
@@ -163,24 +162,22 @@ type exchange struct {
 	row          *compiledRow // the row of cache_control that applies
 	rowUncertain bool         // the media type, and with it the row, is known with the body only
 	rowHidden    bool         // on a 304 of the upstream: a row that replaces may apply to its 200
-	etag         upstream.ETag
-	madeHere     bool      // etag is one of ours
-	lastModified time.Time // zero: none
-	tagDate      time.Time // the date a tag of ours carries; zero: none
-	declared     int64     // Content-Length of the response, or -1
-	result       httpcond.Result
-	size         int64                // length of the whole that Range was judged against
-	part         httpcond.RangeResult // what Range makes of the response; known once result says Proceed
-	spilled      bool                 // the response was held, and cannot be any longer
-	answered304  bool                 // of the outermost: an instance has made a 304
-	gaveUp       atomic.Bool          // of the outermost: an instance has held the response for its max_delay
+	upstream.Validators
+	madeHere    bool  // ETag is one of ours
+	declared    int64 // Content-Length of the response, or -1
+	result      httpcond.Result
+	size        int64                // length of the whole that Range was judged against
+	part        httpcond.RangeResult // what Range makes of the response; known once result says Proceed
+	spilled     bool                 // the response was held, and cannot be any longer
+	answered304 bool                 // of the outermost: an instance has made a 304
+	gaveUp      atomic.Bool          // of the outermost: an instance has held the response for its max_delay
 
-	unbound context.Context // of the request, without our end of it
-	unwatch func() bool     // the client's leaving no longer ends the request's context
-	release func()          // ends it; nil: it is the client's own
-	failed  bool            // an error was returned: the error routes are next
-	said    *journal        // notes, or those of the exchange that this one repeats
-	notes   journal
+	unbound context.Context  // of the request, without our end of it
+	unwatch func() bool      // the client's leaving no longer ends the request's context
+	release func()           // ends it; nil: it is the client's own
+	failed  bool             // an error was returned: the error routes are next
+	said    *journal.Journal // notes, or those of the exchange that this one repeats
+	notes   journal.Journal
 
 	spare   *http.Request // the same without Range; nil if there is no use for it
 	met     int           // of the outermost's blocks: how many had acted before
@@ -228,70 +225,6 @@ func (c *conditions) parse(h http.Header, lenient bool) {
 	c.ranges = httpcond.ParseRangeRequest(h, now, lenient)
 }
 
-// journal keeps what there is to say of decisions. Notes are added, never changed, so that they can be
-// read from any goroutine: a deadline may decide while handlers inside evaluate placeholders.
-type journal struct {
-	notes [4]note
-	count atomic.Int32
-}
-
-type note struct{ outcome, reason, etag string }
-
-// add notes a decision, and the ETag that goes out with it, if any.
-func (j *journal) add(outcome, reason string, header http.Header) {
-	if n := j.count.Load(); int(n) < len(j.notes) {
-		j.notes[n] = note{outcome, reason, first(header["Etag"])}
-		j.count.Store(n + 1)
-	}
-}
-
-// last is the latest note.
-func (j *journal) last() note {
-	if n := j.count.Load(); n > 0 {
-		return j.notes[n-1]
-	}
-	return note{}
-}
-
-// offer makes the notes known as placeholders and as a field of the access log.
-func (j *journal) offer(r *http.Request) {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(j.placeholder)
-	}
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil || server.Logs == nil {
-		return // there is no access log
-	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Set(zap.Object("conditional_cache", j))
-	}
-}
-
-// placeholder evaluates {http.conditional_cache.*}.
-func (j *journal) placeholder(key string) (any, bool) {
-	name, ours := strings.CutPrefix(key, "http.conditional_cache.")
-	if !ours {
-		return nil, false
-	}
-	switch decided := j.last(); name {
-	case "outcome":
-		return decided.outcome, true
-	case "reason":
-		return decided.reason, true
-	case "etag":
-		return decided.etag, true
-	}
-	return nil, false
-}
-
-// MarshalLogObject implements zapcore.ObjectMarshaler.
-func (j *journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	decided := j.last()
-	enc.AddString("outcome", decided.outcome)
-	enc.AddString("reason", decided.reason)
-	return nil
-}
-
 // enter takes the snapshot of the request and readies the writer.
 func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	h := x.r.Header
@@ -300,7 +233,7 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	if x.outermost = outermost; outermost == nil {
 		x.outermost = x
 		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
-		x.said.offer(x.r)
+		x.said.Offer(x.r)
 	}
 	if x.h.Block != "" {
 		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
@@ -381,8 +314,8 @@ func (x *exchange) present() {
 		x.original.Put(x.r.Header)
 		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
 			WithholdAll: set.withholdAll,
-			Undated:     set.undated,
-			Repaired:    x.h.repaired,
+			Undated:     set.treatment.Undated,
+			Repaired:    set.treatment.Repaired,
 		})
 		x.presentRange()
 	}
@@ -464,15 +397,15 @@ func (x *exchange) run(next caddyhttp.Handler) (err error) {
 		found := x.Settle()
 		over := found == capture.Answered || found == capture.Sliced && x.Complete()
 		if !over && (found != capture.Held || x.gone()) {
-			x.said.add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(outcomeFailed, reasonAborted, nil)
 			return // the panic goes on, its stack untouched
 		}
 		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
-			x.said.add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(outcomeFailed, reasonAborted, nil)
 			panic(p)
 		}
 		if found == capture.Held {
-			x.said.add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(outcomeFailed, reasonAborted, nil)
 			err = caddyhttp.Error(http.StatusBadGateway, errors.New("the upstream aborted its response"))
 		}
 	}()
@@ -500,16 +433,17 @@ func (x *exchange) leave() {
 		x.found.Put(x.r.Header)
 		x.outermost.left = x.found
 	}
-	decided := x.said.last()
-	if c := x.h.logger.Check(zap.DebugLevel, decided.outcome); c != nil {
-		c.Write(zap.String("reason", decided.reason), zap.String("method", x.method), zap.String("uri", x.r.RequestURI))
+	decided := x.said.Last()
+	if c := x.h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", x.r.RequestURI))
 	}
 }
 
 // Head decides at the response head. It is the first of capture.Exchange's two methods.
 func (x *exchange) Head(status int, header http.Header) capture.Decision {
+	set := &x.h.set
 	x.now, x.declared = time.Now(), declaredLength(header)
-	x.readValidators(status, header)
+	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
 	if x.misread = x.misreads(status, header); x.misread {
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
 	}
@@ -588,7 +522,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 	held := x.declared <= x.h.set.maxBody
 	switch verdict := x.judgeRange(header, x.declared); {
 	case verdict == httpcond.RangeUnsatisfiable:
-		x.said.add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		x.said.Add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}, true
 	case verdict != httpcond.RangePartial:
 		return capture.Decision{}, false
@@ -596,7 +530,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		part := x.part.Ranges[0]
 		x.dress(header)
 		x.partial(header)
-		x.said.add(outcomePartial, string(x.part.Reason), header)
+		x.said.Add(outcomePartial, string(x.part.Reason), header)
 		return capture.Decision{
 			Action: capture.Slice, Status: http.StatusPartialContent, Declared: x.declared,
 			Offset: part.Start, Length: part.Length,
@@ -614,7 +548,7 @@ func (x *exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerd
 	if x.h.set.ranges && x.ranges.Range.Present && x.divisible(header) {
 		rep := x.representation()
 		rep.Same = tag.SameOctets
-		x.part = x.ranges.Evaluate(x.method, rep, x.date, size)
+		x.part = x.ranges.Evaluate(x.method, rep, x.Date, size)
 	}
 	return x.part.Verdict
 }
@@ -625,7 +559,7 @@ func (x *exchange) divisible(header http.Header) bool {
 	switch {
 	case header["Trailer"] != nil || header["Transfer-Encoding"] != nil || incremental(header) != "":
 		return false
-	case x.etag.Usable:
+	case x.ETag.Usable:
 		return true
 	case header["Etag"] != nil:
 		return false // nothing that is compared with it can match
@@ -638,7 +572,7 @@ func (x *exchange) divisible(header http.Header) bool {
 // not hold where it is not asked.
 func (x *exchange) acceptRanges(header http.Header, size int64) {
 	set := &x.h.set
-	strong := x.etag.Usable && !x.etag.Tag.Weak || !x.etag.Usable && httpcond.StrongDate(x.lastModified, x.date)
+	strong := x.ETag.Usable && !x.ETag.Tag.Weak || !x.ETag.Usable && httpcond.StrongDate(x.LastModified, x.Date)
 	switch {
 	case set.ranges && strong && size >= 0 && (size <= set.maxBody || set.sliceAnyLength) && x.divisible(header):
 		header["Accept-Ranges"] = []string{"bytes"}
@@ -653,7 +587,7 @@ func (x *exchange) acceptRanges(header http.Header, size int64) {
 func (x *exchange) partial(header http.Header) *httpcond.Multipart {
 	if x.ranges.IfRange.Present {
 		delete(header, "Content-Language")
-		if x.etag.Usable {
+		if x.ETag.Usable {
 			delete(header, "Last-Modified")
 		}
 	}
@@ -684,7 +618,7 @@ func (x *exchange) partial(header http.Header) *httpcond.Multipart {
 // sendParts answers Range out of what was held. A failed write is the client's leaving.
 func (x *exchange) sendParts(header http.Header, body []byte) {
 	parts := x.partial(header)
-	x.said.add(outcomePartial, string(x.part.Reason), header)
+	x.said.Add(outcomePartial, string(x.part.Reason), header)
 	x.SendHead(http.StatusPartialContent)
 	w := x.Unwrap()
 	for i, part := range x.part.Ranges {
@@ -705,7 +639,7 @@ func (x *exchange) sendParts(header http.Header, body []byte) {
 // representation is what conditions are judged against.
 func (x *exchange) representation() httpcond.Representation {
 	return httpcond.Representation{
-		Exists: true, HasETag: x.etag.Usable, ETag: x.etag.Tag, LastModified: x.lastModified, Same: tag.Same,
+		Exists: true, HasETag: x.ETag.Usable, ETag: x.ETag.Tag, LastModified: x.LastModified, Same: tag.Same,
 	}
 }
 
@@ -724,7 +658,7 @@ func (x *exchange) evaluate(status int) {
 // leavesTagToOuter reports whether If-Match names a tag that an outer instance will make, as this one
 // makes none: that one judges it.
 func (x *exchange) leavesTagToOuter() bool {
-	return x.outermost != x && x.h.set.mode == "off" && !x.etag.Present && x.namesOurs()
+	return x.outermost != x && x.h.set.mode == "off" && !x.ETag.Present && x.namesOurs()
 }
 
 // stream lets the response pass, with its head put in order. Of a GET that stands for a HEAD, only the
@@ -734,7 +668,7 @@ func (x *exchange) stream(status int, header http.Header, reason string) capture
 	if status == http.StatusOK {
 		x.acceptRanges(header, x.declared)
 	}
-	x.said.add(outcomeStreamed, reason, header)
+	x.said.Add(outcomeStreamed, reason, header)
 	if !x.asGet {
 		return capture.Decision{Action: capture.Stream}
 	}
@@ -749,7 +683,7 @@ func (x *exchange) answer(header http.Header) capture.Decision {
 		d.Status = http.StatusNotModified
 		return d
 	}
-	x.said.add(outcomePreconditionFailed, string(x.result.Reason), nil)
+	x.said.Add(outcomePreconditionFailed, string(x.result.Reason), nil)
 	return d
 }
 
@@ -774,7 +708,7 @@ func (x *exchange) finish(err error) error {
 	case found == capture.Held:
 		return x.complete()
 	case found == capture.Untouched:
-		x.said.add(outcomeStreamed, reasonNoResponse, nil)
+		x.said.Add(outcomeStreamed, reasonNoResponse, nil)
 		x.Adopt()
 	}
 	return nil
@@ -782,8 +716,8 @@ func (x *exchange) finish(err error) error {
 
 // fail lets an error travel on. Nothing held is sent, tagged or remembered.
 func (x *exchange) fail(found capture.Found, err error) error {
-	if x.said.last().outcome != outcomeFailed {
-		x.said.add(outcomeFailed, reasonError, nil)
+	if x.said.Last().Outcome != outcomeFailed {
+		x.said.Add(outcomeFailed, reasonError, nil)
 	}
 	switch found {
 	case capture.Untouched:
@@ -828,13 +762,13 @@ func (x *exchange) complete() error {
 	if x.declared > int64(len(body)) {
 		// Cut off, though nobody said so: the client has to see that as well.
 		x.dress(header)
-		x.said.add(outcomeStreamed, reasonShortBody, header)
+		x.said.Add(outcomeStreamed, reasonShortBody, header)
 		x.send()
 		return nil
 	}
 	x.sniff(header, body)
 	x.dress(header)
-	if !x.etag.Present {
+	if !x.ETag.Present {
 		x.setTag(header, body)
 	}
 	switch x.evaluate(http.StatusOK); x.result.Verdict {
@@ -847,7 +781,7 @@ func (x *exchange) complete() error {
 			_ = http.NewResponseController(x.Unwrap()).Flush()
 		}
 	case httpcond.PreconditionFailed:
-		x.said.add(outcomePreconditionFailed, string(x.result.Reason), nil)
+		x.said.Add(outcomePreconditionFailed, string(x.result.Reason), nil)
 		return x.refused()
 	case httpcond.Proceed:
 		return x.proceed(header, body)
@@ -860,7 +794,7 @@ func (x *exchange) proceed(header http.Header, body []byte) error {
 	size := int64(len(body))
 	switch x.judgeRange(header, size) {
 	case httpcond.RangeUnsatisfiable:
-		x.said.add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		x.said.Add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
 		return x.refused()
 	case httpcond.RangePartial:
 		x.sendParts(header, body)
@@ -868,7 +802,7 @@ func (x *exchange) proceed(header http.Header, body []byte) error {
 	case httpcond.RangeWhole:
 	}
 	x.acceptRanges(header, size)
-	x.said.add(outcomeTagged, string(cmp.Or(x.part.Reason, x.result.Reason)), header)
+	x.said.Add(outcomeTagged, string(cmp.Or(x.part.Reason, x.result.Reason)), header)
 	if header["Transfer-Encoding"] == nil && !x.LateTrailers() {
 		// Said at once, as encode looks at it; trailers that nobody announced need a message without.
 		header["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -906,9 +840,9 @@ func (x *exchange) setTag(header http.Header, body []byte) {
 	digest := x.h.set.maker.Digest(tag.Metadata{
 		ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"],
 	}, body)
-	value := digest.Field(weak, x.tagDate)
+	value := digest.Field(weak, x.TagDate)
 	header["Etag"] = []string{value}
-	x.etag = upstream.ReadETag([]string{value})
+	x.ETag = upstream.ReadETag([]string{value})
 }
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
@@ -923,11 +857,11 @@ func (x *exchange) notModified(header http.Header) {
 	if _, ours := tag.Parse(x.result.Matched.Opaque); ours {
 		// A tag of ours goes back in the form the client knows it by, as another date in it is no change;
 		// whether it is weak, the 200 would say.
-		named := httpcond.EntityTag{Weak: x.etag.Tag.Weak, Opaque: x.result.Matched.Opaque}
+		named := httpcond.EntityTag{Weak: x.ETag.Tag.Weak, Opaque: x.result.Matched.Opaque}
 		header["Etag"] = []string{named.String()}
 	}
 	x.trim(header)
-	x.said.add(outcomeNotModified, string(x.result.Reason), header)
+	x.said.Add(outcomeNotModified, string(x.result.Reason), header)
 }
 
 // trim leaves out what a 304 does not carry.
@@ -958,7 +892,7 @@ func (x *exchange) relayNotModified(header http.Header) capture.Decision {
 		x.trim(header)
 	}
 	x.dress(header)
-	x.said.add(outcomeNotModified, reason, header)
+	x.said.Add(outcomeNotModified, reason, header)
 	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
 }
 
@@ -972,102 +906,6 @@ func (x *exchange) translatedBack() httpcond.EntityTag {
 	return named
 }
 
-// readValidators reads the upstream's validators and puts them in order.
-func (x *exchange) readValidators(status int, header http.Header) {
-	set := &x.h.set
-	x.date = x.now
-	if lines := header["Date"]; len(lines) == 1 {
-		if t, ok := httpcond.ParseDate(lines[0], x.now); ok {
-			x.date = t
-		}
-	}
-	sent, raw := x.readLastModified(header, x.date)
-	x.etag = upstream.ReadETag(header["Etag"])
-	x.dropUntrusted(header, raw)
-	if x.etag.Present && (status != http.StatusNotModified || !x.outermost.answered304) {
-		x.treatExisting(header, raw)
-	}
-	if !set.undated && sent && httpcond.StrongDate(x.lastModified, x.date) && status == http.StatusOK &&
-		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") {
-		x.tagDate = x.lastModified
-	}
-}
-
-// readLastModified reads the upstream's Last-Modified and sends it in the form the configuration asks
-// for. raw is the date as it was understood, be it a build tool's or none.
-func (x *exchange) readLastModified(header http.Header, date time.Time) (sent bool, raw time.Time) {
-	lines := header["Last-Modified"]
-	if len(lines) == 0 {
-		return false, time.Time{}
-	}
-	raw, ok := httpcond.ParseLenientDate(lines[0], x.now)
-	if ok && raw.IsZero() {
-		raw = time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
-	}
-	switch x.h.set.lastModified {
-	case "off":
-		if t, ok := httpcond.ParseDate(lines[0], x.now); ok && len(lines) == 1 && !httpcond.BuildEpoch(t) {
-			x.lastModified = t
-		}
-	case "remove":
-		delete(header, "Last-Modified")
-	default:
-		t, ok := httpcond.LastModified(lines, date, x.now)
-		if !ok {
-			delete(header, "Last-Modified")
-			break
-		}
-		x.lastModified = t
-		if value := httpcond.FormatDate(t); len(lines) > 1 || lines[0] != value {
-			header["Last-Modified"] = []string{value}
-		}
-	}
-	return !x.lastModified.IsZero(), raw
-}
-
-// dropUntrusted takes a tag off that is known to say nothing of the content.
-func (x *exchange) dropUntrusted(header http.Header, lastModified time.Time) {
-	if x.etag.Usable && upstream.Untrusted(x.etag.Tag.Opaque, lastModified) {
-		delete(header, "Etag")
-		x.etag = upstream.ETag{}
-	}
-}
-
-// treatExisting does to an upstream's tag what `existing` says.
-func (x *exchange) treatExisting(header http.Header, lastModified time.Time) {
-	switch x.h.set.existing {
-	case "repair":
-		if x.etag.Usable {
-			return
-		}
-		repaired, ok := upstream.Repair(header["Etag"][0])
-		if (!ok || len(header["Etag"]) > 1) && x.h.set.mode == "off" {
-			return
-		}
-		if !ok || len(header["Etag"]) > 1 || upstream.Untrusted(repaired.Opaque, lastModified) {
-			// Nothing certain can be made of it, and as it is it can never match: ours is better.
-			delete(header, "Etag")
-			x.etag = upstream.ETag{}
-			return
-		}
-		x.h.repaired.Remember(repaired.Opaque)
-		header["Etag"] = []string{repaired.String()}
-		x.etag = upstream.ETag{Tag: repaired, Present: true, Usable: true}
-	case "weaken":
-		if x.etag.Usable && !x.etag.Tag.Weak {
-			x.etag.Tag.Weak = true
-			header["Etag"] = []string{x.etag.Tag.String()}
-		}
-	case "replace":
-		delete(header, "Etag")
-		x.etag = upstream.ETag{}
-	case "remove":
-		// Present stays: nothing takes the removed tag's place.
-		delete(header, "Etag")
-		x.etag.Usable = false
-	}
-}
-
 // streams names the reason why a 200 is not held.
 func (x *exchange) streams(header http.Header) string {
 	switch {
@@ -1075,7 +913,7 @@ func (x *exchange) streams(header http.Header) string {
 		return reasonHead
 	case x.h.set.mode == "off":
 		return reasonETagOff
-	case x.etag.Present:
+	case x.ETag.Present:
 		return reasonExistingTag
 	case x.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store"):
 		return reasonNoStore

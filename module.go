@@ -133,9 +133,8 @@ type Handler struct {
 	// Default: none, and every handler acts.
 	Block string `json:"block,omitempty"`
 
-	logger   *zap.Logger
-	set      settings
-	repaired *upstream.Repaired // under existing repair: the tags that got quotes
+	logger *zap.Logger
+	set    settings
 }
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
@@ -219,11 +218,10 @@ type NotModified struct {
 
 // settings is a configuration in the form that requests use.
 type settings struct {
-	mode, existing string
+	mode           string
 	maker          tag.Maker
+	treatment      upstream.Treatment
 	withholdAll    bool // the upstream sees no conditional fields
-	undated        bool // tags carry no date
-	lastModified   string
 	lenient        bool
 	rows           []compiledRow
 	expires        bool
@@ -262,9 +260,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	lastModified := valueOr(h.LastModified)
-	h.set.lastModified, h.set.lenient = cmp.Or(lastModified.Mode, "normalize"), lastModified.Lenient
-	h.set.withholdAll = h.set.existing == "replace" || h.set.existing == "remove"
-	h.set.undated = h.set.maker.Epoch != "" || h.set.lastModified == "remove" || h.set.withholdAll
+	h.set.lenient = lastModified.Lenient
+	existing := valueOr(h.ETag).Existing
+	h.set.withholdAll = existing == "replace" || existing == "remove"
+	h.set.treatment = upstream.Treatment{
+		LastModified: lastModified.Mode, Existing: existing, Tagless: h.set.mode == "off",
+		Undated: h.set.maker.Epoch != "" || lastModified.Mode == "remove" || h.set.withholdAll,
+	}
+	if existing == "repair" {
+		h.set.treatment.Repaired = new(upstream.Repaired)
+	}
 	h.set.expires = cmp.Or(h.Expires, "auto") == "auto"
 	h.set.headAsGet = h.Head == "get"
 	h.set.ranges, h.set.sliceAnyLength = h.Ranges != "off", h.Ranges == "stream"
@@ -276,10 +281,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provisionTags() error {
 	etag := valueOr(h.ETag)
-	if etag.Existing == "repair" {
-		h.repaired = new(upstream.Repaired)
-	}
-	h.set.mode, h.set.existing = cmp.Or(etag.Mode, "auto"), cmp.Or(etag.Existing, "keep")
+	h.set.mode = cmp.Or(etag.Mode, "auto")
 	h.set.maker.SHA256 = etag.Hash == "sha256"
 	// Only global placeholders: a tag must not depend on the request.
 	secret, err := caddy.NewReplacer().ReplaceOrErr(etag.Secret, true, true)

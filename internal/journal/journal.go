@@ -1,0 +1,87 @@
+// Package journal keeps what there is to say of one request's decisions, and says it: as placeholders, and
+// as a field of Caddy's access log.
+package journal
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Journal is what there is to say. Notes are added, never changed, so that they can be read from any
+// goroutine: a deadline may decide while handlers inside evaluate placeholders. The zero value is ready;
+// it must not be copied.
+type Journal struct {
+	notes [4]Note
+	count atomic.Int32
+}
+
+// Note is one decision: its outcome, the reason, and the ETag that goes out with it, if any.
+type Note struct{ Outcome, Reason, ETag string }
+
+// Add notes a decision about a response with these fields, which may be nil. One goroutine at a time may
+// call it; what is more than four is dropped.
+func (j *Journal) Add(outcome, reason string, header http.Header) {
+	n := j.count.Load()
+	if int(n) == len(j.notes) {
+		return
+	}
+	note := Note{Outcome: outcome, Reason: reason}
+	if lines := header["Etag"]; len(lines) > 0 {
+		note.ETag = lines[0]
+	}
+	j.notes[n] = note
+	j.count.Store(n + 1)
+}
+
+// Last is the latest note; the zero Note when there is none.
+func (j *Journal) Last() Note {
+	if n := j.count.Load(); n > 0 {
+		return j.notes[n-1]
+	}
+	return Note{}
+}
+
+// Offer makes the notes known to the handlers outside, as {http.conditional_cache.*}, and to the access log.
+func (j *Journal) Offer(r *http.Request) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(j.placeholder)
+	}
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Logs == nil {
+		return // there is no access log
+	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.Object("conditional_cache", j))
+	}
+}
+
+// placeholder evaluates {http.conditional_cache.*}.
+func (j *Journal) placeholder(key string) (any, bool) {
+	name, ours := strings.CutPrefix(key, "http.conditional_cache.")
+	if !ours {
+		return nil, false
+	}
+	switch decided := j.Last(); name {
+	case "outcome":
+		return decided.Outcome, true
+	case "reason":
+		return decided.Reason, true
+	case "etag":
+		return decided.ETag, true
+	}
+	return nil, false
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (j *Journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	decided := j.Last()
+	enc.AddString("outcome", decided.Outcome)
+	enc.AddString("reason", decided.Reason)
+	return nil
+}

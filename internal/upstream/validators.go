@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+)
+
+// Treatment is what becomes of an upstream's validators.
+type Treatment struct {
+	// LastModified is the word of `last_modified`; empty is normalize.
+	LastModified string
+	// Existing is the word of `etag › existing`; empty is keep.
+	Existing string
+	// Tagless tells that no tag is made here, so that a malformed one has nothing in its place.
+	Tagless bool
+	// Undated tells that tags made here carry no date.
+	Undated bool
+	// Repaired remembers the tags that got their quotes here; needed under repair.
+	Repaired *Repaired
+}
+
+// Validators are those of a response, as they are sent on.
+type Validators struct {
+	ETag         ETag
+	LastModified time.Time // zero: none
+	Date         time.Time // the response's Date, or now
+	TagDate      time.Time // the date that a tag made here carries; zero: none
+}
+
+// Read reads the validators of a response and puts its fields in order. made tells that a 304 was made by an
+// instance further in, whose tag stands.
+func (t *Treatment) Read(status int, header http.Header, now time.Time, made bool) (v Validators) {
+	v.Date = now
+	if lines := header["Date"]; len(lines) == 1 {
+		if date, ok := httpcond.ParseDate(lines[0], now); ok {
+			v.Date = date
+		}
+	}
+	raw := t.readLastModified(&v, header, now)
+	v.ETag = ReadETag(header["Etag"])
+	if v.ETag.Usable && Untrusted(v.ETag.Tag.Opaque, raw) {
+		v.drop(header)
+	}
+	if v.ETag.Present && (status != http.StatusNotModified || !made) {
+		t.treatExisting(&v, header, raw)
+	}
+	if !t.Undated && status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
+		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") {
+		v.TagDate = v.LastModified
+	}
+	return v
+}
+
+// drop takes a tag off, as if there had been none.
+func (v *Validators) drop(header http.Header) {
+	delete(header, "Etag")
+	v.ETag = ETag{}
+}
+
+// readLastModified reads the Last-Modified and sends it in the form the configuration asks for. raw is the
+// date as it was understood, be it a build tool's; zero is none.
+func (t *Treatment) readLastModified(v *Validators, header http.Header, now time.Time) (raw time.Time) {
+	lines := header["Last-Modified"]
+	if len(lines) == 0 {
+		return time.Time{}
+	}
+	raw, ok := httpcond.ParseLenientDate(lines[0], now)
+	if ok && raw.IsZero() {
+		raw = time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
+	}
+	switch t.LastModified {
+	case "off":
+		if date, ok := httpcond.ParseDate(lines[0], now); ok && len(lines) == 1 && !httpcond.BuildEpoch(date) {
+			v.LastModified = date
+		}
+	case "remove":
+		delete(header, "Last-Modified")
+	default:
+		if v.LastModified, ok = httpcond.LastModified(lines, v.Date, now); !ok {
+			delete(header, "Last-Modified")
+			break
+		}
+		if value := httpcond.FormatDate(v.LastModified); len(lines) > 1 || lines[0] != value {
+			header["Last-Modified"] = []string{value}
+		}
+	}
+	return raw
+}
+
+// treatExisting does to an upstream's tag what `existing` says.
+func (t *Treatment) treatExisting(v *Validators, header http.Header, lastModified time.Time) {
+	switch t.Existing {
+	case "repair":
+		if !v.ETag.Usable {
+			t.repair(v, header, lastModified)
+		}
+	case "weaken":
+		if v.ETag.Usable && !v.ETag.Tag.Weak {
+			v.ETag.Tag.Weak = true
+			header["Etag"] = []string{v.ETag.Tag.String()}
+		}
+	case "replace":
+		v.drop(header)
+	case "remove":
+		// Present stays: nothing takes the removed tag's place.
+		delete(header, "Etag")
+		v.ETag.Usable = false
+	}
+}
+
+// repair puts quotes around a tag that lacks them. Where nothing certain can be made of it, it could never
+// match as it is, and ours is better.
+func (t *Treatment) repair(v *Validators, header http.Header, lastModified time.Time) {
+	lines := header["Etag"]
+	repaired, ok := Repair(lines[0])
+	switch ok = ok && len(lines) == 1; {
+	case !ok && t.Tagless:
+	case !ok || Untrusted(repaired.Opaque, lastModified):
+		v.drop(header)
+	default:
+		t.Repaired.Remember(repaired.Opaque)
+		header["Etag"] = []string{repaired.String()}
+		v.ETag = ETag{Tag: repaired, Present: true, Usable: true}
+	}
+}
