@@ -79,6 +79,9 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	    }
 //	    head            pass|get
 //	    ranges          on|off|stream
+//	    guard_writes    [<method...>] {
+//	        require
+//	    }
 //	    not_modified {
 //	        keep        <field...>
 //	        drop        <field...>
@@ -108,7 +111,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if shorthand != nil {
 		h.CacheControl = append(h.CacheControl, *shorthand)
 	}
-	return p.checkMatchers()
+	return cmp.Or(p.checkMatchers(), p.checkGuard())
 }
 
 // parseShorthand reads the directive's own arguments.
@@ -139,6 +142,7 @@ type parser struct {
 	seen         map[string]bool
 	unresolved   []reference
 	defined      []reference
+	guard        caddyfile.Dispenser // where guard_writes stands
 }
 
 // reference is where a response matcher is named: by a row, or by its definition, which may come later.
@@ -175,6 +179,8 @@ func (p *parser) subdirective() error {
 		return p.head()
 	case "ranges":
 		return p.ranges()
+	case "guard_writes":
+		return p.guardWrites()
 	case "not_modified":
 		return p.notModified()
 	case "content_location":
@@ -184,7 +190,7 @@ func (p *parser) subdirective() error {
 }
 
 var subdirectives = []string{
-	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "not_modified", "content_location", "@<name>",
+	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "not_modified", "content_location", "@<name>",
 }
 
 func (p *parser) etag() error {
@@ -354,6 +360,26 @@ func (p *parser) ranges() (err error) {
 		return err
 	}
 	return p.noBlock("ranges")
+}
+
+func (p *parser) guardWrites() error {
+	p.guard = p.here()
+	g := &GuardWrites{Methods: p.RemainingArgs()}
+	p.h.GuardWrites = g
+	if err := g.check(); err != nil {
+		return p.guard.WrapErr(err)
+	}
+	return p.block("guard_writes", options{
+		"require": func() error { g.Require = true; return p.nothing("require") },
+	})
+}
+
+// checkGuard comes last, as the etag subdirective may stand below.
+func (p *parser) checkGuard() error {
+	if err := p.h.checkGuard(); err != nil {
+		return p.guard.WrapErr(err)
+	}
+	return nil
 }
 
 func (p *parser) notModified() error {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
@@ -48,25 +49,12 @@ const (
 	reasonExistingTag    = "existing_tag"
 	reasonShortBody      = "short_body"
 	reasonNoResponse     = "no_response"
-	reasonAborted        = "aborted"
-	reasonError          = "error"
 )
 
 // Who made a 304 that was not made here.
 const (
 	reasonUpstream = "upstream"
 	reasonInner    = "inner"
-)
-
-// Outcomes of an exchange, for operators: the placeholder {http.conditional_cache.outcome}.
-const (
-	outcomeStreamed           = "streamed"            // the response passed, with the upstream's tag or none
-	outcomeTagged             = "tagged"              // the response was held and sent with a tag of ours
-	outcomeNotModified        = "not_modified"        // 304
-	outcomePartial            = "partial"             // 206, made here
-	outcomeRangeUnsatisfiable = "range_unsatisfiable" // 416, made here
-	outcomePreconditionFailed = "precondition_failed" // 412
-	outcomeFailed             = "failed"              // an error or an abort travelled on
 )
 
 // exchangeVar is the request variable by which nested instances find the outermost one's exchange.
@@ -79,7 +67,10 @@ var errNotNeeded error = &http3.Error{Remote: true, ErrorCode: http3.ErrCodeRequ
 // ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	outermost, _ := caddyhttp.GetVar(r.Context(), exchangeVar).(*exchange)
-	if reason := h.passes(r, outermost); reason != "" {
+	switch reason := h.passes(r, outermost); {
+	case reason == reasonMethod && outermost == nil && isWrite(r):
+		return h.write(w, r, next)
+	case reason != "":
 		return h.pass(w, r, next, reason)
 	}
 	x := &exchange{h: h, r: r, method: r.Method}
@@ -129,16 +120,88 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		defer fields.Put(r.Header)
 		h.set.treatment.Repaired.Unquote(r.Header)
 	}
-	if reason == reasonMethod || reason == reasonUpgrade {
+	if reason == reasonUpgrade || reason == reasonMethod && metWrite(r) == nil {
 		// An error route and a sibling are part of a request of which there is more to say already.
 		said := new(journal.Journal)
-		said.Add(outcomeStreamed, reason, nil)
+		said.Add(journal.OutcomeStreamed, reason, nil)
 		said.Offer(r)
 	}
-	if c := h.logger.Check(zap.DebugLevel, outcomeStreamed); c != nil {
+	if c := h.logger.Check(zap.DebugLevel, journal.OutcomeStreamed); c != nil {
 		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// queue serialises the guarded writes of this process. It outlives configurations, as writes of the old
+// one still run when the new one starts.
+var queue guard.Queue
+
+// isWrite reports whether a request may change what its URI stands for.
+func isWrite(r *http.Request) bool {
+	return !slices.Contains(unguarded, r.Method) && !upgrades(r.Header)
+}
+
+// unguarded are the methods that change nothing, or nothing of what the URI stands for.
+var unguarded = []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect}
+
+// writeVar is the request variable by which the instances that one write meets know of each other.
+const writeVar = "conditional_cache.write"
+
+// write is what they know.
+type write struct {
+	blocks []string // names of the blocks that have acted
+	judged bool     // one has judged: what is right once is not asked again
+	said   journal.Journal
+}
+
+func metWrite(r *http.Request) *write {
+	met, _ := caddyhttp.GetVar(r.Context(), writeVar).(*write)
+	return met
+}
+
+// write lets a write pass, after it was judged if it is guarded. Of the instances in one block only the
+// outermost acts, as with reads; of nested ones the first that has something to judge.
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	met := metWrite(r)
+	switch {
+	case met == nil:
+		met = new(write)
+		met.said.Add(journal.OutcomeStreamed, reasonMethod, nil)
+		met.said.Offer(r)
+		caddyhttp.SetVar(r.Context(), writeVar, met)
+	case h.Block != "" && slices.Contains(met.blocks, h.Block):
+		return h.pass(w, r, next, reasonSibling)
+	}
+	if h.Block != "" {
+		met.blocks = append(met.blocks, h.Block)
+	}
+	g := &guard.Write{
+		To: w, R: r, Next: next, Said: &met.said, Queue: &queue, URL: asSent(r).URL,
+		Must: h.set.requireCondition && slices.Contains(h.set.guardedMethods, r.Method),
+	}
+	if met.judged || !h.guards(g) {
+		return h.pass(w, r, next, reasonMethod)
+	}
+	met.judged = true
+	g.Read = h.reader(next, met.blocks)
+	err := g.Serve()
+	decided := met.said.Last()
+	if c := h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
+	}
+	return err
+}
+
+// guards reports whether a write is to be judged: If-Match names a tag of ours, which no upstream knows,
+// or the configuration wants writes of this method judged.
+func (h *Handler) guards(g *guard.Write) bool {
+	header := g.R.Header
+	if header["If-Match"] == nil && header["If-None-Match"] == nil && header["If-Unmodified-Since"] == nil {
+		return g.Must
+	}
+	g.Pre = httpcond.ParsePreconditions(header, time.Now(), h.set.lenient)
+	_, ours := upstream.Ours(g.Pre.IfMatch.Tags)
+	return ours || slices.Contains(h.set.guardedMethods, g.R.Method)
 }
 
 // exchange is one request and its response. It is the capture.Exchange of its writer.
@@ -178,6 +241,8 @@ type exchange struct {
 	failed  bool             // an error was returned: the error routes are next
 	said    *journal.Journal // notes, or those of the exchange that this one repeats
 	notes   journal.Journal
+
+	probe *probe // of the GET that is asked before a guarded write; else nil
 
 	spare   *http.Request // the same without Range; nil if there is no use for it
 	met     int           // of the outermost's blocks: how many had acted before
@@ -246,7 +311,7 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 func (x *exchange) ready(w http.ResponseWriter) {
 	h := x.r.Header
 	if x.h.ContentLocation {
-		x.location = locationOf(x.asSent().URL)
+		x.location = locationOf(asSent(x.r).URL)
 	}
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
@@ -397,15 +462,15 @@ func (x *exchange) run(next caddyhttp.Handler) (err error) {
 		found := x.Settle()
 		over := found == capture.Answered || found == capture.Sliced && x.Complete()
 		if !over && (found != capture.Held || x.gone()) {
-			x.said.Add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
 			return // the panic goes on, its stack untouched
 		}
 		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
-			x.said.Add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
 			panic(p)
 		}
 		if found == capture.Held {
-			x.said.Add(outcomeFailed, reasonAborted, nil)
+			x.said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
 			err = caddyhttp.Error(http.StatusBadGateway, errors.New("the upstream aborted its response"))
 		}
 	}()
@@ -444,6 +509,9 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	set := &x.h.set
 	x.now, x.declared = time.Now(), declaredLength(header)
 	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
+	if x.probe != nil {
+		return x.probe.head(x, status, header)
+	}
 	if x.misread = x.misreads(status, header); x.misread {
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
 	}
@@ -465,6 +533,9 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 
 // Spill gives up holding. It is the second method, and runs in the deadline's goroutine.
 func (x *exchange) Spill(header http.Header, reason capture.Reason) capture.Decision {
+	if x.probe != nil {
+		return x.probe.spill(reason)
+	}
 	x.spilled = true
 	if reason == capture.ReasonMaxDelay {
 		x.outermost.gaveUp.Store(true) // the client has waited once, that is enough
@@ -488,6 +559,9 @@ func (x *exchange) hold(status int, header http.Header) capture.Decision {
 		}
 		// Without its tag the answer could only be 412, so this one is worth waiting for.
 		d.MaxDelay = 0
+	}
+	if x.outermost.probe != nil {
+		d.MaxDelay = 0 // and so is that of a guarded write
 	}
 	return d
 }
@@ -522,7 +596,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 	held := x.declared <= x.h.set.maxBody
 	switch verdict := x.judgeRange(header, x.declared); {
 	case verdict == httpcond.RangeUnsatisfiable:
-		x.said.Add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		x.said.Add(journal.OutcomeRangeUnsatisfiable, string(x.part.Reason), nil)
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}, true
 	case verdict != httpcond.RangePartial:
 		return capture.Decision{}, false
@@ -530,7 +604,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		part := x.part.Ranges[0]
 		x.dress(header)
 		x.partial(header)
-		x.said.Add(outcomePartial, string(x.part.Reason), header)
+		x.said.Add(journal.OutcomePartial, string(x.part.Reason), header)
 		return capture.Decision{
 			Action: capture.Slice, Status: http.StatusPartialContent, Declared: x.declared,
 			Offset: part.Start, Length: part.Length,
@@ -618,7 +692,7 @@ func (x *exchange) partial(header http.Header) *httpcond.Multipart {
 // sendParts answers Range out of what was held. A failed write is the client's leaving.
 func (x *exchange) sendParts(header http.Header, body []byte) {
 	parts := x.partial(header)
-	x.said.Add(outcomePartial, string(x.part.Reason), header)
+	x.said.Add(journal.OutcomePartial, string(x.part.Reason), header)
 	x.SendHead(http.StatusPartialContent)
 	w := x.Unwrap()
 	for i, part := range x.part.Ranges {
@@ -645,7 +719,11 @@ func (x *exchange) representation() httpcond.Representation {
 
 // evaluate applies RFC 9110 §13.2.2 with the upstream's validators.
 func (x *exchange) evaluate(status int) {
-	x.result = x.pre.Evaluate(x.method, x.representation())
+	rep := x.representation()
+	if x.pre.IfMatch.Present && !x.pre.IfNoneMatch.Present {
+		rep.Same = upstream.SameCoded // encode takes its suffix off If-None-Match only
+	}
+	x.result = x.pre.Evaluate(x.method, rep)
 	if x.result.Reason == httpcond.ReasonIfMatch && x.leavesTagToOuter() {
 		x.result = httpcond.Result{Verdict: httpcond.Proceed, Reason: httpcond.Reason(reasonETagOff)}
 	}
@@ -668,7 +746,7 @@ func (x *exchange) stream(status int, header http.Header, reason string) capture
 	if status == http.StatusOK {
 		x.acceptRanges(header, x.declared)
 	}
-	x.said.Add(outcomeStreamed, reason, header)
+	x.said.Add(journal.OutcomeStreamed, reason, header)
 	if !x.asGet {
 		return capture.Decision{Action: capture.Stream}
 	}
@@ -683,7 +761,7 @@ func (x *exchange) answer(header http.Header) capture.Decision {
 		d.Status = http.StatusNotModified
 		return d
 	}
-	x.said.Add(outcomePreconditionFailed, string(x.result.Reason), nil)
+	x.said.Add(journal.OutcomePreconditionFailed, string(x.result.Reason), nil)
 	return d
 }
 
@@ -708,7 +786,7 @@ func (x *exchange) finish(err error) error {
 	case found == capture.Held:
 		return x.complete()
 	case found == capture.Untouched:
-		x.said.Add(outcomeStreamed, reasonNoResponse, nil)
+		x.said.Add(journal.OutcomeStreamed, reasonNoResponse, nil)
 		x.Adopt()
 	}
 	return nil
@@ -716,8 +794,8 @@ func (x *exchange) finish(err error) error {
 
 // fail lets an error travel on. Nothing held is sent, tagged or remembered.
 func (x *exchange) fail(found capture.Found, err error) error {
-	if x.said.Last().Outcome != outcomeFailed {
-		x.said.Add(outcomeFailed, reasonError, nil)
+	if x.said.Last().Outcome != journal.OutcomeFailed {
+		x.said.Add(journal.OutcomeFailed, journal.ReasonError, nil)
 	}
 	switch found {
 	case capture.Untouched:
@@ -762,7 +840,7 @@ func (x *exchange) complete() error {
 	if x.declared > int64(len(body)) {
 		// Cut off, though nobody said so: the client has to see that as well.
 		x.dress(header)
-		x.said.Add(outcomeStreamed, reasonShortBody, header)
+		x.said.Add(journal.OutcomeStreamed, reasonShortBody, header)
 		x.send()
 		return nil
 	}
@@ -781,7 +859,7 @@ func (x *exchange) complete() error {
 			_ = http.NewResponseController(x.Unwrap()).Flush()
 		}
 	case httpcond.PreconditionFailed:
-		x.said.Add(outcomePreconditionFailed, string(x.result.Reason), nil)
+		x.said.Add(journal.OutcomePreconditionFailed, string(x.result.Reason), nil)
 		return x.refused()
 	case httpcond.Proceed:
 		return x.proceed(header, body)
@@ -794,7 +872,7 @@ func (x *exchange) proceed(header http.Header, body []byte) error {
 	size := int64(len(body))
 	switch x.judgeRange(header, size) {
 	case httpcond.RangeUnsatisfiable:
-		x.said.Add(outcomeRangeUnsatisfiable, string(x.part.Reason), nil)
+		x.said.Add(journal.OutcomeRangeUnsatisfiable, string(x.part.Reason), nil)
 		return x.refused()
 	case httpcond.RangePartial:
 		x.sendParts(header, body)
@@ -802,7 +880,7 @@ func (x *exchange) proceed(header http.Header, body []byte) error {
 	case httpcond.RangeWhole:
 	}
 	x.acceptRanges(header, size)
-	x.said.Add(outcomeTagged, string(cmp.Or(x.part.Reason, x.result.Reason)), header)
+	x.said.Add(journal.OutcomeTagged, string(cmp.Or(x.part.Reason, x.result.Reason)), header)
 	if header["Transfer-Encoding"] == nil && !x.LateTrailers() {
 		// Said at once, as encode looks at it; trailers that nobody announced need a message without.
 		header["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -861,7 +939,7 @@ func (x *exchange) notModified(header http.Header) {
 		header["Etag"] = []string{named.String()}
 	}
 	x.trim(header)
-	x.said.Add(outcomeNotModified, string(x.result.Reason), header)
+	x.said.Add(journal.OutcomeNotModified, string(x.result.Reason), header)
 }
 
 // trim leaves out what a 304 does not carry.
@@ -892,7 +970,7 @@ func (x *exchange) relayNotModified(header http.Header) capture.Decision {
 		x.trim(header)
 	}
 	x.dress(header)
-	x.said.Add(outcomeNotModified, reason, header)
+	x.said.Add(journal.OutcomeNotModified, reason, header)
 	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
 }
 
@@ -1009,7 +1087,7 @@ func (row *compiledRow) unknowable(status int, contentType string) bool {
 func (row *compiledRow) matches(x *exchange, status int, header http.Header, contentType string) bool {
 	switch {
 	case row.path != nil:
-		matched, err := row.path.MatchWithError(x.asSent())
+		matched, err := row.path.MatchWithError(asSent(x.r))
 		return matched && err == nil
 	case row.mediaType != "":
 		return httpcond.MatchMediaType(row.mediaType, contentType)
@@ -1051,12 +1129,131 @@ func locationOf(uri *url.URL) string {
 }
 
 // asSent is the request with the URI as the client sent it, before any rewrite.
-func (x *exchange) asSent() *http.Request {
-	sent, ok := x.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || sent.URL == nil || *sent.URL == *x.r.URL {
-		return x.r
+func asSent(r *http.Request) *http.Request {
+	sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || sent.URL == nil || *sent.URL == *r.URL {
+		return r
 	}
-	return sent.WithContext(x.r.Context())
+	return sent.WithContext(r.Context())
+}
+
+// probe is what became of the GET for the current representation.
+type probe struct {
+	found probed
+	why   error // of probeFailed
+}
+
+type probed uint8
+
+const (
+	probeUnanswered probed = iota // no head came
+	probeFailed                   // nothing is known of the representation
+	probeNothing                  // there is none
+	probeForbidden                // who asks may not know
+	probeHeld                     // its tag is to be made of the body
+	probeKnown                    // all there is to know of it was in the head
+)
+
+// head decides at the head of the answer, with the validators already read.
+func (p *probe) head(x *exchange, status int, header http.Header) capture.Decision {
+	hold := capture.Decision{Action: capture.Hold, MaxBody: x.h.set.maxBody, Declared: x.declared}
+	switch {
+	case status == http.StatusOK && x.streams(header) == "":
+		p.found = probeHeld
+		return hold
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		p.found = probeForbidden
+		return hold
+	case status == http.StatusNotFound || status == http.StatusGone:
+		p.found = probeNothing
+	case status >= 200 && status <= 299 && status != http.StatusPartialContent:
+		p.found = probeKnown
+	default:
+		p.found, p.why = probeFailed, fmt.Errorf("a GET of the current representation was answered with %d", status)
+	}
+	return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+}
+
+// spill gives up holding. A longer body has no tag of ours, for a client either; without memory, or of a
+// malformed answer, nothing is known.
+func (p *probe) spill(reason capture.Reason) capture.Decision {
+	if p.found == probeHeld {
+		p.found = probeKnown
+		if reason != capture.ReasonMaxBody {
+			p.found, p.why = probeFailed, fmt.Errorf("the current representation could not be held: %s", reason)
+		}
+	}
+	return capture.Decision{Action: capture.Answer}
+}
+
+// reader asks the next handler for the current representation, as this handler would for a client's GET.
+func (h *Handler) reader(next caddyhttp.Handler, blocks []string) guard.Read {
+	return func(w *guard.Sink, r *http.Request, use func(guard.Reading) error) error {
+		x := &exchange{h: h, r: r, method: r.Method, probe: new(probe), blocks: slices.Clone(blocks)}
+		x.enter(w, nil)
+		defer func() {
+			x.Settle()
+			x.Close()
+		}()
+		err := x.runProbe(next)
+		return use(x.reading(x.Settle(), err))
+	}
+}
+
+// runProbe calls the next handler. What it aborts is an error here, as the write can still be answered.
+func (x *exchange) runProbe(next caddyhttp.Handler) (err error) {
+	defer func() {
+		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
+			err = errors.New("the upstream aborted its response")
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	return next.ServeHTTP(&x.Writer, x.r)
+}
+
+// reading is what the answer says.
+func (x *exchange) reading(found capture.Found, err error) guard.Reading {
+	if found == capture.Untouched {
+		x.Adopt()
+		return guard.ReadError(err)
+	}
+	if err != nil && found == capture.Held {
+		return guard.Reading{Err: err}
+	}
+	whole := found == capture.Held && x.declared <= int64(len(x.Body()))
+	switch x.probe.found {
+	case probeNothing:
+		return guard.Reading{Found: guard.Nothing}
+	case probeForbidden:
+		forbidden := guard.Reading{Found: guard.Forbidden, Status: x.Status()}
+		if whole {
+			forbidden.Body = append([]byte{}, x.Body()...) // not nil, though it be empty
+		}
+		return forbidden
+	case probeHeld:
+		if !whole {
+			return guard.Reading{Err: errors.New("the current representation was cut off")}
+		}
+		x.sniff(x.OuterHeader(), x.Body())
+		x.setTag(x.OuterHeader(), x.Body())
+		return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+	case probeKnown:
+		return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+	case probeFailed, probeUnanswered:
+	}
+	return guard.Reading{Err: cmp.Or(x.probe.why, errors.New("a handler took the connection over"))}
+}
+
+// stronglyTagged is what a write's preconditions are compared with. A tag of ours is strong here: it is
+// made from the content, and weak only towards clients that may have it coded.
+func (x *exchange) stronglyTagged() httpcond.Representation {
+	rep := x.representation()
+	rep.Same = upstream.SameCoded
+	if _, ours := tag.Parse(rep.ETag.Opaque); ours {
+		rep.ETag.Weak = false
+	}
+	return rep
 }
 
 // contentCoded reports whether a response says of itself that it is content-coded. An empty field says nothing.

@@ -1,11 +1,14 @@
 package conditionalcache
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -21,6 +24,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -703,6 +707,9 @@ func TestPreconditionsHold(t *testing.T) {
 		{name: "If-Match of ours on the second line", fields: pairs("If-Match", staleTag, "If-Match", strongTag), reason: "matched"},
 		{name: "If-Match `*` of what has a tag of ours", fields: pairs("If-Match", "*"), reason: "matched"},
 		{name: "If-Match of the upstream's", fields: pairs("If-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "If-Match of the upstream's with encode's suffix", fields: pairs("If-Match", `"abc-zstd"`), next: sendsPage("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "If-Match of the upstream's, which ends so itself", fields: pairs("If-Match", `"abc-gzip"`), next: sendsPage("Etag", `"abc-gzip"`), reason: "existing_tag"},
+		{name: "If-None-Match of another that ends so", fields: pairs("If-None-Match", `"abc-gzip"`), next: sendsPage("Etag", `"abc"`), reason: "existing_tag"},
 		{name: "If-Match `*` of the upstream's", fields: pairs("If-Match", "*"), next: sendsPage("Etag", `W/"abc"`), reason: "existing_tag"},
 		{name: "If-Match `*` of what is streamed", fields: pairs("If-Match", "*"), next: sendsPage("Cache-Control", "no-store"), reason: "no_store"},
 		{name: "If-Unmodified-Since", fields: pairs("If-Unmodified-Since", modified), next: dated, reason: "matched"},
@@ -734,6 +741,11 @@ func TestWhatTheUpstreamSees(t *testing.T) {
 		{name: "undated", fields: append(pairs("If-None-Match", strongTag, "If-Modified-Since", modified), rng...), want: pairs("If-None-Match", strongTag)},
 		{name: "If-Match of ours", fields: append(pairs("If-Match", strongTag, "If-Modified-Since", modified), rng...)},
 		{name: "a foreign If-Match", fields: pairs("If-Match", `"abc"`, "If-Unmodified-Since", dayBefore), want: pairs("If-Match", `"abc"`, "If-Unmodified-Since", dayBefore)},
+		{name: "lists on several lines", fields: pairs("If-None-Match", `"a"`, "If-None-Match", `W/"b"`, "If-Match", `"c"`, "If-Match", "*junk"), want: pairs("If-None-Match", `"a", W/"b"`, "If-Match", `"c", *junk`)},
+		{name: "a date of another form", fields: pairs("If-Modified-Since", "1700000000"), want: pairs("If-Modified-Since", "1700000000")},
+		{name: "a tag with encode's suffix", fields: pairs("If-Match", `"abc-gzip"`)},
+		{name: "a weak one with encode's suffix", fields: pairs("If-Match", `W/"abc-gzip"`), want: pairs("If-Match", `W/"abc-gzip"`)},
+		{name: "one with encode's suffix that encode will look after", fields: pairs("If-None-Match", `"abc-gzip"`), want: pairs("If-None-Match", `"abc-gzip"`)},
 		{name: "an untrusted tag", fields: pairs("If-None-Match", embeddedTag)},
 		{name: "existing replace", handler: existing("replace"), fields: append(pairs("If-None-Match", `"abc"`), rng...)},
 		{name: "existing remove", handler: existing("remove"), fields: append(pairs("If-Modified-Since", modified), rng...)},
@@ -1951,4 +1963,1073 @@ func TestClientLeaves(t *testing.T) {
 			})
 		})
 	}
+}
+
+// strong is a handler that guards writes.
+func strong(methods ...string) *Handler {
+	return &Handler{ETag: &ETag{Mode: "strong"}, GuardWrites: &GuardWrites{Methods: methods}}
+}
+
+// requiring guards writes, and wants a condition of each.
+func requiring() *Handler {
+	return &Handler{ETag: &ETag{Mode: "strong"}, GuardWrites: &GuardWrites{Require: true}}
+}
+
+// resource is an upstream with something to read and to write.
+type resource struct {
+	get, put caddyhttp.HandlerFunc // sendsPage, and 204
+	calls    []string              // the methods that it was asked with
+	written  http.Header           // the write's fields as it saw them
+	asked    *http.Request         // the GET as it saw it
+}
+
+func (u *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	u.calls = append(u.calls, r.Method)
+	next := u.put
+	if r.Method == http.MethodGet {
+		u.asked = r
+		if next = u.get; next == nil {
+			next = sendsPage()
+		}
+	} else {
+		u.written = r.Header.Clone()
+		if next == nil {
+			next = sends(http.StatusNoContent, "")
+		}
+	}
+	return next(w, r)
+}
+
+// wantIdle: whatever became of the writes, nobody waits and nothing is held.
+func wantIdle(t *testing.T) {
+	t.Helper()
+	if n := queue.Len(); n != 0 {
+		t.Errorf("the queue still has %d keys", n)
+	}
+	if held := budget.Held(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}
+
+// guardTrial is one write, what the upstream has, and what becomes of it.
+type guardTrial struct {
+	name    string
+	handler *Handler // strong()
+	method  string   // PUT
+	fields  []string
+	get     caddyhttp.HandlerFunc // sendsPage
+	put     caddyhttp.HandlerFunc // 204
+	status  int
+	outcome string
+	reason  string
+	calls   string   // what the upstream is asked, "GET PUT"
+	passed  []string // the conditional fields that go on with the write
+	want    []string // fields of the response
+	body    string
+}
+
+func (row *guardTrial) run(t *testing.T) {
+	h, method := row.handler, row.method
+	if h == nil {
+		h = strong()
+	}
+	if method == "" {
+		method = http.MethodPut
+	}
+	u := &resource{get: row.get, put: row.put}
+	v := newVisit(t, method, "/", row.fields...)
+	v.to(provisioned(t, h), u.ServeHTTP)
+	if v.status() != row.status || v.panicked != nil {
+		t.Errorf("status %d, want %d (error %v, panic %v)", v.status(), row.status, v.err, v.panicked)
+	}
+	if got := strings.Join(u.calls, " "); got != row.calls {
+		t.Errorf("the upstream was asked %q, want %q", got, row.calls)
+	}
+	if outcome, reason := v.said("outcome"), v.said("reason"); outcome != row.outcome || reason != row.reason {
+		t.Errorf("outcome %q with reason %q, want %q with %q", outcome, reason, row.outcome, row.reason)
+	}
+	if u.written != nil {
+		v.seen = u.written
+		v.wantSeen(row.passed...)
+	}
+	wantPairs(t, "the response", v.rec.Header(), row.want)
+	if v.err == nil && v.rec.Body.String() != row.body {
+		t.Errorf("the body is %q, want %q", v.rec.Body, row.body)
+	}
+	if row.status >= 400 && row.outcome != "streamed" && row.calls != "" {
+		// Nothing of the GET shows in an answer that is not its own.
+		wantPairs(t, "the response", v.rec.Header(), pairs("Etag", "", "Last-Modified", "", "Cache-Control", "", "Expires", ""))
+	}
+	wantIdle(t)
+}
+
+func runGuardTrials(t *testing.T, rows []guardTrial) {
+	t.Helper()
+	for i := range rows {
+		t.Run(rows[i].name, rows[i].run)
+	}
+}
+
+// guardTrials are the rows of a table.
+type guardTrials []guardTrial
+
+// fill changes every row.
+func (rows guardTrials) fill(change func(*guardTrial)) guardTrials {
+	for i := range rows {
+		change(&rows[i])
+	}
+	return rows
+}
+
+// withDefaults fills in what rows have in common: a row without a status has that of defaults.
+func withDefaults(rows guardTrials, defaults guardTrial) guardTrials {
+	for i := range rows {
+		row := &rows[i]
+		if row.status == 0 {
+			row.status, row.outcome, row.calls = defaults.status, defaults.outcome, defaults.calls
+		}
+		if row.reason == "" {
+			row.reason = defaults.reason
+		}
+	}
+	return rows
+}
+
+// What is none of the guard's business passes at once, and as it is.
+func TestUnguardedWrites(t *testing.T) {
+	unset := &Handler{}
+	foreign := pairs("If-Match", `"abc"`)
+	ours := pairs("If-Match", staleTag)
+	rows := []guardTrial{
+		{name: "no condition"},
+		{name: "no condition, nothing configured", handler: unset},
+		{name: "a foreign If-Match, nothing configured", handler: unset, fields: foreign, passed: foreign},
+		{name: "If-None-Match with a tag of ours, nothing configured", handler: unset, fields: pairs("If-None-Match", staleTag), passed: pairs("If-None-Match", staleTag)},
+		{name: "POST by default", method: "POST", fields: foreign, passed: foreign},
+		{name: "PATCH, only PUT configured", handler: strong("PUT"), method: "PATCH", fields: foreign, passed: foreign},
+		{name: "If-Modified-Since alone", fields: pairs("If-Modified-Since", modified), passed: pairs("If-Modified-Since", modified)},
+		{name: "Range alone", fields: pairs("Range", "bytes=0-1"), passed: pairs("Range", "bytes=0-1")},
+		{name: "If-Range with a tag of ours", fields: pairs("If-Range", staleTag), passed: pairs("If-Range", staleTag)},
+		{name: "an upgrade", handler: requiring(), fields: append(pairs("Upgrade", "websocket"), ours...), passed: ours},
+		{name: "require speaks of the configured methods", handler: requiring(), method: "POST"},
+	}
+	for i := range rows {
+		rows[i].status, rows[i].outcome, rows[i].reason = 204, "streamed", "method"
+		rows[i].calls = rows[i].method
+		if rows[i].method == "" {
+			rows[i].calls = "PUT"
+		}
+	}
+	runGuardTrials(t, rows)
+	for _, method := range pairs("OPTIONS", "TRACE", "CONNECT") {
+		t.Run(method, func(t *testing.T) {
+			u := new(resource)
+			v := newVisit(t, method, "/", ours...).to(provisioned(t, requiring()), u.ServeHTTP)
+			if v.status() != 204 || strings.Join(u.calls, " ") != method || u.written.Get("If-Match") != staleTag {
+				t.Errorf("%d after %q with %v", v.status(), u.calls, u.written)
+			}
+		})
+	}
+}
+
+// Design §3: a write whose If-Match names a tag of ours is always guarded, whatever the configuration.
+func TestAlwaysGuarded(t *testing.T) {
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{name: "the current tag"},
+		{name: "with a date", fields: pairs("If-Match", datedTag)},
+		{name: "with a coding's suffix", fields: pairs("If-Match", strings.TrimSuffix(strongTag, `"`)+`-gzip"`)},
+		{name: "among others", fields: pairs("If-Match", `"abc", `+staleTag+`, `+strongTag)},
+		{name: "on a second line", fields: pairs("If-Match", `"abc"`, "If-Match", strongTag)},
+		{name: "weak towards this client", fields: pairs("If-Match", strongTag, "Accept-Encoding", "gzip")},
+		{name: "of any method", method: "POST"},
+		{name: "weak configuration", handler: &Handler{ETag: &ETag{Mode: "weak"}}},
+		{name: "replaced", handler: &Handler{ETag: &ETag{Existing: "replace"}}, get: sendsPage("Etag", `"abc"`)},
+		{name: "an upstream that has our tag from another instance", get: sendsPage("Etag", weakTag)},
+		{name: "with all other conditions", fields: pairs("If-Match", strongTag, "If-None-Match", `"abc"`, "If-Unmodified-Since", dayBefore, "If-Modified-Since", modified), reason: "none_matched"},
+		{name: "Range stays", fields: pairs("If-Match", strongTag, "Range", "bytes=0-1"), passed: pairs("Range", "bytes=0-1")},
+		{name: "stale", fields: pairs("If-Match", staleTag), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "stale, beside a date that holds", fields: pairs("If-Match", staleTag, "If-Unmodified-Since", dayAfter), get: sendsPage("Last-Modified", modified), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "stale, among foreign ones", fields: pairs("If-Match", `"abc", `+staleTag), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "If-None-Match is false", fields: pairs("If-Match", strongTag, "If-None-Match", "*"), status: 412, outcome: "precondition_failed", reason: "if_none_match", calls: "GET"},
+	}, guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}).fill(func(row *guardTrial) {
+		if row.fields == nil {
+			row.fields = pairs("If-Match", strongTag)
+		}
+		if row.handler == nil {
+			row.handler = new(Handler)
+		}
+		if row.method != "" {
+			row.calls = "GET " + row.method
+		}
+	}))
+}
+
+// A response without a tag has none for If-Match to name: it is false (RFC 9110 §13.1.1).
+func TestGuardWithoutTag(t *testing.T) {
+	small := &Handler{ETag: &ETag{Mode: "strong"}, Buffer: &Buffer{MaxBody: 11}}
+	rows := []guardTrial{
+		{name: "no-store", get: sendsPage("Cache-Control", "no-store")},
+		{name: "a streamed type", get: sends(200, page, "Content-Type", "text/event-stream")},
+		{name: "trailers", get: sendsPage("Trailer", "X-Sum")},
+		{name: "a longer body", handler: small},
+		{name: "a longer body, of which nothing is held", handler: small, fields: pairs("If-Match", new(tag.Maker).Digest(tag.Metadata{ContentType: pairs("text/plain")}, nil).Field(false, time.Time{}))},
+		{name: "a longer declared length", handler: small, get: sendsPage("Content-Length", "12")},
+		{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}},
+		{name: "existing remove", handler: &Handler{ETag: &ETag{Existing: "remove"}}, get: sendsPage("Etag", strongTag)},
+		{name: "a foreign tag", get: sendsPage("Etag", `"abc"`)},
+		{name: "a malformed tag", get: sendsPage("Etag", "abc")},
+		{name: "204", get: sends(204, "")},
+		{name: "404", get: sends(404, "gone", "Etag", strongTag)},
+		{name: "410", get: sends(410, "gone")},
+		{name: "an error of 404", get: failing(nil, caddyhttp.Error(404, errors.New("x")))},
+		{name: "an error of 410", get: failing(nil, caddyhttp.Error(410, errors.New("x")))},
+	}
+	for i := range rows {
+		if rows[i].fields == nil {
+			rows[i].fields = pairs("If-Match", strongTag)
+		}
+		rows[i].status, rows[i].outcome, rows[i].reason, rows[i].calls = 412, "precondition_failed", "if_match", "GET"
+	}
+	runGuardTrials(t, rows)
+}
+
+// Design §3: `guard_writes` judges every condition of its methods.
+func TestGuardWrites(t *testing.T) {
+	foreign, failed := sendsPage("Etag", `"abc"`), failedBy
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{name: "our tag", fields: pairs("If-Match", strongTag)},
+		{name: "*", fields: pairs("If-Match", "*")},
+		{name: "PATCH", method: "PATCH", fields: pairs("If-Match", `"abc"`), get: foreign},
+		{name: "DELETE", method: "DELETE", fields: pairs("If-Match", `"abc"`), get: foreign},
+		{name: "POST, configured", handler: strong("POST"), method: "POST", fields: pairs("If-Match", `"abc"`), get: foreign},
+		{name: "an upstream's tag", fields: pairs("If-Match", `"abc"`), get: foreign},
+		{name: "as encode renames it", fields: pairs("If-Match", `"abc-gzip"`), get: foreign},
+		{name: "… zstd", fields: pairs("If-Match", `"abc-zstd"`), get: foreign},
+		{name: "… br", fields: pairs("If-Match", `"abc-br"`), get: foreign},
+		failed("if_match", guardTrial{name: "but not the other way", fields: pairs("If-Match", `"abc"`), get: sendsPage("Etag", `"abc-gzip"`)}),
+		failed("if_match", guardTrial{name: "nor with two suffixes", fields: pairs("If-Match", `"abc-br-gzip"`), get: foreign}),
+		failed("if_match", guardTrial{name: "another upstream's tag", fields: pairs("If-Match", `"def"`), get: foreign}),
+		failed("if_match", guardTrial{name: "a weak tag of the upstream", fields: pairs("If-Match", `W/"abc"`), get: sendsPage("Etag", `W/"abc"`)}),
+		failed("if_match", guardTrial{name: "… named as if it were strong", fields: pairs("If-Match", `"abc"`), get: sendsPage("Etag", `W/"abc"`)}),
+		failed("if_match", guardTrial{name: "a strong one, named weakly", fields: pairs("If-Match", `W/"abc"`), get: foreign}),
+		failed("if_match", guardTrial{name: "rubbish", fields: pairs("If-Match", "abc"), get: foreign}),
+		failed("if_match", guardTrial{name: "an empty If-Match", fields: pairs("If-Match", ""), get: foreign}),
+		failed("if_match", guardTrial{name: "* where nothing is", fields: pairs("If-Match", "*"), get: sends(404, "")}),
+	}, guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}).fill(func(row *guardTrial) {
+		if row.method != "" {
+			row.calls = "GET " + row.method
+		}
+	}))
+}
+
+// failedBy is a row that ends with 412.
+func failedBy(reason string, row guardTrial) guardTrial {
+	row.status, row.outcome, row.reason, row.calls = 412, "precondition_failed", reason, "GET"
+	return row
+}
+
+// The conditions besides If-Match, and what has to be ignored of them.
+func TestGuardWritesByOtherConditions(t *testing.T) {
+	dated, undated := sendsPage("Last-Modified", modified), sendsPage()
+	failed := failedBy
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{name: "a repaired tag", handler: guardedRepair(), fields: pairs("If-Match", `"abc"`), get: sendsPage("Etag", "abc")},
+		failed("if_match", guardTrial{name: "another repaired tag", handler: guardedRepair(), fields: pairs("If-Match", `"def"`), get: sendsPage("Etag", "abc")}),
+
+		{name: "If-None-Match: * where nothing is", fields: pairs("If-None-Match", "*"), get: sends(404, ""), reason: "none_matched"},
+		{name: "… and an error says so", fields: pairs("If-None-Match", "*"), get: failing(nil, caddyhttp.Error(404, errors.New("x"))), reason: "none_matched"},
+		failed("if_none_match", guardTrial{name: "… where something is", fields: pairs("If-None-Match", "*")}),
+		failed("if_none_match", guardTrial{name: "… without a tag", fields: pairs("If-None-Match", "*"), get: sendsPage("Cache-Control", "no-store")}),
+		failed("if_none_match", guardTrial{name: "… and no content", fields: pairs("If-None-Match", "*"), get: sends(204, "")}),
+		failed("if_none_match", guardTrial{name: "If-None-Match, weakly", fields: pairs("If-None-Match", weakTag)}),
+		{name: "If-None-Match with another tag", fields: pairs("If-None-Match", staleTag), reason: "none_matched"},
+		{name: "If-None-Match, no tag", fields: pairs("If-None-Match", staleTag), get: sendsPage("Cache-Control", "no-store"), reason: "no_entity_tag"},
+		{name: "If-None-Match with rubbish", fields: pairs("If-None-Match", "abc"), reason: "if_none_match_unusable"},
+
+		{name: "If-Unmodified-Since, not modified", fields: pairs("If-Unmodified-Since", modified), get: dated},
+		failed("if_unmodified_since", guardTrial{name: "If-Unmodified-Since, modified", fields: pairs("If-Unmodified-Since", dayBefore), get: dated}),
+		failed("if_unmodified_since", guardTrial{name: "… with a tag that differs", fields: pairs("If-Unmodified-Since", dayBefore, "If-None-Match", staleTag), get: dated}),
+		{
+			name: "no Last-Modified: ignored, and the upstream's to judge", fields: pairs("If-Unmodified-Since", dayBefore), get: undated,
+			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", dayBefore),
+		},
+		{
+			name: "no date: the same", fields: pairs("If-Unmodified-Since", "yesterday"), get: dated,
+			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", "yesterday"),
+		},
+		{
+			name: "nothing there: the same", fields: pairs("If-Unmodified-Since", dayBefore), get: sends(404, ""),
+			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", dayBefore),
+		},
+		{name: "overruled by If-Match", fields: pairs("If-Match", strongTag, "If-Unmodified-Since", dayBefore), get: dated},
+		{name: "a date in another form, lenient", handler: lenient(strong()), fields: pairs("If-Unmodified-Since", "2023-11-14T22:13:20Z"), get: dated},
+		failed("if_unmodified_since", guardTrial{name: "… and it is older", handler: lenient(strong()), fields: pairs("If-Unmodified-Since", "2023-11-13T22:13:20Z"), get: dated}),
+		{name: "If-Modified-Since does not stay alone", fields: pairs("If-None-Match", staleTag, "If-Modified-Since", modified), get: dated, reason: "none_matched"},
+	}, guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}))
+}
+
+func guardedRepair() *Handler {
+	return &Handler{ETag: &ETag{Mode: "strong", Existing: "repair"}, GuardWrites: new(GuardWrites)}
+}
+
+func lenient(h *Handler) *Handler {
+	h.LastModified = &LastModified{Lenient: true}
+	return h
+}
+
+// A weak tag of ours is what a client has that accepts content codings. With the current digest the
+// write goes on, with its field.
+func TestGuardWeakTag(t *testing.T) {
+	both := `"abc", ` + weakTag
+	suffixed := strings.TrimSuffix(weakTag, `"`) + `-gzip"`
+	row := guardTrial{status: 204, outcome: "guarded", reason: "guard_weak_tag", calls: "GET PUT"}
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{name: "current", fields: pairs("If-Match", weakTag), passed: pairs("If-Match", weakTag)},
+		{name: "current, nothing configured", handler: new(Handler), fields: pairs("If-Match", weakTag), passed: pairs("If-Match", weakTag)},
+		{name: "current, with a suffix", fields: pairs("If-Match", suffixed), passed: pairs("If-Match", suffixed)},
+		{name: "current, among others", fields: pairs("If-Match", both), passed: pairs("If-Match", both)},
+		{
+			name: "current, with other conditions", fields: pairs("If-Match", weakTag, "If-None-Match", `"abc"`, "If-Unmodified-Since", dayBefore),
+			get: sendsPage("Last-Modified", modified), passed: pairs("If-Match", weakTag, "If-None-Match", `"abc"`, "If-Unmodified-Since", dayBefore),
+		},
+		{name: "beside the strong one, it is not needed", fields: pairs("If-Match", weakTag+", "+strongTag), reason: "matched"},
+		{name: "with another digest", fields: pairs("If-Match", "W/"+staleTag), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "where nothing is", fields: pairs("If-Match", weakTag), get: sends(404, ""), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "where the tag is malformed", fields: pairs("If-Match", weakTag), get: sendsPage("Etag", strongTag+" x"), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "where there is no tag", fields: pairs("If-Match", weakTag), get: sendsPage("Cache-Control", "no-store"), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		{name: "but If-None-Match is false", fields: pairs("If-Match", weakTag, "If-None-Match", "*"), status: 412, outcome: "precondition_failed", reason: "if_none_match", calls: "GET"},
+	}, row))
+}
+
+// RFC 6585 §3: under `require` a write without a condition, or with none that counts, is answered 428.
+func TestGuardRequires(t *testing.T) {
+	dated := sendsPage("Last-Modified", modified, "Access-Control-Allow-Origin", "*")
+	demanded := guardTrial{status: 428, outcome: "precondition_required", reason: "guard_required"}
+	asked := demanded
+	asked.calls = "GET"
+	of := func(row guardTrial, name string, fields []string, get caddyhttp.HandlerFunc) guardTrial {
+		row.name, row.fields, row.get = name, fields, get
+		return row
+	}
+	guarded := guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}
+	rows := []guardTrial{
+		of(demanded, "no condition", nil, nil),
+		of(demanded, "If-Modified-Since only", pairs("If-Modified-Since", modified), nil),
+		of(demanded, "Range only", pairs("Range", "bytes=0-1"), nil),
+		of(demanded, "a date that is none", pairs("If-Unmodified-Since", "yesterday"), nil),
+		of(demanded, "If-None-Match without a tag", pairs("If-None-Match", "abc"), nil),
+		of(demanded, "both", pairs("If-None-Match", "", "If-Unmodified-Since", "yesterday"), nil),
+		of(asked, "a date and no Last-Modified", pairs("If-Unmodified-Since", modified), sendsPage()),
+		of(guarded, "a date and a Last-Modified", pairs("If-Unmodified-Since", modified), dated),
+		of(guarded, "If-Match", pairs("If-Match", strongTag), nil),
+	}
+	exists := of(guarded, "a date where nothing is", pairs("If-Unmodified-Since", modified), sends(404, ""))
+	exists.reason, exists.passed = "condition_ignored", pairs("If-Unmodified-Since", modified)
+	creates := of(guarded, "If-None-Match: *", pairs("If-None-Match", "*"), sends(404, ""))
+	creates.reason = "none_matched"
+	weak := of(guarded, "a weak tag of ours", pairs("If-Match", weakTag), nil)
+	weak.reason, weak.passed = "guard_weak_tag", pairs("If-Match", weakTag)
+	unusable := of(guardTrial{status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"}, "an unusable If-Match is false", pairs("If-Match", "abc"), nil)
+	rows = append(rows, exists, creates, weak, unusable)
+	for i := range rows {
+		rows[i].handler = requiring()
+	}
+	runGuardTrials(t, rows)
+}
+
+// Design §3: what a browser needs to read an answer stays on it; of the GET's, nothing else does.
+func TestGuardErrorFields(t *testing.T) {
+	cors := pairs("Access-Control-Allow-Origin", "https://a.example", "Access-Control-Expose-Headers", "ETag", "Vary", "Origin", "X-Any", "x",
+		"Set-Cookie", "a=b", "Etag", `"abc"`, "Last-Modified", modified, "Cache-Control", "max-age=60", "Expires", modified, "Content-Type", "text/plain")
+	kept := pairs("Access-Control-Allow-Origin", "https://a.example", "Access-Control-Expose-Headers", "ETag", "Vary", "Origin",
+		"X-Any", "", "Set-Cookie", "", "Content-Type", "", "Content-Length", "")
+	row := guardTrial{fields: pairs("If-Match", `"def"`), want: kept, calls: "GET"}
+	failed, required, broken := row, row, row
+	failed.name, failed.get, failed.status, failed.outcome, failed.reason = "412", sends(200, page, cors...), 412, "precondition_failed", "if_match"
+	required.name, required.get = "428", sends(200, page, "Access-Control-Allow-Origin", "https://a.example", "Access-Control-Expose-Headers", "ETag", "Vary", "Origin")
+	required.fields, required.handler = pairs("If-Unmodified-Since", modified), requiring()
+	required.status, required.outcome, required.reason = 428, "precondition_required", "guard_required"
+	broken.name, broken.get, broken.status, broken.outcome, broken.reason = "503", sends(502, page, cors...), 503, "failed", "guard_unavailable"
+	runGuardTrials(t, []guardTrial{failed, required, broken})
+
+	t.Run("fields of handlers outside stay", func(t *testing.T) {
+		v := newVisit(t, "PUT", "/", "If-Match", `"def"`)
+		addPairs(v.rec.Header(), pairs("X-Outer", "x", "Vary", "Accept-Encoding", "Cache-Control", "no-cache"))
+		v.to(provisioned(t, strong()), func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Add("Vary", "Origin")
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Del("X-Outer")
+			return nil
+		})
+		wantPairs(t, "the response", v.rec.Header(), pairs("X-Outer", "x", "Vary", "Accept-Encoding | Origin", "Cache-Control", "no-cache"))
+	})
+}
+
+// Design §3: what the probe cannot tell is 503, before the upstream sees the write.
+func TestGuardUnavailable(t *testing.T) {
+	rows := []guardTrial{
+		{name: "500", get: sends(500, "oops")},
+		{name: "an error of 500", get: failing(nil, caddyhttp.Error(500, errors.New("x")))},
+		{name: "an error without a status", get: failing(nil, errors.New("x"))},
+		{name: "an error behind a head", get: failing(sendsPage(), caddyhttp.Error(404, errors.New("x")))},
+		{name: "301", get: sends(301, "", "Location", "/x")},
+		{name: "304", get: sends(304, "")},
+		{name: "206", get: sends(206, "ell")},
+		{name: "400", get: sends(400, "")},
+		{name: "405", get: sends(405, "", "Allow", "PUT")},
+		{name: "429", get: sends(429, "", "Retry-After", "7"), want: pairs("Retry-After", "7")},
+		{name: "an abort before the head", get: aborting(nil, http.ErrAbortHandler)},
+		{name: "an abort in the body", get: aborting(sendsPage(), http.ErrAbortHandler)},
+		{name: "a body cut short", get: sendsPage("Content-Length", "13")},
+		{name: "a body over its length", get: sendsPage("Content-Length", "11")},
+		{name: "no response", get: func(http.ResponseWriter, *http.Request) error { return nil }},
+		{name: "an upgrade", get: sends(101, "")},
+	}
+	for i := range rows {
+		row := &rows[i]
+		row.fields = pairs("If-Match", strongTag)
+		row.status, row.outcome, row.reason, row.calls = 503, "failed", "guard_unavailable", "GET"
+		if row.want == nil {
+			row.want = pairs("Retry-After", "1", "Allow", "", "Location", "")
+		}
+	}
+	runGuardTrials(t, rows)
+}
+
+// With max_total used up nothing is known of what does not fit.
+func TestGuardMaxTotal(t *testing.T) {
+	h := provisioned(t, strong())
+	h.set.maxTotal = 1
+	u := new(resource)
+	v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(h, u.ServeHTTP)
+	if v.status() != 503 || v.said("reason") != "guard_unavailable" || len(u.calls) != 1 {
+		t.Errorf("%d, %s, %q", v.status(), v.said("reason"), u.calls)
+	}
+	u = &resource{get: sendsPage("Etag", `"abc"`)}
+	if v = newVisit(t, "PUT", "/", "If-Match", `"abc"`).to(h, u.ServeHTTP); v.status() != 204 {
+		t.Errorf("what need not be held: %d", v.status())
+	}
+	wantIdle(t)
+}
+
+// What is known from the head stays known, whatever becomes of the body that nobody needs.
+func TestGuardKnownFromTheHead(t *testing.T) {
+	foreign := sendsPage("Etag", `"abc"`)
+	row := guardTrial{fields: pairs("If-Match", `"abc"`), status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}
+	aborted, failed, missing := row, row, row
+	aborted.name, aborted.get = "an abort", aborting(foreign, http.ErrAbortHandler)
+	failed.name, failed.get = "an error", failing(foreign, errors.New("x"))
+	missing.name, missing.get, missing.fields, missing.reason = "404", aborting(sends(404, page), http.ErrAbortHandler), pairs("If-None-Match", "*"), "none_matched"
+	runGuardTrials(t, []guardTrial{aborted, failed, missing})
+
+	for mediaType, enough := range map[string]int{"video/mp4": 64 << 10, "text/event-stream": 0} {
+		var taken int
+		u := &resource{get: endless(mediaType, &taken)}
+		v := newVisit(t, "PUT", "/", "If-None-Match", `"x"`).to(provisioned(t, &Handler{
+			ETag: &ETag{Mode: "strong"}, GuardWrites: new(GuardWrites), Buffer: &Buffer{MaxBody: 1 << 10},
+		}), u.ServeHTTP)
+		if v.status() != 204 || taken > enough {
+			t.Errorf("%s: %d after %d bytes that nobody needed", mediaType, v.status(), taken)
+		}
+	}
+	wantIdle(t)
+}
+
+// 401 and 403 of the GET are the answer to the write: as they are, but for what a GET alone has.
+func TestGuardForbidden(t *testing.T) {
+	fields := pairs("Www-Authenticate", "Basic", "Content-Type", "text/plain", "Cache-Control", "max-age=60", "Etag", `"abc"`, "Last-Modified", modified,
+		"Expires", modified, "Accept-Ranges", "bytes", "Access-Control-Allow-Origin", "*")
+	want := pairs("Www-Authenticate", "Basic", "Access-Control-Allow-Origin", "*", "Accept-Ranges", "")
+	withBody := append(pairs("Content-Type", "text/plain", "Content-Length", "4"), want...)
+	without := append(pairs("Content-Type", "", "Content-Length", ""), want...)
+	small := strong()
+	small.Buffer = &Buffer{MaxBody: 3}
+	asError := func(status int) caddyhttp.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) error {
+			addPairs(w.Header(), fields)
+			return caddyhttp.Error(status, errors.New("who are you?"))
+		}
+	}
+	rows := []guardTrial{
+		{name: "401", get: sends(401, "who?", fields...), status: 401, body: "who?", want: withBody},
+		{name: "403", get: sends(403, "no.", fields...), status: 403, body: "no.", want: want},
+		{name: "a longer body than max_body", handler: small, get: sends(401, "who?", fields...), status: 401, want: without},
+		{name: "a body cut short", get: sends(401, "who?", append(pairs("Content-Length", "5"), fields...)...), status: 401, want: without},
+		{name: "an error of 401", get: asError(401), status: 401, want: without},
+		{name: "an error of 403", get: asError(403), status: 403, want: without},
+	}
+	for i := range rows {
+		rows[i].fields = pairs("If-Match", strongTag)
+		rows[i].outcome, rows[i].reason, rows[i].calls = "failed", "guard_forbidden", "GET"
+	}
+	runGuardTrials(t, rows)
+}
+
+// What handlers inside take off an answer is not on it either when it goes to the write.
+func TestGuardForbiddenTakesFieldsOff(t *testing.T) {
+	v := newVisit(t, "PUT", "/", "If-Match", strongTag)
+	addPairs(v.rec.Header(), pairs("X-Outer", "x", "Cache-Control", "no-cache"))
+	v.to(provisioned(t, strong()), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Del("X-Outer")
+		w.Header().Del("Cache-Control")
+		w.WriteHeader(http.StatusForbidden)
+		return nil
+	})
+	wantPairs(t, "the response", v.rec.Header(), pairs("X-Outer", "", "Cache-Control", "no-cache"))
+}
+
+// The tag is that of a client's GET, also where the type has to be found out.
+func TestGuardMakesTheTagOfTheGET(t *testing.T) {
+	for name, get := range map[string]caddyhttp.HandlerFunc{
+		"no type": sends(200, page), "a type": sendsPage(), "a coding": sendsPage("Content-Encoding", "gzip"), "empty": sends(200, ""),
+	} {
+		h, u := provisioned(t, strong()), &resource{get: get}
+		read := newVisit(t, "GET", "/").to(h, u.ServeHTTP).rec.Header().Get("Etag")
+		if v := newVisit(t, "PUT", "/", "If-Match", read).to(h, u.ServeHTTP); read == "" || v.status() != 204 {
+			t.Errorf("%s: %d with %q", name, v.status(), read)
+		}
+	}
+}
+
+// A client's GET whose method is rewritten inside is no write of the client's.
+func TestGuardLeavesRewrittenMethods(t *testing.T) {
+	u := new(resource)
+	v := newVisit(t, "GET", "/")
+	v.serve(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+		r.Method = http.MethodPut
+		return provisioned(t, requiring()).ServeHTTP(w, r, u)
+	})
+	if v.status() != 204 || strings.Join(u.calls, " ") != "PUT" {
+		t.Errorf("%d after %q", v.status(), u.calls)
+	}
+}
+
+// The probe asks in the client's name, without what belongs to the write; the write itself is untouched.
+func TestGuardProbe(t *testing.T) {
+	v := newVisit(t, "PUT", "/a?b", "If-Match", strongTag, "Authorization", "Basic x", "Cookie", "a=b", "Content-Type", "text/plain",
+		"Expect", "100-continue", "Accept-Encoding", "gzip", "Origin", "https://a.example", "Cache-Control", "no-store")
+	body := &unread{Reader: strings.NewReader("the new text")}
+	v.r.Body, v.r.ContentLength = body, 12
+	groups := v.r.Context().Value(caddy.CtxKey("route_group")).(map[string]struct{})
+	u := &resource{}
+	u.get = func(w http.ResponseWriter, r *http.Request) error {
+		if body.touched {
+			t.Error("the body was read before the write was allowed")
+		}
+		r.Context().Value(caddy.CtxKey("route_group")).(map[string]struct{})["group"] = struct{}{}
+		r.URL.Path = "/rewritten"
+		r.Header.Set("Cookie", "changed")
+		return sendsPage()(w, r)
+	}
+	u.put = func(_ http.ResponseWriter, r *http.Request) error {
+		text, err := io.ReadAll(r.Body)
+		if string(text) != "the new text" || err != nil || r.ContentLength != 12 || r.URL.Path != "/a" || len(groups) != 0 {
+			t.Errorf("the write is %q (%v, %d) for %s, with groups %v", text, err, r.ContentLength, r.URL, groups)
+		}
+		return nil
+	}
+	v.to(provisioned(t, strong()), u.ServeHTTP)
+	want := http.Header{}
+	addPairs(want, pairs("Authorization", "Basic x", "Cookie", "changed", "Accept-Encoding", "gzip", "Origin", "https://a.example", "Cache-Control", "no-cache"))
+	if !reflect.DeepEqual(u.asked.Header, want) || u.asked.Method != "GET" {
+		t.Errorf("the probe is %s with %v, want %v", u.asked.Method, u.asked.Header, want)
+	}
+	wantPairs(t, "the write", u.written, pairs("Cookie", "a=b", "Expect", "100-continue", "Cache-Control", "no-store"))
+	wantIdle(t)
+}
+
+// unread is a body that knows whether somebody has looked at it.
+type unread struct {
+	io.Reader
+	touched bool
+}
+
+func (b *unread) Read(p []byte) (int, error) {
+	b.touched = true
+	return b.Reader.Read(p)
+}
+
+func (b *unread) Close() error {
+	b.touched = true
+	return nil
+}
+
+// Slow upstreams are waited for, beyond max_delay, as the answer without the tag could only be 412: but
+// not for ever.
+func TestGuardWaits(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		next   caddyhttp.HandlerFunc
+		status int
+		after  time.Duration
+	}{
+		{"a body over max_delay", slowly(2*time.Second, page[:6], page[6:]), 204, 4 * time.Second},
+		{"a body over the limit", hanging(sendsPage()), 503, guard.MaxCheck},
+		{"no head", hanging(nil), 503, guard.MaxCheck},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &resource{get: tt.next}
+				start := time.Now()
+				v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(provisioned(t, strong()), u.ServeHTTP)
+				if v.status() != tt.status || time.Since(start) > tt.after {
+					t.Errorf("%d after %s", v.status(), time.Since(start))
+				}
+				wantIdle(t)
+			})
+		})
+	}
+}
+
+// hanging answers, and then waits until nobody wants to know any more, as reverse_proxy does.
+func hanging(next caddyhttp.HandlerFunc) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if next != nil {
+			_ = next(w, r)
+		}
+		<-r.Context().Done()
+		return caddyhttp.Error(http.StatusBadGateway, r.Context().Err())
+	}
+}
+
+// A client that has left gets no answer, and the upstream no write.
+func TestGuardClientGone(t *testing.T) {
+	t.Run("before its turn", func(t *testing.T) {
+		release, err := queue.Acquire(t.Context(), "example.com/?")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		u := new(resource)
+		v := newVisit(t, "PUT", "http://example.com/", "If-Match", strongTag)
+		ctx, leave := context.WithCancel(v.r.Context())
+		v.r = v.r.WithContext(ctx)
+		time.AfterFunc(time.Millisecond, leave)
+		v.to(provisioned(t, strong()), u.ServeHTTP)
+		if v.err != nil || v.rec.Code != 499 || u.calls != nil || v.said("outcome") != "failed" {
+			t.Errorf("error %v, status %d, outcome %s, the upstream was asked %q", v.err, v.rec.Code, v.said("outcome"), u.calls)
+		}
+	})
+	t.Run("at its turn", func(t *testing.T) {
+		u := new(resource)
+		v := newVisit(t, "PUT", "/", "If-Match", strongTag)
+		ctx, leave := context.WithCancel(v.r.Context())
+		leave()
+		v.r = v.r.WithContext(ctx)
+		if v.to(provisioned(t, strong()), u.ServeHTTP); v.err != nil || v.rec.Code != 499 || u.calls != nil {
+			t.Errorf("error %v, status %d, the upstream was asked %q", v.err, v.rec.Code, u.calls)
+		}
+	})
+	t.Run("while the upstream is asked", func(t *testing.T) {
+		u := new(resource)
+		v := newVisit(t, "PUT", "/", "If-Match", strongTag)
+		ctx, leave := context.WithCancel(v.r.Context())
+		v.r = v.r.WithContext(ctx)
+		u.get = func(w http.ResponseWriter, r *http.Request) error {
+			leave()
+			return sendsPage()(w, r)
+		}
+		if v.to(provisioned(t, strong()), u.ServeHTTP); v.err != nil || v.rec.Code != 499 || len(u.calls) != 1 {
+			t.Errorf("error %v, status %d, the upstream was asked %q", v.err, v.rec.Code, u.calls)
+		}
+	})
+	wantIdle(t)
+}
+
+// One URI has one turn, however it is written; another has another.
+func TestGuardQueue(t *testing.T) {
+	for _, tt := range []struct {
+		name, target string
+		rewritten    bool
+		waits        bool
+	}{
+		{name: "the same", target: "http://example.com/a?b", waits: true},
+		{name: "the host in capitals", target: "http://EXAMPLE.com/a?b", waits: true},
+		{name: "with the default port", target: "http://example.com:80/a?b", waits: true},
+		{name: "escaped", target: "http://example.com/%61?b", waits: true},
+		{name: "rewritten", target: "http://example.com/a?b", rewritten: true, waits: true},
+		{name: "another port", target: "http://example.com:8080/a?b"},
+		{name: "another path", target: "http://example.com/A?b"},
+		{name: "another query", target: "http://example.com/a?c"},
+		{name: "another host", target: "http://example.org/a?b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release, err := queue.Acquire(t.Context(), "example.com/a?b")
+				if err != nil {
+					t.Fatal(err)
+				}
+				u := new(resource)
+				v := newVisit(t, "PUT", tt.target, "If-Match", strongTag)
+				if tt.rewritten {
+					v.r.URL.Path, v.r.RequestURI = "/index.php", "/index.php?b"
+				}
+				v.serve(provisioned(t, strong()), u.ServeHTTP)
+				release()
+				if !tt.waits {
+					if v.status() != 204 {
+						t.Errorf("status %d", v.status())
+					}
+				} else if v.status() != 503 || u.calls != nil || v.said("reason") != "guard_queue" || v.rec.Header().Get("Retry-After") != "1" {
+					t.Errorf("%d (%s) after %q, with %v", v.status(), v.said("reason"), u.calls, v.rec.Header())
+				}
+				wantIdle(t)
+			})
+		})
+	}
+}
+
+// wantTurn checks whether a turn is taken.
+func wantTurn(t *testing.T, taken bool) {
+	t.Helper()
+	if got := queue.Len() == 1; got != taken {
+		t.Errorf("the turn is taken: %t, want %t", got, taken)
+	}
+}
+
+// The turn ends with the head of the answer.
+func TestGuardReleasesAtTheHead(t *testing.T) {
+	for name, head := range map[string]func(http.ResponseWriter){
+		"a head":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated) },
+		"a body":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, "done") },
+		"a copy":  func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("done")) },
+		"a flush": func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+		"a hijack": func(w http.ResponseWriter) {
+			if conn, _, err := http.NewResponseController(w).Hijack(); err != nil || conn == nil {
+				t.Errorf("no connection: %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := &resource{put: func(w http.ResponseWriter, _ *http.Request) error {
+				wantTurn(t, true)
+				w.WriteHeader(http.StatusEarlyHints)
+				wantTurn(t, true)
+				head(w)
+				wantTurn(t, false)
+				return nil
+			}}
+			v := newVisit(t, "PUT", "/", "If-Match", strongTag)
+			if err := provisioned(t, strong()).ServeHTTP(hijackable{v.rec}, v.r, u); err != nil || len(u.calls) != 2 {
+				t.Errorf("%v after %q", err, u.calls)
+			}
+			wantIdle(t)
+		})
+	}
+}
+
+// … and in every other way in which a write can end.
+func TestGuardReleasesInTheEnd(t *testing.T) {
+	for name, u := range map[string]*resource{
+		"no answer":            {put: sendsNothing},
+		"an error":             {put: failing(nil, errors.New("x"))},
+		"an error, late":       {put: failing(sends(200, ""), errors.New("x"))},
+		"an abort":             {put: aborting(nil, http.ErrAbortHandler)},
+		"a panic":              {put: aborting(nil, "a bug")},
+		"a panic, late":        {put: aborting(sends(200, ""), "a bug")},
+		"a hijack that failed": {put: hijacks},
+		"a panic of the probe": {get: aborting(sendsPage(), "a bug")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(provisioned(t, strong()), u.ServeHTTP)
+			if probed := u.get != nil; probed != (len(u.calls) == 1) || probed && v.panicked != "a bug" {
+				t.Errorf("panic %v after %q", v.panicked, u.calls)
+			}
+			wantIdle(t)
+		})
+	}
+}
+
+func sendsNothing(http.ResponseWriter, *http.Request) error { return nil }
+
+func hijacks(w http.ResponseWriter, _ *http.Request) error {
+	_, _, err := http.NewResponseController(w).Hijack()
+	return err
+}
+
+// hijackable is a recorder that gives a connection away.
+type hijackable struct{ *httptest.ResponseRecorder }
+
+func (hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return new(net.TCPConn), nil, nil }
+
+// The answer to a write that was let through is the upstream's, to the letter.
+func TestGuardedAnswerPasses(t *testing.T) {
+	row := guardTrial{fields: pairs("If-Match", strongTag), outcome: "guarded", reason: "matched", calls: "GET PUT"}
+	answer, refused, failed, silent := row, row, row, row
+	answer.name, answer.put, answer.status, answer.body = "an answer", sends(200, "done", "Etag", `"new"`, "Last-Modified", "x", "Cache-Control", "y"), 200, "done"
+	answer.want = pairs("Etag", `"new"`, "Last-Modified", "x", "Cache-Control", "y", "Vary", "")
+	refused.name, refused.put, refused.status, refused.body = "a 412 of the upstream", sends(412, "no", "X-Any", "x"), 412, "no"
+	refused.want = pairs("X-Any", "x")
+	failed.name, failed.status, failed.outcome, failed.reason = "an error", 405, "failed", "error"
+	failed.put = func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", "GET")
+		return caddyhttp.Error(405, errors.New("x"))
+	}
+	failed.want = pairs("Allow", "GET")
+	silent.name, silent.status, silent.want = "fields without a head", 200, pairs("X-Any", "x")
+	silent.put = func(w http.ResponseWriter, _ *http.Request) error { w.Header().Set("X-Any", "x"); return nil }
+	runGuardTrials(t, []guardTrial{answer, refused, failed, silent})
+
+	t.Run("trailers", func(t *testing.T) {
+		u := &resource{put: func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Trailer", "X-Sum")
+			_, err := io.WriteString(w, "done")
+			w.Header().Set("X-Sum", "42")
+			return err
+		}}
+		v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(provisioned(t, strong()), u.ServeHTTP)
+		if got := v.rec.Result().Trailer.Get("X-Sum"); got != "42" {
+			t.Errorf("the trailer is %q", got)
+		}
+	})
+}
+
+// After an abort of the write the panic travels on, with the conditions back in place; what a goroutine
+// that was left behind still writes reaches nobody.
+func TestGuardedAbort(t *testing.T) {
+	var left http.ResponseWriter
+	u := &resource{put: func(w http.ResponseWriter, _ *http.Request) error {
+		left = w
+		panic(http.ErrAbortHandler)
+	}}
+	v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(provisioned(t, strong()), u.ServeHTTP)
+	if v.panicked != any(http.ErrAbortHandler) || v.said("outcome") != "failed" || v.said("reason") != "aborted" {
+		t.Errorf("panic %v, outcome %s, reason %s", v.panicked, v.said("outcome"), v.said("reason"))
+	}
+	if _, err := left.Write([]byte("late")); err == nil || v.rec.Body.Len() > 0 {
+		t.Errorf("%q was written after the end (%v)", v.rec.Body, err)
+	}
+	wantIdle(t)
+}
+
+// An error's answer is under no condition, a write's as little as a read's.
+func TestGuardInErrorRoute(t *testing.T) {
+	u := new(resource)
+	v := newVisit(t, "PUT", "/", "If-Match", staleTag).with(caddyhttp.ErrorCtxKey, errors.New("an error"))
+	v.serve(provisioned(t, requiring()), u.ServeHTTP)
+	if v.status() != 204 || strings.Join(u.calls, " ") != "PUT" || u.written.Get("If-Match") != "" {
+		t.Errorf("%d after %q with %v", v.status(), u.calls, u.written)
+	}
+}
+
+// Design §2: of siblings the outermost acts, of nested instances the outer judges first, and once.
+func TestGuardOfSeveral(t *testing.T) {
+	off, bare := &Handler{ETag: &ETag{Mode: "off"}}, new(Handler)
+	for _, tt := range []struct {
+		name         string
+		outer, inner *Handler
+		nested       bool
+		method       string // PUT
+		fields       []string
+		get          caddyhttp.HandlerFunc
+		status       int
+		calls        string
+		outcome      string
+	}{
+		{name: "a sibling with etag off keeps require away", outer: off, inner: requiring(), status: 204, calls: "PUT", outcome: "streamed"},
+		{name: "… and the guard", outer: off, inner: strong(), fields: pairs("If-Match", `"abc"`), status: 204, calls: "PUT", outcome: "streamed"},
+		{name: "… where a tag of ours matches nothing", outer: off, inner: strong(), fields: pairs("If-Match", strongTag), status: 412, calls: "GET", outcome: "precondition_failed"},
+		{name: "the outermost sibling guards", outer: strong(), inner: requiring(), status: 204, calls: "PUT", outcome: "streamed"},
+		{name: "a nested instance requires", outer: bare, inner: requiring(), nested: true, status: 428, outcome: "precondition_required"},
+		{name: "a nested instance guards", outer: bare, inner: strong(), nested: true, fields: pairs("If-Match", `"abc"`), status: 412, calls: "GET", outcome: "precondition_failed"},
+		{name: "the outer judges, the inner demands nothing", outer: bare, inner: requiring(), nested: true, fields: pairs("If-Match", strongTag), status: 204, calls: "GET PUT", outcome: "guarded"},
+		{name: "… nor for a weak tag", outer: bare, inner: requiring(), nested: true, fields: pairs("If-Match", weakTag), status: 204, calls: "GET PUT", outcome: "guarded"},
+		{name: "the outer's 412 is the only one", outer: strong(), inner: requiring(), nested: true, fields: pairs("If-Match", staleTag), status: 412, calls: "GET", outcome: "precondition_failed"},
+		{name: "the inner's tags count, with the outer's off", outer: off, inner: strong(), nested: true, fields: pairs("If-Match", strongTag), status: 204, calls: "GET PUT", outcome: "guarded"},
+		{name: "the inner makes the tag of a slow upstream", outer: off, inner: strong(), nested: true, fields: pairs("If-Match", strongTag), get: slowly(time.Second, page[:6], page[6:]), status: 204, calls: "GET PUT", outcome: "guarded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				outer, inner := provisioned(t, tt.outer), provisioned(t, tt.inner)
+				outer.Block, inner.Block = "a", "a"
+				if tt.nested {
+					inner.Block = "b"
+				}
+				u := &resource{get: tt.get}
+				v := newVisit(t, "PUT", "/", tt.fields...).to(outer, within(inner, u.ServeHTTP))
+				if got := strings.Join(u.calls, " "); v.status() != tt.status || got != tt.calls || v.said("outcome") != tt.outcome {
+					t.Errorf("%d (%s) after %q, want %d (%s) after %q", v.status(), v.said("outcome"), got, tt.status, tt.outcome, tt.calls)
+				}
+				wantIdle(t)
+			})
+		})
+	}
+}
+
+// A sibling of the guard does not act on its probe either: the tag is that of the client's GET.
+func TestGuardProbeMeetsSiblings(t *testing.T) {
+	first := provisioned(t, strong())
+	sibling := provisioned(t, &Handler{ETag: &ETag{Epoch: "another"}})
+	between := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}})
+	first.Block, sibling.Block, between.Block = "a", "a", "c"
+	chain := func(u *resource) caddyhttp.HandlerFunc { return within(between, within(sibling, u.ServeHTTP)) }
+	if v := newVisit(t, "GET", "/").to(first, chain(new(resource))); v.rec.Header().Get("Etag") != strongTag {
+		t.Fatalf("the GET has %v", v.rec.Header())
+	}
+	if v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(first, chain(new(resource))); v.status() != 204 {
+		t.Errorf("status %d", v.status())
+	}
+	// Nor do siblings of instances further out, which have let the write pass.
+	outer := provisioned(t, nil)
+	outer.Block, first.Block, sibling.Block = "a", "b", "a"
+	v := newVisit(t, "PUT", "/", "If-None-Match", strongTag).to(outer, within(first, chain(new(resource))))
+	if v.status() != 412 {
+		t.Errorf("status %d", v.status())
+	}
+	wantIdle(t)
+}
+
+// Under existing repair an unguarded write's conditions still reach the upstream as it knows them.
+func TestGuardLeavesRepairedTags(t *testing.T) {
+	h := provisioned(t, guardedRepair())
+	newVisit(t, "GET", "/").to(h, sendsPage("Etag", "abc"))
+	u := new(resource)
+	newVisit(t, "POST", "/", "If-Match", `"abc"`).to(h, u.ServeHTTP)
+	if got := u.written.Get("If-Match"); got != "abc" {
+		t.Errorf("the upstream sees If-Match: %s", got)
+	}
+}
+
+// Each decision about a write is one line at level DEBUG.
+func TestGuardLog(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	h := provisioned(t, strong())
+	h.logger = zap.New(core)
+	u := new(resource)
+	newVisit(t, "PUT", "/", "If-Match", strongTag).to(h, u.ServeHTTP)
+	newVisit(t, "PUT", "/", "If-Match", staleTag).to(h, u.ServeHTTP)
+	newVisit(t, "PUT", "/").to(h, u.ServeHTTP)
+	var got []string
+	for _, entry := range logs.All() {
+		got = append(got, fmt.Sprint(entry.Message, " ", entry.ContextMap()["reason"], " ", entry.ContextMap()["method"]))
+	}
+	if want := pairs("guarded matched PUT", "precondition_failed if_match PUT", "streamed method PUT"); !reflect.DeepEqual(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}
+
+// store is an upstream that keeps what is written, and takes its time: what a lost update needs.
+type store struct {
+	mu      sync.Mutex
+	content string
+	written []string
+}
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodGet {
+		s.mu.Lock()
+		content := s.content
+		s.mu.Unlock()
+		if content == "" {
+			return caddyhttp.Error(http.StatusNotFound, errors.New("nothing yet"))
+		}
+		return sends(200, content, "Content-Type", "text/plain")(w, r)
+	}
+	text, err := io.ReadAll(r.Body)
+	<-time.After(time.Millisecond)
+	s.mu.Lock()
+	s.content = string(text)
+	s.written = append(s.written, s.content)
+	s.mu.Unlock()
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+// Design §3, no lost updates: of those who write upon the same representation one wins, every time.
+func TestNoLostUpdates(t *testing.T) {
+	for _, tt := range []struct {
+		name, start string
+		fields      func(tag string) []string
+	}{
+		{"If-Match", "the first text", func(tag string) []string { return pairs("If-Match", tag) }},
+		{"If-None-Match: *", "", func(string) []string { return pairs("If-None-Match", "*") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, s := provisioned(t, strong()), &store{content: tt.start}
+				first := newVisit(t, "GET", "/")
+				first.serve(h, s.ServeHTTP)
+				statuses := make([]int, guard.MaxWaiters)
+				var wg sync.WaitGroup
+				for i := range statuses {
+					wg.Go(func() {
+						v := newVisit(t, "PUT", "/", tt.fields(first.rec.Header().Get("Etag"))...)
+						v.r.Body = io.NopCloser(strings.NewReader("text " + strconv.Itoa(i)))
+						v.serve(h, s.ServeHTTP)
+						statuses[i] = v.status()
+					})
+				}
+				wg.Wait()
+				won := -1
+				for i, status := range statuses {
+					switch {
+					case status == 204 && won < 0:
+						won = i
+					case status != 412:
+						t.Errorf("writer %d got %d", i, status)
+					}
+				}
+				if want := "text " + strconv.Itoa(won); s.content != want || len(s.written) != 1 {
+					t.Errorf("%q was written, the winner's is %q", s.written, want)
+				}
+				wantIdle(t)
+			})
+		})
+	}
+}
+
+// FuzzGuard: whatever a write says and the upstream answers, a write that was refused has not reached
+// the upstream, a stale tag of ours alone never gets through, what was judged is not sent on, a list over
+// two lines is the same list, and nothing is left behind.
+func FuzzGuard(f *testing.F) {
+	for _, seed := range []struct{ match, none, since, etag, lastModified string }{
+		{strongTag, "", "", "", ""},
+		{staleTag + `, ` + weakTag, "", modified, "", modified},
+		{`"abc-gzip"`, "*", dayBefore, `"abc"`, dayAfter},
+		{"", `W/"abc"`, "", `W/"abc"`, "x"},
+		{"*", "abc,,", "yesterday", "abc", ""},
+	} {
+		f.Add(seed.match, seed.none, seed.since, seed.etag, seed.lastModified, uint8(0))
+	}
+	statuses := []int{200, 200, 404, 204, 500, 403, 302}
+	handlers := [2]*Handler{provisioned(f, strong()), provisioned(f, requiring())}
+	f.Fuzz(func(t *testing.T, match, none, since, etag, lastModified string, dice uint8) {
+		fields := http.Header{}
+		for name, line := range map[string]string{"If-Match": match, "If-None-Match": none, "If-Unmodified-Since": since} {
+			if line != "" {
+				fields[name] = []string{line}
+			}
+		}
+		serve := func(fields http.Header) (*visit, *resource) {
+			u := &resource{get: func(w http.ResponseWriter, _ *http.Request) error {
+				addPairs(w.Header(), pairs("Content-Type", "text/plain", "Etag", etag, "Last-Modified", lastModified))
+				w.WriteHeader(statuses[int(dice>>1)%len(statuses)])
+				_, err := io.WriteString(w, page)
+				return err
+			}}
+			v := newVisit(t, "PUT", "/")
+			v.r.Header = fields.Clone()
+			return v.to(handlers[dice&1], u.ServeHTTP), u
+		}
+		v, u := serve(fields)
+		if through := u.written != nil; through != (v.status() == 204) {
+			t.Errorf("status %d after %q", v.status(), u.calls)
+		}
+		if match == staleTag && u.written != nil && !strings.Contains(etag, "cc1.") {
+			t.Errorf("a stale tag got through")
+		}
+		if v.said("reason") != "guard_weak_tag" && u.written != nil && u.written["If-Match"] != nil && len(u.calls) == 2 {
+			t.Errorf("sent on: %v", u.written)
+		}
+		split := fields.Clone()
+		if lines := split["If-Match"]; lines != nil && !strings.ContainsAny(match, "*\"") {
+			split["If-Match"] = append(lines, "")
+		}
+		if again, _ := serve(split); again.status() != v.status() {
+			t.Errorf("%d, and %d with an empty line more", v.status(), again.status())
+		}
+		wantIdle(t)
+	})
 }

@@ -88,7 +88,8 @@ func (*App) Stop() error { return nil }
 //
 // Without any option it makes entity tags, normalizes Last-Modified and answers If-None-Match,
 // If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD, and Range and If-Range of GET; it
-// sets no Cache-Control.
+// sets no Cache-Control. A write passes, unless its If-Match names a tag made here that is no longer the
+// current one.
 type Handler struct {
 	// How entity tags are made, and what becomes of the upstream's.
 	ETag *ETag `json:"etag,omitempty"`
@@ -117,6 +118,10 @@ type Handler struct {
 	// max_body. `stream`: one range also of those that declare a greater length; it is cut out of the
 	// passing body, up to its last byte. `off`: not at all.
 	Ranges string `json:"ranges,omitempty"`
+
+	// Which writes are judged before the upstream sees them, besides those whose If-Match names a tag
+	// made here: these always are. Needs `etag` with mode `strong`.
+	GuardWrites *GuardWrites `json:"guard_writes,omitempty"`
 
 	// Changes to the set of fields that a 304 keeps of the 200 it stands for.
 	NotModified *NotModified `json:"not_modified,omitempty"`
@@ -216,6 +221,16 @@ type NotModified struct {
 	Drop []string `json:"drop,omitempty"`
 }
 
+// GuardWrites makes writes safe against lost updates: their If-Match, If-None-Match and
+// If-Unmodified-Since are judged against the current representation, one write to a URI at a time.
+type GuardWrites struct {
+	// The methods, in capitals. Default: PUT, PATCH, DELETE.
+	Methods []string `json:"methods,omitempty"`
+
+	// Whether a write of these methods without a precondition is answered with 428 (RFC 6585 §3).
+	Require bool `json:"require,omitempty"`
+}
+
 // settings is a configuration in the form that requests use.
 type settings struct {
 	mode           string
@@ -232,6 +247,9 @@ type settings struct {
 	ranges         bool
 	sliceAnyLength bool // ranges stream
 	keep, drop     map[string]bool
+
+	guardedMethods   []string // nil: only writes whose If-Match names a tag of ours
+	requireCondition bool
 }
 
 // compiledRow is a row of cache_control in the form that requests use.
@@ -274,6 +292,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.set.headAsGet = h.Head == "get"
 	h.set.ranges, h.set.sliceAnyLength = h.Ranges != "off", h.Ranges == "stream"
 	h.provisionBuffer()
+	h.provisionGuard()
 	notModified := valueOr(h.NotModified)
 	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
 	return h.provisionBudget(ctx)
@@ -325,6 +344,16 @@ func (h *Handler) provisionBuffer() {
 	h.set.maxDelay = cmp.Or(time.Duration(buffer.MaxDelay), defaultMaxDelay)
 }
 
+func (h *Handler) provisionGuard() {
+	if h.GuardWrites == nil {
+		return
+	}
+	h.set.guardedMethods, h.set.requireCondition = h.GuardWrites.Methods, h.GuardWrites.Require
+	if len(h.set.guardedMethods) == 0 {
+		h.set.guardedMethods = []string{http.MethodPut, http.MethodPatch, http.MethodDelete}
+	}
+}
+
 // provisionBudget reads the limit from the app of this configuration; only the counter is global.
 func (h *Handler) provisionBudget(ctx caddy.Context) error {
 	h.set.maxTotal = defaultMaxTotal
@@ -343,7 +372,7 @@ func (h *Handler) provisionBudget(ctx caddy.Context) error {
 func (h *Handler) check() error {
 	checks := []func() error{
 		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
-		valueOr(h.NotModified).check, h.checkConditions, h.checkRows,
+		valueOr(h.NotModified).check, h.checkConditions, h.checkRows, h.checkGuard,
 		func() error { return oneOf("expires", h.Expires, "auto", "off") },
 		func() error { return oneOf("head", h.Head, "pass", "get") },
 		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
@@ -410,6 +439,41 @@ func (n NotModified) check() error {
 		return fmt.Errorf("not_modified: %s is both kept and dropped; name it once", name)
 	}
 	return nil
+}
+
+// check refuses what the Caddyfile adapter would refuse.
+func (g *GuardWrites) check() error {
+	if g == nil {
+		return nil
+	}
+	for i, method := range g.Methods {
+		switch {
+		case !httpcond.IsToken(method):
+			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
+		case method != strings.ToUpper(method):
+			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; options go in a block", method)
+		case slices.Contains(unguarded, method):
+			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
+		case slices.Contains(g.Methods[:i], method):
+			return fmt.Errorf("guard_writes: %s is named twice; name it once", method)
+		}
+	}
+	return nil
+}
+
+// checkGuard refuses guards that could not hold.
+func (h *Handler) checkGuard() error {
+	if err := h.GuardWrites.check(); err != nil {
+		return err
+	}
+	switch mode := cmp.Or(valueOr(h.ETag).Mode, "auto"); {
+	case h.GuardWrites == nil || mode == "strong":
+		return nil
+	case mode == "off":
+		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")
+	default:
+		return fmt.Errorf("guard_writes needs etag strong: etag %s makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)", mode)
+	}
 }
 
 func (h *Handler) checkRows() error {
@@ -551,7 +615,7 @@ func oneOf(what, word string, allowed ...string) error {
 
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
-	"guard_writes", "remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
+	"remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
 	"cache_control jitter", "existing merge", "expires modified", "conditional_cache store",
 }
 

@@ -213,7 +213,7 @@ func transcripts(t *testing.T, page string) []transcript {
 	return all
 }
 
-// curlRequest reads a command made of `-i`, `-H '<field>'` and a URL.
+// curlRequest reads a command made of `-i`, `-X <method>`, `-d '<body>'`, `-H '<field>'` and a URL.
 func curlRequest(t *testing.T, command string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
@@ -224,6 +224,13 @@ func curlRequest(t *testing.T, command string) *http.Request {
 	for i := 0; i < len(words); i++ {
 		switch {
 		case words[i] == "-i":
+		case words[i] == "-X" && i+1 < len(words):
+			i++
+			r.Method = words[i]
+		case words[i] == "-d" && i+1 < len(words):
+			i++
+			body := strings.Trim(words[i], "'")
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 		case words[i] == "-H" && i+1 < len(words):
 			i++
 			name, value, _ := strings.Cut(strings.Trim(words[i], "'"), ": ")
@@ -309,6 +316,10 @@ var optionRows = []optionRow{
 	{"GET", ":8082/policy/news/today", "", 200, map[string]string{"Cache-Control": "^public, max-age=300, stale-while-revalidate=3600$"}},
 	{"GET", ":8082/policy/gone/it", "", 410, map[string]string{"Cache-Control": "^max-age=60$", "Etag": ""}},
 	{"HEAD", ":8082/bounds/", "", 200, map[string]string{"Etag": `^"cc1`, "Content-Length": "^26$"}},
+	{"GET", ":8082/texts/", "", 200, map[string]string{"Etag": `^"cc1`}},
+	{"PUT", ":8082/texts/", "", 428, map[string]string{"Etag": ""}},
+	{"PUT", ":8082/texts/", "*", 412, map[string]string{"Etag": ""}},
+	{"PUT", ":8082/texts/", `"another"`, 204, nil},
 	{"GET", ":8082/fields/", "", 200, map[string]string{"Content-Location": "^/fields/$", "Server-Timing": "render"}},
 	{"GET", ":8082/fields/", "*", 304, map[string]string{"Content-Location": "^/fields/$", "Content-Language": "^en$", "Server-Timing": ""}},
 }
@@ -486,7 +497,9 @@ func TestReadmeHasEveryReason(t *testing.T) {
 		atLeast        int
 	}{
 		{".", "reason", 15},
-		{".", "outcome", 5},
+		{"internal/journal", "outcome", 9},
+		{"internal/journal", "reason", 2},
+		{"internal/guard", "reason", 5},
 		{"internal/capture", "reason", 4},
 		{"internal/httpcond", "reason", 10},
 	} {

@@ -37,6 +37,13 @@ func TestAccessLog(t *testing.T) {
 	}
 	conditional_cache
 	header /private Cache-Control no-store
+	handle /nested {
+		conditional_cache {
+			etag strong
+			guard_writes
+		}
+		respond "a page"
+	}
 	respond "a page"
 }`, port, path))
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
@@ -44,8 +51,14 @@ func TestAccessLog(t *testing.T) {
 	ask(t, http.MethodGet, base+"/", tagged.Header.Get("Etag"))
 	ask(t, http.MethodGet, base+"/private", "")
 	ask(t, http.MethodPost, base+"/", "")
+	ask(t, http.MethodPut, base+"/nested", `"another"`)
+	ask(t, http.MethodPut, base+"/nested", "*")
+	ask(t, http.MethodPut, base+"/nested", "")
 
-	want := []string{"200 tagged no_condition", "304 not_modified if_none_match", "200 streamed no_store", "200 streamed method"}
+	want := []string{
+		"200 tagged no_condition", "304 not_modified if_none_match", "200 streamed no_store", "200 streamed method",
+		"200 guarded none_matched", "412 precondition_failed if_none_match", "200 streamed method",
+	}
 	var got []string
 	for deadline := time.Now().Add(5 * time.Second); len(got) < len(want) && time.Now().Before(deadline); {
 		got = nil

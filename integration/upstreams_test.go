@@ -76,16 +76,22 @@ func (p *pageFolder) write(t *testing.T, name, content string) {
 // startNginx serves a folder and returns its address. Below /untagged/ the same files come without ETag.
 func startNginx(t *testing.T, pages *pageFolder) (addr string) {
 	t.Helper()
+	return runNginx(t, "nginx.conf", pages.dir)
+}
+
+// runNginx runs a configuration of testdata/nginx on a folder and returns its address.
+func runNginx(t *testing.T, config, dir string) (addr string) {
+	t.Helper()
 	_, err := exec.LookPath("nginx")
 	requireProgram(t, err == nil, "nginx")
-	template, err := os.ReadFile("testdata/nginx/nginx.conf")
+	template, err := os.ReadFile(filepath.Join("testdata/nginx", config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := strconv.Itoa(freePort(t))
 	prefix := t.TempDir()
 	conf := filepath.Join(prefix, "nginx.conf")
-	filled := strings.NewReplacer("{port}", port, "{root}", pages.dir).Replace(string(template))
+	filled := strings.NewReplacer("{port}", port, "{root}", dir).Replace(string(template))
 	if err := os.WriteFile(conf, []byte(filled), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,25 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+// Outcomes of requests.
+const (
+	OutcomeStreamed             = "streamed"              // the response passed, with the upstream's tag or none
+	OutcomeTagged               = "tagged"                // it was held, and sent with a tag of ours if it had none
+	OutcomeNotModified          = "not_modified"          // 304
+	OutcomePartial              = "partial"               // 206, made here
+	OutcomePreconditionFailed   = "precondition_failed"   // 412
+	OutcomeRangeUnsatisfiable   = "range_unsatisfiable"   // 416, made here
+	OutcomePreconditionRequired = "precondition_required" // 428
+	OutcomeGuarded              = "guarded"               // a write was judged, and let through
+	OutcomeFailed               = "failed"                // an error or an abort travelled on
+)
+
+// Reasons of OutcomeFailed.
+const (
+	ReasonAborted = "aborted"
+	ReasonError   = "error"
+)
+
 // Journal is what there is to say. Notes are added, never changed, so that they can be read from any
 // goroutine: a deadline may decide while handlers inside evaluate placeholders. The zero value is ready;
 // it must not be copied.

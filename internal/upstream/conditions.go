@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -134,7 +135,7 @@ func neverSatisfiable(set *httpcond.RangeSet) bool {
 type View uint8
 
 const (
-	// Unchanged: the fields as the client sent them.
+	// Unchanged: what the client asked, if not always to the letter.
 	Unchanged View = iota
 	// Translated: If-Modified-Since with the date of the one tag of ours that If-None-Match names. A
 	// 304 in answer to it means that the client's representation is current.
@@ -169,6 +170,8 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		return Withheld
 	}
 	if !namesOurs(pre.IfNoneMatch.Tags) {
+		joinLines(h, names[ifMatch])
+		joinLines(h, names[ifNoneMatch])
 		rules.Repaired.unquoteField(h, names[ifNoneMatch], pre.IfNoneMatch)
 		return Unchanged
 	}
@@ -177,6 +180,14 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		return Withheld
 	}
 	return presentOurs(h, f, pre, rules)
+}
+
+// joinLines puts a list that stands on several lines on one, which means the same (RFC 9110 §5.3): some
+// upstreams read the first line only.
+func joinLines(h http.Header, name string) {
+	if lines := h[name]; len(lines) > 1 {
+		h[name] = []string{strings.Join(lines, ", ")}
+	}
 }
 
 // presentOurs handles an If-None-Match that names a tag of ours, alone or beside fields that it
@@ -203,7 +214,7 @@ func onlyMember(lines []string, pre *httpcond.Preconditions) bool {
 }
 
 func mustWithhold(f *Fields, pre *httpcond.Preconditions, rules Rules) bool {
-	return namesOurs(pre.IfMatch.Tags) || namesOurs(rangeTag(f[ifRange])) || restsOnUntrusted(f, pre) ||
+	return namesOurs(pre.IfMatch.Tags) || namesCoded(pre.IfMatch.Tags) || namesOurs(rangeTag(f[ifRange])) || restsOnUntrusted(f, pre) ||
 		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[ifRange]))
 }
 
@@ -220,6 +231,12 @@ func Ours(tags []httpcond.EntityTag) (httpcond.EntityTag, bool) {
 func namesOurs(tags []httpcond.EntityTag) bool {
 	_, ok := Ours(tags)
 	return ok
+}
+
+// namesCoded reports whether a tag has the suffix that Caddy's encode puts on a strong one, and which it
+// takes off If-None-Match only. The upstream may not know it: If-Match would be false for good.
+func namesCoded(tags []httpcond.EntityTag) bool {
+	return slices.ContainsFunc(tags, func(t httpcond.EntityTag) bool { return !t.Weak && withoutSuffix(t.Opaque) != t.Opaque })
 }
 
 // rangeTag reads the entity tag of If-Range, if it has one.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
 // ETag is what an upstream's ETag field says.
@@ -86,4 +87,21 @@ func Repair(line string) (t httpcond.EntityTag, ok bool) {
 		return httpcond.EntityTag{}, false
 	}
 	return httpcond.ParseEntityTag(mark + `"` + line + `"`)
+}
+
+// SameCoded reports whether an opaque tag that a client names in If-Match stands for the current
+// representation: as tag.Same has it, or an upstream's tag with the suffix of a content coding. Caddy's
+// encode adds one ("abc-gzip") and takes it off If-None-Match only, so that no If-Match would ever match.
+func SameCoded(named, current string) bool {
+	return tag.Same(named, current) || withoutSuffix(named) == current
+}
+
+// withoutSuffix takes the suffix off that Caddy's encode puts on a strong tag.
+func withoutSuffix(opaque string) string {
+	for _, suffix := range [...]string{"-gzip", "-zstd", "-br"} {
+		if plain, found := strings.CutSuffix(opaque, suffix); found {
+			return plain
+		}
+	}
+	return opaque
 }

@@ -148,3 +148,29 @@ func FuzzRepair(f *testing.F) {
 		}
 	})
 }
+
+func TestSameCoded(t *testing.T) {
+	ours := "cc1." + hex
+	for _, tt := range []struct {
+		named, current string
+		want           bool
+	}{
+		{"abc", "abc", true},
+		{"abc-gzip", "abc", true},
+		{"abc-zstd", "abc", true},
+		{"abc-br", "abc", true},
+		{"abc-gzip", "abc-gzip", true},
+		{"abc", "abc-gzip", false},
+		{"abc-gzip-gzip", "abc", false},
+		{"abc-deflate", "abc", false},
+		{"abd-gzip", "abc", false},
+		{"-gzip", "", true},
+		{ours + "-gzip", ours, true},
+		{ours + ".s44we8;gzip", ours + ".1", true},
+		{ours, "abc", false},
+	} {
+		if got := SameCoded(tt.named, tt.current); got != tt.want {
+			t.Errorf("SameCoded(%q, %q) = %t", tt.named, tt.current, got)
+		}
+	}
+}

@@ -8,11 +8,11 @@ import time
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFound, HttpResponseServerError, StreamingHttpResponse
 from django.template import engines
 from django.urls import path
 from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import conditional_page, last_modified
+from django.views.decorators.http import conditional_page, last_modified, require_POST
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
@@ -70,7 +70,38 @@ def form(request):
     return HttpResponse(page.render(request=request))
 
 
+# The notes that clients have written, by name.
+notes = {}
+
+
+def note(request, name):
+    """A text that can be read and written. Django compares nothing."""
+    if request.headers.get("Authorization") != "Basic YWRhOnNlY3JldA==":  # ada:secret
+        response = HttpResponse("who are you?", status=401)
+        response["WWW-Authenticate"] = 'Basic realm="notes"'
+        return response
+    if name == "others":
+        return HttpResponseForbidden("not yours")
+    if request.method == "PUT":
+        created = name not in notes
+        notes[name] = request.body
+        return HttpResponse(status=201 if created else 204)
+    if name not in notes:
+        return HttpResponseNotFound("no such note")
+    if request.method == "DELETE":
+        del notes[name]
+        return HttpResponse(status=204)
+    return HttpResponse(notes[name], content_type="text/plain")
+
+
+@require_POST
+def command(request):
+    return HttpResponse("done")
+
+
 urlpatterns = [
+    path("note/<name>", note),
+    path("command", command),
     path("plain", plain),
     path("dated", last_modified(source_date)(plain)),
     path("etagged", conditional_page(plain)),

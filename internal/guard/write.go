@@ -1,0 +1,383 @@
+package guard
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Reasons of guarded writes, besides those of package httpcond.
+const (
+	ReasonRequired    = "guard_required"    // 428
+	ReasonUnavailable = "guard_unavailable" // 503: the current representation could not be read
+	ReasonQueue       = "guard_queue"       // 503: the writes before this one took too long
+	ReasonForbidden   = "guard_forbidden"   // 401 or 403 of the next handler, passed on
+	ReasonWeakTag     = "guard_weak_tag"    // let through with its If-Match: a weak tag of ours, and current
+)
+
+// statusClientGone is what reverse_proxy answers to nobody; the access log has it.
+const statusClientGone = 499
+
+// Write is one write that is judged before the upstream sees it. It is the capture.Exchange of its
+// writer, to know when the head of the answer is there. The exported fields are the caller's to set.
+type Write struct {
+	capture.Writer
+	To   http.ResponseWriter
+	R    *http.Request
+	Next caddyhttp.Handler
+
+	URL   *url.URL // as the client sent it, before any rewrite
+	Pre   httpcond.Preconditions
+	Must  bool // there has to be a precondition
+	Queue *Queue
+	Read  Read
+	Said  *journal.Journal
+
+	sent     upstream.Fields         // what the client sent
+	release  func()                  // ends the turn in the queue; nil before it has come
+	asked    *Sink                   // the fields of the answer to the GET
+	current  httpcond.Representation // what the write would change
+	answered bool                    // an answer was given that is no error
+}
+
+// Read asks the next handlers with r, as for a client's GET, whose answer's fields go to w; what can be
+// read out of the answer is given to use, whose error it returns.
+type Read func(w *Sink, r *http.Request, use func(Reading) error) error
+
+// Reading is what an answer says of the current representation.
+type Reading struct {
+	Found Found
+	// Current is the representation; of Known.
+	Current httpcond.Representation
+	// Status is the answer's, and Body its whole body or nil; of Forbidden, unless Err is set.
+	Status int
+	Body   []byte
+	// Err is why it Failed, or the error by which a handler said Forbidden.
+	Err error
+}
+
+// Found is how much an answer says.
+type Found uint8
+
+const (
+	// Failed: nothing is known of the representation.
+	Failed Found = iota
+	// Nothing: there is none.
+	Nothing
+	// Forbidden: who asks may not know.
+	Forbidden
+	// Known: there is one.
+	Known
+)
+
+// ReadError makes what can be made of a handler that has written nothing: an error may say as much as an
+// answer does.
+func ReadError(err error) Reading {
+	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
+	switch handlerErr.StatusCode {
+	case http.StatusNotFound, http.StatusGone:
+		return Reading{Found: Nothing}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return Reading{Found: Forbidden, Err: err}
+	}
+	return Reading{Err: cmp.Or(err, errors.New("no handler answers a GET here"))}
+}
+
+// Serve takes the steps of a guarded write, up to the first that answers it.
+func (g *Write) Serve() (err error) {
+	g.sent = upstream.Snapshot(g.R.Header)
+	defer func() { g.leave(err) }()
+	for _, step := range [...]func() error{g.require, g.lineUp, g.ask, g.judge} {
+		if err = step(); err != nil {
+			g.leaveBodyUnread()
+		}
+		if err != nil || g.answered {
+			return err
+		}
+	}
+	return g.pass()
+}
+
+// leaveBodyUnread lets the answer to a refused write go out at once. Before it, net/http waits for a body
+// that was not read, and a client that has asked for 100 (Continue) waits for an answer before it sends
+// one: net/http knows that, but not behind the body that Caddy has put in place of its own. Where the
+// connection is to end, nothing is waited for.
+func (g *Write) leaveBodyUnread() {
+	if g.R.ProtoMajor == 1 && strings.EqualFold(strings.TrimSpace(g.R.Header.Get("Expect")), "100-continue") {
+		g.To.Header()["Connection"] = []string{"close"}
+	}
+}
+
+// leave ends the turn, and gives the request its fields back; but for an error, whose answer is under no
+// condition.
+func (g *Write) leave(err error) {
+	if g.release != nil {
+		g.release()
+	}
+	if err != nil {
+		upstream.Remove(g.R.Header)
+	} else {
+		g.sent.Put(g.R.Header)
+	}
+}
+
+// require refuses a write without a precondition, where there has to be one (RFC 6585 §3). One that has
+// to be ignored is none.
+func (g *Write) require() error {
+	if !g.Must || g.protected(true) {
+		return nil
+	}
+	return g.demand(errors.New("a write needs If-Match, If-None-Match or If-Unmodified-Since"))
+}
+
+func (g *Write) demand(why error) error {
+	g.Said.Add(journal.OutcomePreconditionRequired, ReasonRequired, nil)
+	return caddyhttp.Error(http.StatusPreconditionRequired, why)
+}
+
+// protected reports whether a precondition stands before the write that does not have to be ignored: an
+// If-Match always counts, an If-None-Match if it names something, a date if it is one and there is
+// another (dated) to compare it with.
+func (g *Write) protected(dated bool) bool {
+	none := &g.Pre.IfNoneMatch
+	return g.Pre.IfMatch.Present || none.Any || len(none.Tags) > 0 || g.Pre.IfUnmodifiedSince.Valid && dated
+}
+
+// lineUp waits until the writes to the same URI that came before have been answered.
+func (g *Write) lineUp() (err error) {
+	g.release, err = g.Queue.Acquire(g.R.Context(), g.key())
+	switch {
+	case g.R.Context().Err() != nil:
+		return g.gone()
+	case err != nil:
+		return g.unavailable(ReasonQueue, err)
+	}
+	return nil
+}
+
+// key names the URI as the client sent it, before any rewrite; two ways to write one URI are one.
+func (g *Write) key() string {
+	uri := g.URL
+	host := strings.ToLower(g.R.Host)
+	if name, port, err := net.SplitHostPort(host); err == nil && (port == "80" || port == "443") {
+		host = name
+	}
+	return host + uri.Path + "?" + uri.RawQuery
+}
+
+// gone ends a write whose client has left: the upstream does not see it. Should somebody read the answer
+// all the same, it must not look like a success.
+func (g *Write) gone() error {
+	g.Said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
+	g.To.WriteHeader(statusClientGone)
+	g.answered = true
+	return nil
+}
+
+// unavailable refuses a write that could not be judged. The client may try again.
+func (g *Write) unavailable(reason string, err error) error {
+	g.Said.Add(journal.OutcomeFailed, reason, nil)
+	g.passCORS()
+	retry := "1"
+	if g.asked != nil {
+		retry = cmp.Or(g.asked.Header().Get("Retry-After"), retry)
+	}
+	g.To.Header().Set("Retry-After", retry)
+	// Not wrapped: the status of an error inside would count for more than this one.
+	return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the write could not be checked: "+err.Error()))
+}
+
+// ask asks the next handlers for the current representation, in the client's name.
+func (g *Write) ask() error {
+	g.asked = NewSink(g.To.Header())
+	r, cancel := Request(g.R, g.asked)
+	defer cancel()
+	return g.Read(g.asked, r, g.learn)
+}
+
+// learn takes in what the answer says.
+func (g *Write) learn(said Reading) error {
+	if g.R.Context().Err() != nil {
+		return g.gone()
+	}
+	switch said.Found {
+	case Failed:
+		return g.unavailable(ReasonUnavailable, said.Err)
+	case Forbidden:
+		return g.forbid(said)
+	case Known:
+		g.current = said.Current
+	case Nothing:
+	}
+	return nil
+}
+
+// forbid answers the write with the 401 or 403 that the GET got; with its body, if all of that is here.
+func (g *Write) forbid(said Reading) error {
+	g.Said.Add(journal.OutcomeFailed, ReasonForbidden, nil)
+	whole := said.Body != nil
+	g.passFields(whole)
+	if said.Err != nil {
+		return said.Err
+	}
+	g.answered = true
+	if whole {
+		g.To.Header()["Content-Length"] = []string{strconv.Itoa(len(said.Body))}
+	}
+	g.leaveBodyUnread()
+	g.To.WriteHeader(said.Status)
+	if whole {
+		_, _ = g.To.Write(said.Body) // a failed write is the client's leaving
+	}
+	return nil
+}
+
+// passFields passes the fields of the answer to the probe on, but for validators and freshness: they were
+// those of a GET. Without a body, none that speaks of it either.
+func (g *Write) passFields(body bool) {
+	header, asked := g.To.Header(), g.asked.Header()
+	stays := func(name string) bool { return ofGet(name) || !body && httpcond.DroppedFromNotModified(name) }
+	for name := range header {
+		if _, kept := asked[name]; !kept && !stays(name) {
+			delete(header, name)
+		}
+	}
+	for name, lines := range asked {
+		if !stays(name) {
+			header[name] = lines
+		}
+	}
+}
+
+// ofGet reports whether a field belongs to the answer to the GET alone.
+func ofGet(name string) bool {
+	switch name {
+	case "Etag", "Last-Modified", "Cache-Control", "Cdn-Cache-Control", "Surrogate-Control", "Expires", "Age", "Pragma",
+		"Accept-Ranges", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return strings.HasPrefix(name, http.TrailerPrefix)
+}
+
+// passCORS passes on what lets a browser read an answer of ours.
+func (g *Write) passCORS() {
+	if g.asked == nil {
+		return
+	}
+	for name, lines := range g.asked.Header() {
+		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
+			g.To.Header()[name] = lines
+		}
+	}
+}
+
+// judge evaluates the preconditions. What was judged here does not go on with the write: the upstream
+// could not know our tags, nor the suffixes that were put on its own.
+func (g *Write) judge() error {
+	result := g.Pre.Evaluate(g.R.Method, g.current)
+	if result.Reason == httpcond.ReasonIfMatch && g.namesWeakly() {
+		// Strong comparison can say nothing of it, and the upstream is not asked to: the field goes on, and
+		// the write with it, unless another condition is false.
+		others := g.Pre
+		others.IfMatch, others.IfUnmodifiedSince = httpcond.TagCondition{}, httpcond.DateCondition{}
+		if result = others.Evaluate(g.R.Method, g.current); result.Verdict == httpcond.Proceed {
+			g.Said.Add(journal.OutcomeGuarded, ReasonWeakTag, nil)
+			return nil
+		}
+	}
+	switch {
+	case result.Verdict != httpcond.Proceed:
+		g.Said.Add(journal.OutcomePreconditionFailed, string(result.Reason), nil)
+		g.passCORS()
+		return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", result.Reason))
+	case g.Must && !g.protected(g.dated()):
+		g.passCORS()
+		return g.demand(errors.New("a write needs another precondition than If-Unmodified-Since: there is no Last-Modified"))
+	}
+	g.Said.Add(journal.OutcomeGuarded, string(result.Reason), nil)
+	g.withhold()
+	return nil
+}
+
+// namesWeakly reports whether If-Match names the current tag, ours, in its weak form: what a client has
+// that accepts content codings, or one behind a proxy that applies them.
+func (g *Write) namesWeakly() bool {
+	return g.current.HasETag && slices.ContainsFunc(g.Pre.IfMatch.Tags, func(t httpcond.EntityTag) bool {
+		_, ours := tag.Parse(t.Opaque)
+		return ours && t.Weak && tag.Same(t.Opaque, g.current.ETag.Opaque)
+	})
+}
+
+// dated reports whether If-Unmodified-Since has something to be compared with; what does not exist has
+// not been modified.
+func (g *Write) dated() bool { return !g.current.Exists || !g.current.LastModified.IsZero() }
+
+// withhold takes the fields that were judged off the write, and If-Modified-Since, which means nothing
+// in a write and would be alone now. A date that had to be ignored here may mean something to the upstream.
+func (g *Write) withhold() {
+	h := g.R.Header
+	delete(h, "If-Match")
+	delete(h, "If-None-Match")
+	delete(h, "If-Modified-Since")
+	judged := g.Pre.IfUnmodifiedSince.Valid && !g.current.LastModified.IsZero()
+	if g.Pre.IfMatch.Present || judged {
+		delete(h, "If-Unmodified-Since")
+	}
+}
+
+// pass lets the write through. Its turn ends when the head of the answer is there: what comes after it
+// is not the next write's concern.
+func (g *Write) pass() error {
+	g.Start(g.To, g, nil, 0) // nothing is held
+	returned := false
+	defer func() {
+		if !returned {
+			g.Said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
+		}
+		g.Settle() // who still writes after a panic writes to nobody
+	}()
+	err := g.Next.ServeHTTP(g, g.R)
+	returned = true
+	if err != nil {
+		g.Said.Add(journal.OutcomeFailed, journal.ReasonError, nil)
+	}
+	if g.Settle() == capture.Untouched {
+		g.Adopt()
+	}
+	return err
+}
+
+// Head is the first of capture.Exchange's two methods.
+func (g *Write) Head(int, http.Header) capture.Decision {
+	g.release()
+	return capture.Decision{Action: capture.Stream}
+}
+
+// Spill is the second. Nothing is held, so it is not called.
+func (*Write) Spill(http.Header, capture.Reason) capture.Decision {
+	return capture.Decision{Action: capture.Stream}
+}
+
+// Hijack hands the connection over. No head comes after that.
+func (g *Write) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := g.Writer.Hijack()
+	if err == nil {
+		g.release()
+	}
+	return conn, rw, err
+}
