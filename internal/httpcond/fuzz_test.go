@@ -1,6 +1,7 @@
 package httpcond
 
 import (
+	"mime"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -211,4 +212,43 @@ func checkEvaluation(t *testing.T, method string, h http.Header, rep Representat
 			}
 		}
 	}
+}
+
+// FuzzNegotiation: a list means the same on one line and on two, and what is read out of a value stays.
+func FuzzNegotiation(f *testing.F) {
+	for _, s := range [][2]string{
+		{"gzip;q=0.5", "identity"},
+		{"*;q=0", "br ; q=0.000"},
+		{"Accept-Encoding, Cookie", "*"},
+		{"Text/HTML; charset=utf-8", "image/*"},
+		{"bytes 0-4/36", "BYTES */9223372036854775808"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		two, one := []string{a, b}, []string{a + ", " + b}
+		if AcceptsCoding(two) != AcceptsCoding(one) {
+			t.Errorf("AcceptsCoding(%q) is %t on two lines only", two, AcceptsCoding(two))
+		}
+		if VariesOn(two, "Cookie") != VariesOn(one, "Cookie") || OnlyVariesOn(two, "Cookie") != OnlyVariesOn(one, "Cookie") {
+			t.Errorf("Vary %q means something else on one line", two)
+		}
+		with := append(two, "Cookie")
+		if !VariesOn(with, "Cookie") || OnlyVariesOn(with, "Cookie") != OnlyVariesOn(two, "Cookie") {
+			t.Errorf("Vary %q does not get along with Cookie", two)
+		}
+		mediaType := MediaType(a)
+		if MediaType(mediaType) != mediaType || mediaType != "" && !MatchMediaType(mediaType, a) {
+			t.Errorf("MediaType(%q) is %q", a, mediaType)
+		}
+		if want, _, err := mime.ParseMediaType(a); err == nil && mediaType != "" && mediaType != want {
+			t.Errorf("MediaType(%q) is %q, mime has %q", a, mediaType, want)
+		}
+		if size, ok := SizeOfWhole(a); ok {
+			again, ok := SizeOfWhole(UnsatisfiedRange(size))
+			if size < 0 || !ok || again != size {
+				t.Errorf("SizeOfWhole(%q) is %d, written back it is %d", a, size, again)
+			}
+		}
+	})
 }
