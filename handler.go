@@ -175,15 +175,15 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	if h.Block != "" {
 		met.blocks = append(met.blocks, h.Block)
 	}
-	g := &guard.Write{
-		To: w, R: r, Next: next, Said: &met.said, Queue: &queue, URL: asSent(r).URL,
-		Must: h.set.requireCondition && slices.Contains(h.set.guardedMethods, r.Method),
-	}
-	if met.judged || !h.guards(g) {
+	pre, guarded := h.guards(r)
+	if met.judged || !guarded {
 		return h.pass(w, r, next, reasonMethod)
 	}
 	met.judged = true
-	g.Read = h.reader(next, met.blocks)
+	g := guard.Write{
+		To: w, R: r, Next: next, Said: &met.said, Queue: &queue, URL: asSent(r).URL,
+		Pre: pre, Must: h.mustCondition(r), Read: h.reader(next, met.blocks),
+	}
 	err := g.Serve()
 	decided := met.said.Last()
 	if c := h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
@@ -192,16 +192,21 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	return err
 }
 
+// mustCondition reports whether a write has to have a precondition.
+func (h *Handler) mustCondition(r *http.Request) bool {
+	return h.set.requireCondition && slices.Contains(h.set.guardedMethods, r.Method)
+}
+
 // guards reports whether a write is to be judged: If-Match names a tag of ours, which no upstream knows,
 // or the configuration wants writes of this method judged.
-func (h *Handler) guards(g *guard.Write) bool {
-	header := g.R.Header
+func (h *Handler) guards(r *http.Request) (pre httpcond.Preconditions, guarded bool) {
+	header := r.Header
 	if header["If-Match"] == nil && header["If-None-Match"] == nil && header["If-Unmodified-Since"] == nil {
-		return g.Must
+		return pre, h.mustCondition(r)
 	}
-	g.Pre = httpcond.ParsePreconditions(header, time.Now(), h.set.lenient)
-	_, ours := upstream.Ours(g.Pre.IfMatch.Tags)
-	return ours || slices.Contains(h.set.guardedMethods, g.R.Method)
+	pre = httpcond.ParsePreconditions(header, time.Now(), h.set.lenient)
+	_, ours := upstream.Ours(pre.IfMatch.Tags)
+	return pre, ours || slices.Contains(h.set.guardedMethods, r.Method)
 }
 
 // exchange is one request and its response. It is the capture.Exchange of its writer.

@@ -61,9 +61,9 @@ func page(body []byte, fields http.Header) caddyhttp.Handler {
 }
 
 // request is one as Caddy's server hands it to its handlers.
-func request(b *testing.B, fields map[string]string) *http.Request {
+func request(b *testing.B, method string, fields map[string]string) *http.Request {
 	b.Helper()
-	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "http://localhost/page", nil)
+	r := httptest.NewRequestWithContext(b.Context(), method, "http://localhost/page", nil)
 	for name, value := range fields {
 		r.Header.Set(name, value)
 	}
@@ -92,10 +92,15 @@ func handler(b *testing.B) *conditionalcache.Handler {
 // serve runs one kind of request again and again: bare, and through the handler.
 func serve(b *testing.B, next caddyhttp.Handler, fields map[string]string) {
 	b.Helper()
+	serveMethod(b, http.MethodGet, next, fields)
+}
+
+func serveMethod(b *testing.B, method string, next caddyhttp.Handler, fields map[string]string) {
+	b.Helper()
 	h := handler(b)
 	run := func(name string, once func(http.ResponseWriter, *http.Request) error) {
 		b.Run("handler="+name, func(b *testing.B) {
-			r := request(b, fields)
+			r := request(b, method, fields)
 			b.ReportAllocs()
 			for b.Loop() {
 				w := &nowhere{header: make(http.Header, 8)}
@@ -161,6 +166,26 @@ func BenchmarkRange(b *testing.B) {
 	}
 }
 
+// BenchmarkWrite: a PUT without a condition, one with a condition that is none of ours, and one that is guarded,
+// as its If-Match names a tag of ours: the representation (4 KiB) is read with a GET and hashed first.
+func BenchmarkWrite(b *testing.B) {
+	get := page(make([]byte, 4<<10), nil)
+	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method == http.MethodGet {
+			return get.ServeHTTP(w, r)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+	for _, tt := range []struct{ name, tag string }{{"none", ""}, {"foreign", `"upstream"`}, {"ours", tagOf(b, get)}} {
+		fields := map[string]string{}
+		if tt.tag != "" {
+			fields["If-Match"] = tt.tag
+		}
+		b.Run("if-match="+tt.name, func(b *testing.B) { serveMethod(b, http.MethodPut, next, fields) })
+	}
+}
+
 // tolerant is a handler whose transfer may be ended early.
 type tolerant struct{ caddyhttp.Handler }
 
@@ -173,7 +198,7 @@ func (t tolerant) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 func tagOf(b *testing.B, next caddyhttp.Handler) string {
 	b.Helper()
 	w := &nowhere{header: make(http.Header)}
-	if err := handler(b).ServeHTTP(w, prepared(request(b, nil)), next); err != nil {
+	if err := handler(b).ServeHTTP(w, prepared(request(b, http.MethodGet, nil)), next); err != nil {
 		b.Fatal(err)
 	}
 	if w.header.Get("Etag") == "" {
