@@ -49,6 +49,7 @@ const (
 	reasonExistingTag    = "existing_tag"
 	reasonShortBody      = "short_body"
 	reasonNoResponse     = "no_response"
+	reasonRangeLength    = "range_length"
 )
 
 // Who made a 304 that was not made here.
@@ -78,7 +79,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer x.leave()
 	x.present()
 	err := x.run(next)
-	if x.misread {
+	if x.misread || x.failedOnRange(err) {
 		err = x.askAgain(next)
 	} else {
 		err = x.finish(err)
@@ -127,7 +128,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		said.Offer(r)
 	}
 	if c := h.logger.Check(zap.DebugLevel, journal.OutcomeStreamed); c != nil {
-		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
+		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", sentURI(r)))
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -187,7 +188,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	err := g.Serve()
 	decided := met.said.Last()
 	if c := h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
-		c.Write(zap.String("reason", decided.Reason), zap.String("method", r.Method), zap.String("uri", r.RequestURI))
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", r.Method), zap.String("uri", sentURI(r)), zap.Error(err))
 	}
 	return err
 }
@@ -343,7 +344,7 @@ func (x *exchange) bind() {
 		}
 	})
 	*x.r = *x.r.WithContext(ctx) // in place: handlers outside know this request by its address
-	uri := x.r.RequestURI        // read now: handlers inside may be writing it then
+	uri := sentURI(x.r)
 	x.Stalled = func() {
 		if c := x.h.logger.Check(zap.DebugLevel, "closing the connection of a silent upstream"); c != nil {
 			c.Write(zap.String("uri", uri))
@@ -415,21 +416,41 @@ func (x *exchange) presentRange() {
 	}
 }
 
-// misreads reports whether an answer to Range is one that a client cannot use. A 206 without a validator
-// is none of which a whole could be put together: it is what `templates` makes of file_server's part of a
-// page that is not rendered yet. And a unit that a server does not know is no reason for 416, which
-// net/http gives without saying what the length is (RFC 9110 §14.2).
+// misreads reports whether an answer to Range is one that a client cannot use, or that need not be true. A
+// 206 without a validator is none of which a whole could be put together: it is what `templates` makes of
+// file_server's part of a page that is not rendered yet, whose length a 416 speaks of as well. And a unit
+// that a server does not know is no reason for 416, which net/http gives without saying what the length
+// is (RFC 9110 §14.2). A whole over max_body would get no tag of ours, and is not asked for.
 func (x *exchange) misreads(status int, header http.Header) bool {
-	switch {
-	case x.spare == nil || x.method != http.MethodGet:
-		return false
-	case status == http.StatusRequestedRangeNotSatisfiable:
-		return !x.ranges.Range.Valid && header["Content-Range"] == nil
-	case status != http.StatusPartialContent || !x.ranges.Range.Valid || header["Last-Modified"] != nil || x.streams(header) != "":
+	if x.spare == nil || x.method != http.MethodGet || header["Last-Modified"] != nil || x.streams(header) != "" {
 		return false
 	}
-	size, ok := httpcond.SizeOfWhole(first(header["Content-Range"]))
-	return !ok || size <= x.h.set.maxBody // a longer one would get no tag of ours
+	contentRange := header["Content-Range"]
+	size, known := httpcond.SizeOfWhole(first(contentRange))
+	switch status {
+	case http.StatusPartialContent:
+		return x.ranges.Range.Valid && (!known || size <= x.h.set.maxBody)
+	case http.StatusRequestedRangeNotSatisfiable:
+		if !x.ranges.Range.Valid {
+			return contentRange == nil
+		}
+		return known && size <= x.h.set.maxBody
+	}
+	return false
+}
+
+// failedOnRange reports whether a handler failed that had been sent a Range: it may be for that only, as
+// `templates` fails on a part that ends within an action. What speaks of an upstream out of reach is
+// another thing.
+func (x *exchange) failedOnRange(err error) bool {
+	if err == nil || x.spare == nil || x.method != http.MethodGet {
+		return false
+	}
+	if found := x.Settle(); found != capture.Untouched && found != capture.Held {
+		return false
+	}
+	handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err)
+	return !ok || handlerErr.StatusCode == http.StatusInternalServerError
 }
 
 // askAgain asks the next handler for the whole, out of which Range is answered here.
@@ -505,7 +526,7 @@ func (x *exchange) leave() {
 	}
 	decided := x.said.Last()
 	if c := x.h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
-		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", x.r.RequestURI))
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", sentURI(x.r)))
 	}
 }
 
@@ -595,7 +616,10 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 	if x.declared < 0 {
 		// Its length shows at its end, if that comes within the bounds.
 		longest := x.judgeRange(header, math.MaxInt64)
-		x.part = httpcond.RangeResult{}
+		x.part.Verdict = httpcond.RangeWhole
+		if longest != httpcond.RangeWhole {
+			x.part.Reason = reasonRangeLength // unless it ends in time
+		}
 		return x.holdAll(), longest != httpcond.RangeWhole && !x.spilled
 	}
 	held := x.declared <= x.h.set.maxBody
@@ -618,6 +642,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		// Several are put together from the whole, as they need not come in its order.
 		return x.holdAll(), true
 	}
+	x.part = httpcond.RangeResult{Reason: reasonRangeLength}
 	return capture.Decision{}, false
 }
 
@@ -669,6 +694,9 @@ func (x *exchange) partial(header http.Header) *httpcond.Multipart {
 		if x.ETag.Usable {
 			delete(header, "Last-Modified")
 		}
+	}
+	if header["Accept-Ranges"] != nil {
+		header["Accept-Ranges"] = []string{"bytes"} // whatever the upstream says of itself
 	}
 	// Digests of the message's content, which is another one now.
 	delete(header, "Content-Digest")
@@ -748,6 +776,9 @@ func (x *exchange) leavesTagToOuter() bool {
 // head goes out.
 func (x *exchange) stream(status int, header http.Header, reason string) capture.Decision {
 	x.dress(header)
+	if x.part.Reason != "" && !x.spilled {
+		reason = string(x.part.Reason) // who asks for a part wants to know why it is the whole
+	}
 	if status == http.StatusOK {
 		x.acceptRanges(header, x.declared)
 	}
@@ -1140,6 +1171,14 @@ func asSent(r *http.Request) *http.Request {
 		return r
 	}
 	return sent.WithContext(r.Context())
+}
+
+// sentURI is that URI, for the log.
+func sentURI(r *http.Request) string {
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.RequestURI != "" {
+		return sent.RequestURI
+	}
+	return r.RequestURI
 }
 
 // probe is what became of the GET for the current representation.

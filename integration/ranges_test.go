@@ -179,6 +179,41 @@ func TestCurlResumes(t *testing.T) {
 	}
 }
 
+// A part of a rendered page is a part of what was rendered, however file_server answers the Range of the file
+// behind it: with a part that does not parse, with one that does, or with 416.
+func TestPartsOfARenderedPage(t *testing.T) {
+	dir := t.TempDir()
+	for name, page := range map[string]string{
+		"long.html":  "{{range until 500}}<p>A row.</p>\n{{end}}",
+		"short.html": "<p>{{if false}}" + strings.Repeat("never seen ", 50) + "{{end}}A row.</p>",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(page), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf("http://localhost:%d {\n conditional_cache\n root %s\n templates\n file_server\n}", port, dir))
+	c := plainClient(t, port)
+	c.acceptEncoding = "identity"
+	for _, path := range []string{"/long.html", "/short.html"} {
+		whole := c.get(t, path, nil).body
+		size := len(whole)
+		for first := 0; first < size; first += 1 + size/20 {
+			for _, last := range []int{first, first + size/10, size - 1} {
+				last = min(last, size-1)
+				got := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", first, last)}})
+				if got.status != http.StatusPartialContent || got.body != whole[first:last+1] {
+					t.Fatalf("%s, bytes %d to %d of %d: got %v", path, first, last, size, got)
+				}
+			}
+		}
+		beyond := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-", size)}})
+		if beyond.status != http.StatusRequestedRangeNotSatisfiable || beyond.header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) {
+			t.Errorf("%s, beyond the end: got %v", path, beyond)
+		}
+	}
+}
+
 // What nobody has named the type of, and what net/http would guess at from the part, goes without one.
 func TestPartOfAnUnknownType(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

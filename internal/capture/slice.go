@@ -42,9 +42,13 @@ func (w *Writer) slice(body []byte) {
 		n, err := writeAll(w.outer, wanted)
 		w.advance(int64(n), err)
 	}
-	if w.state == slicing && w.part.left == 0 {
+	switch {
+	case w.state != slicing:
+	case w.part.left == 0:
 		_ = w.flushOuter()
 		w.finish(len(body) - before - len(wanted))
+	case w.part.skip > 0:
+		_ = w.flushOuter() // the part may be long in coming, and the client is to know that it comes
 	}
 }
 

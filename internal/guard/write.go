@@ -198,6 +198,9 @@ func (g *Write) unavailable(reason string, err error) error {
 		retry = cmp.Or(g.asked.Header().Get("Retry-After"), retry)
 	}
 	g.To.Header().Set("Retry-After", retry)
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.Err != nil {
+		err = handlerErr.Err // without the ID that Caddy gives an error, and where it was made
+	}
 	// Not wrapped: the status of an error inside would count for more than this one.
 	return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the write could not be checked: "+err.Error()))
 }
