@@ -139,7 +139,7 @@ var queue guard.Queue
 
 // isWrite reports whether a request may change what its URI stands for.
 func isWrite(r *http.Request) bool {
-	return !slices.Contains(unguarded, r.Method) && !upgrades(r.Header)
+	return !slices.Contains(unguarded, r.Method)
 }
 
 // unguarded are the methods that change nothing, or nothing of what the URI stands for.
@@ -150,9 +150,10 @@ const writeVar = "conditional_cache.write"
 
 // write is what they know.
 type write struct {
-	blocks []string // names of the blocks that have acted
-	judged bool     // one has judged: what is right once is not asked again
-	said   journal.Journal
+	blocks    []string // names of the blocks that have acted
+	judged    bool     // one has judged: what is right once is not asked again
+	protected bool     // and there was a precondition that counts
+	said      journal.Journal
 }
 
 func metWrite(r *http.Request) *write {
@@ -177,13 +178,17 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		met.blocks = append(met.blocks, h.Block)
 	}
 	pre, guarded := h.guards(r)
-	if met.judged || !guarded {
+	if met.protected || !guarded || met.judged && !h.mustCondition(r) {
 		return h.pass(w, r, next, reasonMethod)
+	}
+	turn := &queue
+	if met.judged {
+		turn = nil
 	}
 	met.judged = true
 	g := guard.Write{
-		To: w, R: r, Next: next, Said: &met.said, Queue: &queue, URL: asSent(r).URL,
-		Pre: pre, Must: h.mustCondition(r), Read: h.reader(next, met.blocks),
+		To: w, R: r, Next: next, Said: &met.said, Queue: turn, URL: asSent(r).URL,
+		Pre: pre, Must: h.mustCondition(r), Read: h.reader(next, met.blocks), Protected: &met.protected,
 	}
 	err := g.Serve()
 	decided := met.said.Last()
@@ -195,7 +200,20 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 
 // mustCondition reports whether a write has to have a precondition.
 func (h *Handler) mustCondition(r *http.Request) bool {
-	return h.set.requireCondition && slices.Contains(h.set.guardedMethods, r.Method)
+	return h.set.requireCondition && h.guardsMethod(r)
+}
+
+// guardsMethod reports whether the configuration names the method, or the one that frameworks take in its
+// place for a field that says so.
+func (h *Handler) guardsMethod(r *http.Request) bool {
+	return slices.ContainsFunc(h.set.guardedMethods, func(method string) bool {
+		if strings.EqualFold(method, r.Method) {
+			return true
+		}
+		return slices.ContainsFunc(guard.MethodOverrides, func(name string) bool {
+			return strings.EqualFold(method, first(r.Header[name]))
+		})
+	})
 }
 
 // guards reports whether a write is to be judged: If-Match names a tag of ours, which no upstream knows,
@@ -207,7 +225,8 @@ func (h *Handler) guards(r *http.Request) (pre httpcond.Preconditions, guarded b
 	}
 	pre = httpcond.ParsePreconditions(header, time.Now(), h.set.lenient)
 	_, ours := upstream.Ours(pre.IfMatch.Tags)
-	return pre, ours || slices.Contains(h.set.guardedMethods, r.Method)
+	// What lies past the bounds of a list might be ours.
+	return pre, ours || pre.IfMatch.Truncated || h.guardsMethod(r)
 }
 
 // exchange is one request and its response. It is the capture.Exchange of its writer.
@@ -233,6 +252,7 @@ type exchange struct {
 	rowHidden    bool         // on a 304 of the upstream: a row that replaces may apply to its 200
 	upstream.Validators
 	madeHere    bool  // ETag is one of ours
+	untagged    bool  // held, but not for a tag
 	declared    int64 // Content-Length of the response, or -1
 	result      httpcond.Result
 	size        int64                // length of the whole that Range was judged against
@@ -338,6 +358,9 @@ func (x *exchange) bind() {
 	}
 	x.unbound = x.r.Context()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(x.unbound))
+	if deadline, ok := x.unbound.Deadline(); ok {
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(x.unbound), deadline)
+	}
 	x.unwatch = context.AfterFunc(x.unbound, func() {
 		if !x.Over() {
 			cancel()
@@ -410,31 +433,33 @@ func (x *exchange) presentRange() {
 	}
 	upstream.PresentRange(x.r.Header, x.method, &x.ranges, time.Now())
 	hasBody := x.r.ContentLength > 0 || len(x.r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
-	if x.r.Header["Range"] != nil && !hasBody {
-		x.spare = subrequest.Get(x.r, x.Unwrap())
+	if x.r.Header["Range"] != nil && !hasBody && x.h.set.mode != "off" {
+		x.spare = subrequest.Get(x.r.WithContext(x.unbound), x.Unwrap()) // not of the context that ends the first answer
 		upstream.Remove(x.spare.Header)
 	}
 }
 
-// misreads reports whether an answer to Range is one that a client cannot use, or that need not be true. A
-// 206 without a validator is none of which a whole could be put together: it is what `templates` makes of
-// file_server's part of a page that is not rendered yet, whose length a 416 speaks of as well. And a unit
-// that a server does not know is no reason for 416, which net/http gives without saying what the length
-// is (RFC 9110 §14.2). A whole over max_body would get no tag of ours, and is not asked for.
+// misreads reports whether an answer to Range is one that a client cannot use, or that need not be true, by
+// the fields the upstream has sent.
+//
+// `templates` renders file_server's part of a file as if it were the file, and takes off whatever said
+// which part of what it is: validators and Accept-Ranges, but not Content-Range. Of the file's length a
+// 416 speaks as well, which net/http also gives to a unit it does not know (RFC 9110 §14.2). A whole over
+// max_body would get no tag of ours, and is not asked for.
 func (x *exchange) misreads(status int, header http.Header) bool {
-	if x.spare == nil || x.method != http.MethodGet || header["Last-Modified"] != nil || x.streams(header) != "" {
+	if x.spare == nil || x.method != http.MethodGet || header["Etag"] != nil || header["Last-Modified"] != nil ||
+		header["Accept-Ranges"] != nil || x.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store") {
 		return false
 	}
-	contentRange := header["Content-Range"]
-	size, known := httpcond.SizeOfWhole(first(contentRange))
+	contentRange := first(header["Content-Range"])
+	size, known := httpcond.SizeOfWhole(contentRange)
+	served := x.ranges.Range.Valid && known && size <= x.h.set.maxBody
 	switch status {
 	case http.StatusPartialContent:
-		return x.ranges.Range.Valid && (!known || size <= x.h.set.maxBody)
+		return served
 	case http.StatusRequestedRangeNotSatisfiable:
-		if !x.ranges.Range.Valid {
-			return contentRange == nil
-		}
-		return known && size <= x.h.set.maxBody
+		byNetHTTP := first(header["X-Content-Type-Options"]) == "nosniff" && httpcond.MediaType(first(header["Content-Type"])) == "text/plain"
+		return byNetHTTP && (served || !x.ranges.Range.Valid && contentRange == "")
 	}
 	return false
 }
@@ -455,6 +480,7 @@ func (x *exchange) failedOnRange(err error) bool {
 
 // askAgain asks the next handler for the whole, out of which Range is answered here.
 func (x *exchange) askAgain(next caddyhttp.Handler) error {
+	x.Settle() // its timer would end this answer, too
 	x.Restore()
 	x.outermost.blocks = x.outermost.blocks[:x.met]
 	x.outermost.left = upstream.Fields{}
@@ -534,11 +560,12 @@ func (x *exchange) leave() {
 func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	set := &x.h.set
 	x.now, x.declared = time.Now(), declaredLength(header)
+	x.misread = x.misreads(status, header)
 	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
 	if x.probe != nil {
 		return x.probe.head(x, status, header)
 	}
-	if x.misread = x.misreads(status, header); x.misread {
+	if x.misread {
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
 	}
 	x.chooseRow(status, header)
@@ -620,7 +647,7 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		if longest != httpcond.RangeWhole {
 			x.part.Reason = reasonRangeLength // unless it ends in time
 		}
-		return x.holdAll(), longest != httpcond.RangeWhole && !x.spilled
+		return x.holdPassing(), longest != httpcond.RangeWhole && !x.spilled
 	}
 	held := x.declared <= x.h.set.maxBody
 	switch verdict := x.judgeRange(header, x.declared); {
@@ -640,10 +667,16 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		}, true
 	case held && !x.spilled:
 		// Several are put together from the whole, as they need not come in its order.
-		return x.holdAll(), true
+		return x.holdPassing(), true
 	}
 	x.part = httpcond.RangeResult{Reason: reasonRangeLength}
 	return capture.Decision{}, false
+}
+
+// holdPassing holds what would pass but for Range. It gets no tag for that.
+func (x *exchange) holdPassing() capture.Decision {
+	x.untagged = true
+	return x.holdAll()
 }
 
 // judgeRange applies the last step of RFC 9110 §13.2.2 to a 200 of size bytes.
@@ -680,7 +713,7 @@ func (x *exchange) acceptRanges(header http.Header, size int64) {
 	switch {
 	case set.ranges && strong && size >= 0 && (size <= set.maxBody || set.sliceAnyLength) && x.divisible(header):
 		header["Accept-Ranges"] = []string{"bytes"}
-	case set.withholdAll:
+	case set.withholdAll, set.ranges && x.madeHere:
 		delete(header, "Accept-Ranges")
 	}
 }
@@ -882,7 +915,7 @@ func (x *exchange) complete() error {
 	}
 	x.sniff(header, body)
 	x.dress(header)
-	if !x.ETag.Present {
+	if !x.ETag.Present && !x.untagged {
 		x.setTag(header, body)
 	}
 	switch x.evaluate(http.StatusOK); x.result.Verdict {
@@ -1239,6 +1272,10 @@ func (h *Handler) reader(next caddyhttp.Handler, blocks []string) guard.Read {
 			x.Settle()
 			x.Close()
 		}()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		*r = *r.WithContext(ctx)
+		x.Stalled = cancel
 		err := x.runProbe(next)
 		return use(x.reading(x.Settle(), err))
 	}

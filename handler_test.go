@@ -1869,7 +1869,9 @@ func TestSilentUpstream(t *testing.T) {
 // group, a rewrite and a variable of the first time must not show the second time.
 func TestRangeMisread(t *testing.T) {
 	part := sends(206, "{{so", "Content-Range", "bytes 3-6/14", "Content-Type", "text/plain")
-	refuses := sends(416, "invalid range")
+	// As http.Error writes them.
+	refuses := sends(416, "invalid range", "Content-Type", "text/plain; charset=utf-8", "X-Content-Type-Options", "nosniff")
+	beyond := func(size string) caddyhttp.HandlerFunc { return withField(refuses, "Content-Range", "bytes */"+size) }
 	dated := sends(206, "lo", "Content-Range", "bytes 3-4/12", "Last-Modified", modified)
 	for _, tt := range []struct {
 		trial
@@ -1887,10 +1889,18 @@ func TestRangeMisread(t *testing.T) {
 		{trial{name: "ranges off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, part, 1},
 		{trial{name: "no Range was sent on", fields: pairs("Range", "bytes=-0"), status: 206, body: "{{so"}, part, 1},
 		{trial{name: "a unit that it does not know", fields: pairs("Range", "items=3-4"), outcome: "tagged", reason: "range_unusable"}, refuses, 2},
-		{trial{name: "416 of a length", fields: pairs("Range", "bytes=10-"), status: 206, body: "ld", want: pairs("Content-Range", "bytes 10-11/12")}, sends(416, "no", "Content-Range", "bytes */9"), 2},
-		{trial{name: "416 that is true", fields: pairs("Range", "bytes=99-"), status: 416, outcome: "range_unsatisfiable", want: pairs("Content-Range", "bytes */12")}, sends(416, "no", "Content-Range", "bytes */12"), 2},
-		{trial{name: "416 of a length over max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 13}}, fields: pairs("Range", "bytes=99-"), status: 416, body: "no"}, sends(416, "no", "Content-Range", "bytes */14"), 1},
-		{trial{name: "416 of what has a tag", fields: pairs("Range", "bytes=99-"), status: 416, body: "no"}, sends(416, "no", "Content-Range", "bytes */12", "Etag", `"x"`), 1},
+		{trial{name: "416 of a length", fields: pairs("Range", "bytes=10-"), status: 206, body: "ld", want: pairs("Content-Range", "bytes 10-11/12")}, beyond("9"), 2},
+		{trial{name: "416 that is true", fields: pairs("Range", "bytes=99-"), status: 416, outcome: "range_unsatisfiable", want: pairs("Content-Range", "bytes */12")}, beyond("12"), 2},
+		{trial{name: "416 of another server", fields: pairs("Range", "bytes=99-"), status: 416, body: "no"}, sends(416, "no", "Content-Range", "bytes */12"), 1},
+		{trial{name: "416 of an API that pages with a unit of its own", fields: pairs("Range", "items=900-999"), status: 416, body: "[]"}, sends(416, "[]", "Content-Type", "application/json"), 1},
+		{trial{name: "a part that says parts can be had", fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, withField(part, "Accept-Ranges", "bytes"), 1},
+		{trial{name: "a part of what nobody knows the length of", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo"}, sends(206, "lo", "Content-Range", "bytes 3-4/*"), 1},
+		{trial{name: "several parts", fields: pairs("Range", "bytes=3-4,6-7"), status: 206, body: "--x"}, sends(206, "--x", "Content-Type", "multipart/byteranges; boundary=x"), 1},
+		{trial{name: "no-store", fields: pairs("Range", "bytes=3-4"), status: 206, body: "{{so"}, withField(part, "Cache-Control", "no-store"), 1},
+		{trial{name: "last_modified remove", handler: &Handler{LastModified: &LastModified{Mode: "remove"}}, fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo"}, dated, 1},
+		{trial{name: "a coding may follow: the whole is right", fields: pairs("Range", "bytes=3-4", "Accept-Encoding", "gzip"), outcome: "tagged", reason: "weak_validator"}, part, 2},
+		{trial{name: "416 of a length over max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 13}}, fields: pairs("Range", "bytes=99-"), status: 416, body: "invalid range"}, beyond("14"), 1},
+		{trial{name: "416 of what has a tag", fields: pairs("Range", "bytes=99-"), status: 416, body: "invalid range"}, withField(beyond("12"), "Etag", `"x"`), 1},
 		{trial{name: "416 without a length", fields: pairs("Range", "bytes=99-"), status: 416, body: "invalid range"}, refuses, 1},
 		{trial{name: "a handler fails", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo"}, failing(sendsNothing, errors.New("unclosed action")), 2},
 		{trial{name: "a handler fails behind its head", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo"}, failing(sendsPage(), caddyhttp.Error(500, nil)), 2},
@@ -1924,6 +1934,54 @@ func TestRangeMisread(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The first answer's timers have nothing to say of the second.
+func TestRangeMisreadSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		v := newVisit(t, http.MethodGet, "/", "Range", "bytes=3-4").to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+			if calls++; calls == 1 {
+				addPairs(w.Header(), pairs("Content-Range", "bytes 3-6/14"))
+				w.WriteHeader(http.StatusPartialContent)
+				return nil
+			}
+			select {
+			case <-time.After(150 * time.Millisecond):
+				return sendsPage()(w, r)
+			case <-r.Context().Done():
+				return r.Context().Err()
+			}
+		})
+		if v.rec.Code != http.StatusPartialContent || v.rec.Body.String() != "lo" || v.err != nil {
+			t.Errorf("status %d, %q, error %v", v.rec.Code, v.rec.Body, v.err)
+		}
+	})
+}
+
+// A handler inside sees the deadline that one outside has set.
+func TestDeadlineOfTheRequest(t *testing.T) {
+	v := newVisit(t, http.MethodGet, "/", "If-None-Match", `"a"`)
+	ctx, cancel := context.WithTimeout(v.r.Context(), time.Hour)
+	defer cancel()
+	v.r = v.r.WithContext(ctx)
+	want, _ := ctx.Deadline()
+	v.to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+		if got, ok := r.Context().Deadline(); !ok || !got.Equal(want) {
+			t.Errorf("the deadline is %v, want %v", got, want)
+		}
+		return sendsPage()(w, r)
+	})
+}
+
+// What is held for Range only has no more of a tag than the whole has.
+func TestNoTagForRangeAlone(t *testing.T) {
+	dated := sendsPage("Last-Modified", modified)
+	runTrials(t, []trial{
+		{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, fields: pairs("Range", "bytes=3-4"), next: dated, status: 206, body: "lo", want: pairs("Etag", "", "Last-Modified", modified)},
+		{name: "no-store", fields: pairs("Range", "bytes=3-4"), next: withField(dated, "Cache-Control", "no-store"), status: 206, body: "lo", want: pairs("Etag", "")},
+		{name: "our weak tag takes no parts, whatever the upstream says", fields: pairs("Accept-Encoding", "gzip"), next: sendsPage("Accept-Ranges", "bytes"), want: pairs("Etag", weakTag, "Accept-Ranges", "")},
+	})
 }
 
 // The instances inside act the second time as they did the first.
@@ -2121,7 +2179,6 @@ func TestUnguardedWrites(t *testing.T) {
 		{name: "If-Modified-Since alone", fields: pairs("If-Modified-Since", modified), passed: pairs("If-Modified-Since", modified)},
 		{name: "Range alone", fields: pairs("Range", "bytes=0-1"), passed: pairs("Range", "bytes=0-1")},
 		{name: "If-Range with a tag of ours", fields: pairs("If-Range", staleTag), passed: pairs("If-Range", staleTag)},
-		{name: "an upgrade", handler: requiring(), fields: append(pairs("Upgrade", "websocket"), ours...), passed: ours},
 		{name: "require speaks of the configured methods", handler: requiring(), method: "POST"},
 	}
 	for i := range rows {
@@ -2645,6 +2702,106 @@ func TestGuardClientGone(t *testing.T) {
 		}
 	})
 	wantIdle(t)
+}
+
+// What looks like a way round the guard.
+func TestNoWayRoundTheGuard(t *testing.T) {
+	many := strings.Repeat(`"foreign", `, 100) + staleTag
+	for _, tt := range []struct {
+		name, method string
+		handler      *Handler
+		fields       []string
+		status       int
+	}{
+		{"an upgrade with a stale tag", "PUT", nil, pairs("Upgrade", "foo/1", "If-Match", staleTag), 412},
+		{"an upgrade without a condition", "PUT", requiring(), pairs("Upgrade", "foo/1"), 428},
+		{"a method in lower case", "patch", requiring(), nil, 428},
+		{"a method in place of POST", "POST", requiring(), pairs("X-Http-Method-Override", "put"), 428},
+		{"another in place of POST", "POST", requiring(), pairs("X-Http-Method-Override", "search"), 204},
+		{"a tag of ours past the bounds of the list", "PUT", nil, pairs("If-Match", many), 412},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := new(resource)
+			v := newVisit(t, tt.method, "/", tt.fields...).to(provisioned(t, tt.handler), u.ServeHTTP)
+			if v.status() != tt.status || (tt.status == 204) != strings.Contains(strings.Join(u.calls, " "), tt.method) {
+				t.Errorf("%d after %q", v.status(), u.calls)
+			}
+		})
+	}
+}
+
+// Instances inside demand what the outer one has not found, and do not wait for the turn it has.
+func TestGuardNestedRequires(t *testing.T) {
+	u := new(resource)
+	inner := provisioned(t, requiring())
+	v := newVisit(t, http.MethodPut, "/", "If-Unmodified-Since", modified).to(provisioned(t, strong()), within(inner, u.ServeHTTP))
+	if v.status() != http.StatusPreconditionRequired {
+		t.Errorf("%d after %q", v.status(), u.calls)
+	}
+}
+
+// slowBody comes in single bytes, one a second.
+type slowBody struct{ left int }
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(time.Second) //nolint:forbidigo // in a bubble of synctest
+	b.left--
+	return copy(p, "x"), nil
+}
+
+func (b *slowBody) Close() error { return nil }
+
+// A client that takes its time with the body keeps others waiting for MaxTurn, and only if there are any.
+func TestGuardHurriesSlowBodies(t *testing.T) {
+	for _, others := range []bool{false, true} {
+		t.Run(fmt.Sprintf("others=%t", others), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := provisioned(t, strong())
+				// As reverse_proxy does: 499 when the request ends before the body.
+				reads := func(w http.ResponseWriter, r *http.Request) error {
+					if r.Method == http.MethodGet {
+						return sendsPage()(w, r)
+					}
+					read := make(chan struct{})
+					go func() {
+						defer close(read)
+						_, _ = io.Copy(io.Discard, r.Body)
+					}()
+					select {
+					case <-r.Context().Done():
+						w.WriteHeader(499)
+					case <-read:
+						w.WriteHeader(http.StatusNoContent)
+					}
+					return nil
+				}
+				slow := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
+				slow.r.Body = &slowBody{left: 60}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					slow.serve(h, reads)
+				}()
+				time.Sleep(5 * time.Second) //nolint:forbidigo // in a bubble of synctest
+				if others {
+					second := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
+					second.serve(h, reads)
+					if second.status() != http.StatusNoContent {
+						t.Errorf("the second got %d", second.status())
+					}
+				}
+				<-done
+				time.Sleep(time.Minute) //nolint:forbidigo // until the slow body has come
+				if want := map[bool]int{false: 204, true: 408}[others]; slow.status() != want {
+					t.Errorf("the slow one got %d, want %d", slow.status(), want)
+				}
+				wantIdle(t)
+			})
+		})
+	}
 }
 
 // One URI has one turn, however it is written; another has another.

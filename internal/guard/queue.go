@@ -19,6 +19,9 @@ const (
 	MaxWait = 10 * time.Second
 	// MaxWaiters is how many writes wait for one URI at a time, besides the one whose turn it is.
 	MaxWaiters = 32
+	// MaxTurn is how long the client of the write whose turn it is may take to send its body while others
+	// wait.
+	MaxTurn = MaxWait
 )
 
 // Errors of Queue.Acquire.
@@ -68,6 +71,13 @@ func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.lines)
+}
+
+// Waiting is the number of those who wait for a key.
+func (q *Queue) Waiting(key string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.lines[key])
 }
 
 // enter takes the turn, if it is free, and else a place at the end of the line.

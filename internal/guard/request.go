@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,17 +35,19 @@ func Request(r *http.Request, w http.ResponseWriter) (get *http.Request, cancel 
 	return get, cancel
 }
 
+// MethodOverrides are the fields by which frameworks let a POST stand for another method.
+var MethodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
 // ofWrite reports whether a field is about the write: its body, its conditions (the If of WebDAV among
 // them), what its answer is to be like, or that the method is another one. An upstream that remembers
 // the answer to an Idempotency-Key would repeat the GET's for the write.
 func ofWrite(name string) bool {
 	switch name {
 	case "Expect", "Trailer", "Transfer-Encoding", "Range", "Digest", "Repr-Digest", "If", "Prefer",
-		"Idempotency-Key", "X-Idempotency-Key",
-		"X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+		"Idempotency-Key", "X-Idempotency-Key":
 		return true
 	}
-	return strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "If-")
+	return slices.Contains(MethodOverrides, name) || strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "If-")
 }
 
 // Sink is a response writer that keeps the fields and throws the rest away.

@@ -3,14 +3,18 @@ package guard
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -41,9 +45,12 @@ type Write struct {
 	R    *http.Request
 	Next caddyhttp.Handler
 
-	URL   *url.URL // as the client sent it, before any rewrite
-	Pre   httpcond.Preconditions
-	Must  bool // there has to be a precondition
+	URL  *url.URL // as the client sent it, before any rewrite
+	Pre  httpcond.Preconditions
+	Must bool // there has to be a precondition
+	// Protected, if set, is told before the write goes on that there was a precondition that counts.
+	Protected *bool
+	// Queue is where it waits for its turn; nil: an instance further out has done so.
 	Queue *Queue
 	Read  Read
 	Said  *journal.Journal
@@ -53,6 +60,7 @@ type Write struct {
 	asked    *Sink                   // the fields of the answer to the GET
 	current  httpcond.Representation // what the write would change
 	answered bool                    // an answer was given that is no error
+	late     atomic.Bool             // the body took too long while others waited
 }
 
 // Read asks the next handlers with r, as for a client's GET, whose answer's fields go to w; what can be
@@ -160,6 +168,10 @@ func (g *Write) protected(dated bool) bool {
 
 // lineUp waits until the writes to the same URI that came before have been answered.
 func (g *Write) lineUp() (err error) {
+	if g.Queue == nil {
+		g.release = func() {}
+		return nil
+	}
 	g.release, err = g.Queue.Acquire(g.R.Context(), g.key())
 	switch {
 	case g.R.Context().Err() != nil:
@@ -177,10 +189,16 @@ func (g *Write) key() string {
 	if name, port, err := net.SplitHostPort(host); err == nil && (port == "80" || port == "443") {
 		host = name
 	}
+	if at, ok := g.R.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if _, port, err := net.SplitHostPort(at.String()); err == nil && port != "80" && port != "443" {
+			host = port + "/" + host
+		}
+	}
 	return host + uri.Path + "?" + uri.RawQuery
 }
 
-// gone ends a write whose client has left: the upstream does not see it. Should somebody read the answer
+// gone ends a write whose client is known to have left: the upstream does not see it. Over HTTP/1, net/http
+// does not notice while a body waits to be read. Should somebody read the answer
 // all the same, it must not look like a success.
 func (g *Write) gone() error {
 	g.Said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
@@ -300,6 +318,7 @@ func (g *Write) judge() error {
 		others.IfMatch, others.IfUnmodifiedSince = httpcond.TagCondition{}, httpcond.DateCondition{}
 		if result = others.Evaluate(g.R.Method, g.current); result.Verdict == httpcond.Proceed {
 			g.Said.Add(journal.OutcomeGuarded, ReasonWeakTag, nil)
+			g.tell(true)
 			return nil
 		}
 	}
@@ -313,8 +332,16 @@ func (g *Write) judge() error {
 		return g.demand(errors.New("a write needs another precondition than If-Unmodified-Since: there is no Last-Modified"))
 	}
 	g.Said.Add(journal.OutcomeGuarded, string(result.Reason), nil)
+	g.tell(g.protected(g.dated()))
 	g.withhold()
 	return nil
+}
+
+// tell tells the instances further in.
+func (g *Write) tell(protected bool) {
+	if g.Protected != nil {
+		*g.Protected = protected
+	}
 }
 
 // namesWeakly reports whether If-Match names the current tag, ours, in its weak form: what a client has
@@ -346,6 +373,7 @@ func (g *Write) withhold() {
 // pass lets the write through. Its turn ends when the head of the answer is there: what comes after it
 // is not the next write's concern.
 func (g *Write) pass() error {
+	defer g.hurry()()
 	g.Start(g.To, g, nil, 0) // nothing is held
 	returned := false
 	defer func() {
@@ -365,9 +393,58 @@ func (g *Write) pass() error {
 	return err
 }
 
+// hurry ends a write whose client takes longer than MaxTurn to send its body while others wait for their
+// turn: it would keep them waiting for as long as it likes. The returned function is for its end.
+func (g *Write) hurry() (done func()) {
+	if g.Queue == nil || g.R.Body == nil || g.R.Body == http.NoBody {
+		return func() {}
+	}
+	unbound, sent := g.R.Context(), g.R.Body
+	ctx, cancel := context.WithCancel(unbound)
+	body := &watchedBody{ReadCloser: sent}
+	*g.R = *g.R.WithContext(ctx) // in place: handlers outside know this request by its address
+	g.R.Body = body
+	key := g.key()
+	var watch *time.Timer
+	watch = time.AfterFunc(MaxTurn, func() {
+		switch {
+		case body.ended.Load():
+		case g.Queue.Waiting(key) == 0:
+			watch.Reset(time.Second)
+		default:
+			g.late.Store(true)
+			cancel()
+		}
+	})
+	return func() {
+		watch.Stop()
+		cancel()
+		*g.R = *g.R.WithContext(unbound)
+		g.R.Body = sent
+	}
+}
+
+// watchedBody is a body of which it is known whether it has come to its end.
+type watchedBody struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
 // Head is the first of capture.Exchange's two methods.
-func (g *Write) Head(int, http.Header) capture.Decision {
+func (g *Write) Head(status int, _ http.Header) capture.Decision {
 	g.release()
+	if g.late.Load() && status == statusClientGone {
+		// It has not gone; the request was ended in its place.
+		return capture.Decision{Action: capture.Answer, Status: http.StatusRequestTimeout}
+	}
 	return capture.Decision{Action: capture.Stream}
 }
 
