@@ -1865,19 +1865,20 @@ func TestSilentUpstream(t *testing.T) {
 	})
 }
 
-// An upstream that answers Range with what no client can use is asked for the whole (see misreads). A route's
-// group, a rewrite and a variable of the first time must not show the second time.
-func TestRangeMisread(t *testing.T) {
+// misreadTrial is a trial whose upstream answers Range in one way, and without it in another.
+type misreadTrial struct {
+	trial
+	first caddyhttp.HandlerFunc
+	calls int
+}
+
+func misreadTrials() []misreadTrial {
 	part := sends(206, "{{so", "Content-Range", "bytes 3-6/14", "Content-Type", "text/plain")
 	// As http.Error writes them.
 	refuses := sends(416, "invalid range", "Content-Type", "text/plain; charset=utf-8", "X-Content-Type-Options", "nosniff")
 	beyond := func(size string) caddyhttp.HandlerFunc { return withField(refuses, "Content-Range", "bytes */"+size) }
 	dated := sends(206, "lo", "Content-Range", "bytes 3-4/12", "Last-Modified", modified)
-	for _, tt := range []struct {
-		trial
-		first caddyhttp.HandlerFunc
-		calls int
-	}{
+	return []misreadTrial{
 		{trial{name: "a part without validator", fields: pairs("Range", "bytes=3-4"), status: 206, body: "lo", outcome: "partial", want: pairs("Etag", strongTag, "Content-Range", "bytes 3-4/12")}, part, 2},
 		{trial{name: "and the whole has changed", fields: pairs("Range", "bytes=3-4", "If-Range", `"x"`), outcome: "tagged", reason: "if_range"}, part, 2},
 		{trial{name: "conditions are judged, too", fields: pairs("Range", "bytes=3-4", "If-Match", `"x"`), status: 412}, part, 2},
@@ -1908,7 +1909,13 @@ func TestRangeMisread(t *testing.T) {
 		{trial{name: "a file is not there", fields: pairs("Range", "bytes=3-4"), status: 404}, failing(sendsNothing, caddyhttp.Error(404, nil)), 1},
 		{trial{name: "what has been sent stays", fields: pairs("Range", "bytes=3-4"), status: 500, body: "part"}, failing(sends(203, "part"), errors.New("late")), 1},
 		{trial{name: "416 of a unit that it knows", fields: pairs("Range", "items=99-"), status: 416, body: "no"}, sends(416, "no", "Content-Range", "items */12"), 1},
-	} {
+	}
+}
+
+// An upstream that answers Range with what no client can use is asked for the whole (see misreads). A route's
+// group, a rewrite and a variable of the first time must not show the second time.
+func TestRangeMisread(t *testing.T) {
+	for _, tt := range misreadTrials() {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0
 			tt.next = func(w http.ResponseWriter, r *http.Request) error {
@@ -2754,53 +2761,60 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
+// readsBody answers a write as reverse_proxy does: with 499 when the request ends before its body.
+func readsBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodGet {
+		return sendsPage()(w, r)
+	}
+	body, read := r.Body, make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(io.Discard, body)
+	}()
+	select {
+	case <-r.Context().Done():
+		w.WriteHeader(499)
+	case <-read:
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return nil
+}
+
 // A client that takes its time with the body keeps others waiting for MaxTurn, and only if there are any.
 func TestGuardHurriesSlowBodies(t *testing.T) {
-	for _, others := range []bool{false, true} {
-		t.Run(fmt.Sprintf("others=%t", others), func(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		others bool
+		status int
+	}{{"nobody waits", false, 204}, {"another one waits", true, 408}} {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := provisioned(t, strong())
-				// As reverse_proxy does: 499 when the request ends before the body.
-				reads := func(w http.ResponseWriter, r *http.Request) error {
-					if r.Method == http.MethodGet {
-						return sendsPage()(w, r)
-					}
-					read := make(chan struct{})
-					go func() {
-						defer close(read)
-						_, _ = io.Copy(io.Discard, r.Body)
-					}()
-					select {
-					case <-r.Context().Done():
-						w.WriteHeader(499)
-					case <-read:
-						w.WriteHeader(http.StatusNoContent)
-					}
-					return nil
-				}
 				slow := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
 				slow.r.Body = &slowBody{left: 60}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					slow.serve(h, reads)
+					slow.serve(h, readsBody)
 				}()
 				time.Sleep(5 * time.Second) //nolint:forbidigo // in a bubble of synctest
-				if others {
-					second := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
-					second.serve(h, reads)
-					if second.status() != http.StatusNoContent {
-						t.Errorf("the second got %d", second.status())
-					}
+				if second := newVisit(t, http.MethodPut, "/", "If-Match", strongTag); tt.others {
+					second.serve(h, readsBody)
+					wantStatus(t, second, http.StatusNoContent)
 				}
 				<-done
+				wantStatus(t, slow, tt.status)
 				time.Sleep(time.Minute) //nolint:forbidigo // until the slow body has come
-				if want := map[bool]int{false: 204, true: 408}[others]; slow.status() != want {
-					t.Errorf("the slow one got %d, want %d", slow.status(), want)
-				}
 				wantIdle(t)
 			})
 		})
+	}
+}
+
+func wantStatus(t *testing.T, v *visit, status int) {
+	t.Helper()
+	if got := v.status(); got != status {
+		t.Errorf("status %d, want %d", got, status)
 	}
 }
 

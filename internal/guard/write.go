@@ -57,6 +57,7 @@ type Write struct {
 
 	sent     upstream.Fields         // what the client sent
 	release  func()                  // ends the turn in the queue; nil before it has come
+	turn     string                  // what it waits for: the URI
 	asked    *Sink                   // the fields of the answer to the GET
 	current  httpcond.Representation // what the write would change
 	answered bool                    // an answer was given that is no error
@@ -172,7 +173,8 @@ func (g *Write) lineUp() (err error) {
 		g.release = func() {}
 		return nil
 	}
-	g.release, err = g.Queue.Acquire(g.R.Context(), g.key())
+	g.turn = g.key()
+	g.release, err = g.Queue.Acquire(g.R.Context(), g.turn)
 	switch {
 	case g.R.Context().Err() != nil:
 		return g.gone()
@@ -404,23 +406,35 @@ func (g *Write) hurry() (done func()) {
 	body := &watchedBody{ReadCloser: sent}
 	*g.R = *g.R.WithContext(ctx) // in place: handlers outside know this request by its address
 	g.R.Body = body
-	key := g.key()
-	var watch *time.Timer
-	watch = time.AfterFunc(MaxTurn, func() {
-		switch {
-		case body.ended.Load():
-		case g.Queue.Waiting(key) == 0:
-			watch.Reset(time.Second)
-		default:
-			g.late.Store(true)
-			cancel()
-		}
-	})
+	over := make(chan struct{})
+	go g.watch(body, over, cancel)
 	return func() {
-		watch.Stop()
+		close(over)
 		cancel()
 		*g.R = *g.R.WithContext(unbound)
 		g.R.Body = sent
+	}
+}
+
+// watch ends the write when its body has not come by MaxTurn, or later, and others wait.
+func (g *Write) watch(body *watchedBody, over <-chan struct{}, end context.CancelFunc) {
+	timer := time.NewTimer(MaxTurn)
+	defer timer.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-timer.C:
+		}
+		switch {
+		case body.ended.Load():
+			return
+		case g.Queue.Waiting(g.turn) > 0:
+			g.late.Store(true)
+			end()
+			return
+		}
+		timer.Reset(time.Second)
 	}
 }
 
