@@ -18,7 +18,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 )
 
@@ -69,10 +71,11 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        lenient
 //	    }
 //	    cache_control   [<selector>] <directive...> {
-//	        existing    keep|replace
+//	        existing    keep|merge|replace
+//	        jitter      <percent>
 //	        extension   <directive...>
 //	    }
-//	    expires         auto|off
+//	    expires         auto|off|modified <duration>
 //	    buffer {
 //	        max_body    <size>
 //	        max_delay   <duration>|off
@@ -97,12 +100,22 @@ func blockName(helper httpcaddyfile.Helper) string {
 // A selector is a path (/assets/*), a media type (text/html, image/*) or the name of a response matcher
 // (@name). A max_age of 1h is short for a last row `cache_control s-maxage=1h max-age=1h`.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	var p parser
+	if err := h.unmarshal(d, &p); err != nil {
+		return err
+	}
+	p.warn(caddy.Log().Named("caddyfile"))
+	return nil
+}
+
+func (h *Handler) unmarshal(d *caddyfile.Dispenser, p *parser) error {
 	d.Next() // consume the directive's name
+	at := *d
 	shorthand, err := parseShorthand(d)
 	if err != nil {
 		return err
 	}
-	p := parser{Dispenser: d, h: h, hasShorthand: shorthand != nil, seen: make(map[string]bool)}
+	*p = parser{Dispenser: d, h: h, hasShorthand: shorthand != nil, seen: make(map[string]bool)}
 	for d.NextBlock(0) {
 		if err := p.subdirective(); err != nil {
 			return err
@@ -110,8 +123,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if shorthand != nil {
 		h.CacheControl = append(h.CacheControl, *shorthand)
+		p.rows = append(p.rows, at)
 	}
-	return cmp.Or(p.checkMatchers(), p.checkGuard())
+	return cmp.Or(p.checkMatchers(), p.checkGuard(), p.checkModified())
 }
 
 // parseShorthand reads the directive's own arguments.
@@ -142,7 +156,9 @@ type parser struct {
 	seen         map[string]bool
 	unresolved   []reference
 	defined      []reference
-	guard        caddyfile.Dispenser // where guard_writes stands
+	guard        caddyfile.Dispenser   // where guard_writes stands
+	dated        caddyfile.Dispenser   // where expires stands
+	rows         []caddyfile.Dispenser // where the rows stand
 }
 
 // reference is where a response matcher is named: by a row, or by its definition, which may come later.
@@ -241,7 +257,8 @@ func (p *parser) cacheControl() error {
 		return at.WrapErr(err)
 	}
 	err := p.block("cache_control", options{
-		"existing":  func() (err error) { row.Existing, err = p.word("existing", "keep", "replace"); return err },
+		"existing":  func() (err error) { row.Existing, err = p.word("existing", "keep", "merge", "replace"); return err },
+		"jitter":    func() (err error) { row.Jitter, err = p.jitter(); return err },
 		"extension": func() (err error) { row.Extension, err = p.extension(); return err },
 	})
 	if err != nil {
@@ -254,6 +271,7 @@ func (p *parser) cacheControl() error {
 		return at.Errf("cache_control without a selector and the max_age of the directive both speak for every other response; keep one")
 	}
 	p.h.CacheControl = append(p.h.CacheControl, row)
+	p.rows = append(p.rows, at)
 	if row.ResponseMatcher != "" {
 		p.unresolved = append(p.unresolved, reference{row.ResponseMatcher, at})
 	}
@@ -261,6 +279,20 @@ func (p *parser) cacheControl() error {
 		return at.WrapErr(err)
 	}
 	return nil
+}
+
+// jitter reads a percentage; it is checked by itself, so that an error names its line.
+func (p *parser) jitter() (float64, error) {
+	word, err := p.text("jitter", "10%")
+	if err != nil {
+		return 0, err
+	}
+	number, hasUnit := strings.CutSuffix(word, "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if !hasUnit || err != nil || strings.Trim(number, "0123456789.") != "" {
+		return 0, p.Errf("jitter: %q is not a percentage such as 10%% or 2.5%%", word)
+	}
+	return percent, p.at(freshness.CheckJitter(percent))
 }
 
 // extension is checked by itself, so that an error names its line.
@@ -309,10 +341,48 @@ func takeSelector(c *CacheControl, word string) bool {
 }
 
 func (p *parser) expires() (err error) {
-	if p.h.Expires, err = p.word("expires", "auto", "off"); err != nil {
+	p.dated = p.here()
+	if p.NextArg() && p.Val() == "modified" {
+		return cmp.Or(p.modified(), p.noBlock("expires"))
+	}
+	*p.Dispenser = p.dated
+	if p.h.Expires, err = p.word("expires", "auto", "off", "modified"); err != nil {
 		return err
 	}
 	return p.noBlock("expires")
+}
+
+// modified reads what stands behind `expires modified`.
+func (p *parser) modified() error {
+	p.h.Expires = "modified"
+	word, err := p.text("expires modified", "1h")
+	if err != nil {
+		return err
+	}
+	lifetime, err := caddy.ParseDuration(word)
+	if err != nil {
+		return p.Errf("expires modified: %q is not a duration such as 1h or 30d", word)
+	}
+	p.h.ExpiresModified = caddy.Duration(lifetime)
+	return p.at(p.h.checkExpires())
+}
+
+// checkModified comes last, as what contradicts may stand below.
+func (p *parser) checkModified() error {
+	if err := p.h.checkModified(); err != nil {
+		return p.dated.WrapErr(err)
+	}
+	return nil
+}
+
+// warn logs what is valid in rows, and probably not what was meant, with its line. Caddy's own directives do
+// it in this way, too: the adapter's list of warnings is not open to them.
+func (p *parser) warn(logger *zap.Logger) {
+	for i, at := range p.rows {
+		for _, warning := range p.h.warnings(i) {
+			logger.Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
+		}
+	}
 }
 
 func (p *parser) buffer() error {

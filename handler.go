@@ -249,7 +249,9 @@ type exchange struct {
 
 	row          *compiledRow // the row of cache_control that applies
 	rowUncertain bool         // the media type, and with it the row, is known with the body only
-	rowHidden    bool         // on a 304 of the upstream: a row that replaces may apply to its 200
+	rowHidden    bool         // on a 304 of the upstream: a row that replaces or merges may apply to its 200
+	rowUnknown   bool         // which row applies, the response does not say
+	urlHash      uint64       // for rows that spread their lifetimes
 	upstream.Validators
 	madeHere    bool  // ETag is one of ours
 	untagged    bool  // held, but not for a tag
@@ -341,7 +343,7 @@ func (x *exchange) ready(w http.ResponseWriter) {
 	}
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
-	x.personal = len(x.h.set.rows) > 0 && identified(x.r)
+	x.personal = (len(x.h.set.rows) > 0 || x.h.set.afterModified != 0) && identified(x.r)
 	x.bind()
 	x.Start(w, x, &budget, x.h.set.maxTotal)
 }
@@ -1103,7 +1105,7 @@ func streamedType(mediaType string) bool {
 // chooseRow finds the row of cache_control that applies to the response: the first that matches. Where
 // that cannot be known, none does, and what the client has stored stands (RFC 9111 §3.2).
 func (x *exchange) chooseRow(status int, header http.Header) {
-	x.row, x.rowUncertain, x.rowHidden = nil, false, false
+	x.row, x.rowUncertain, x.rowHidden, x.rowUnknown = nil, false, false, false
 	_, typed := header["Content-Type"]
 	typed = typed || contentCoded(header) // net/http finds out the type of what is neither
 	contentType := first(header["Content-Type"])
@@ -1113,7 +1115,8 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 			continue
 		}
 		if row.unknowable(status, contentType) {
-			x.rowHidden = slices.ContainsFunc(x.h.set.rows[i:], func(other compiledRow) bool { return other.Replaces() })
+			x.rowUnknown = true
+			x.rowHidden = slices.ContainsFunc(x.h.set.rows[i:], func(other compiledRow) bool { return other.Replaces() || other.Merges() })
 			return
 		}
 		if row.mediaType != "" && !typed {
@@ -1123,6 +1126,10 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 			if status != http.StatusNotModified || row.Replaces() {
 				x.row = row
 			}
+			if row.Spreads() {
+				x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
+			}
+			x.rowHidden = status == http.StatusNotModified && row.Merges() // with what, the 200 would say
 			return
 		}
 	}
@@ -1169,22 +1176,52 @@ func (row *compiledRow) matches(x *exchange, status int, header http.Header, con
 // dress sets the fields that depend on the configuration: Cache-Control, Expires, Content-Location.
 func (x *exchange) dress(header http.Header) {
 	if x.rowHidden && x.Status() == http.StatusNotModified {
-		// A row that replaces may have spoken in the 200: what is stored then stands, which the
-		// upstream's own word in its 304 would write over (RFC 9111 §3.2).
+		// A row that replaces or merges may have spoken in the 200: what is stored then stands, which
+		// the upstream's own word in its 304 would write over (RFC 9111 §3.2).
 		delete(header, "Cache-Control")
 		delete(header, "Expires")
 	}
-	if x.row != nil && !x.rowUncertain {
-		x.row.Apply(header, freshness.Response{
-			Personal: x.personal || header["Set-Cookie"] != nil,
-			Expires:  x.h.set.expires,
-			Now:      x.now,
-		})
-		x.row = nil // once
-	}
+	x.applyRow(header)
 	if x.location != "" && header["Content-Location"] == nil && (x.Status() == http.StatusOK || x.Status() == http.StatusNotModified) {
 		header["Content-Location"] = []string{x.location}
 	}
+}
+
+// applyRow applies the row of cache_control, once, and `expires modified` to what no row speaks to.
+func (x *exchange) applyRow(header http.Header) {
+	if x.rowUncertain {
+		return
+	}
+	set := &x.h.set
+	resp := freshness.Response{
+		Personal: x.personal || header["Set-Cookie"] != nil,
+		Expires:  set.expires,
+		Now:      x.now,
+		URL:      x.urlHash,
+	}
+	status := x.Status()
+	stands := status == http.StatusOK || status == http.StatusNonAuthoritativeInfo || status == http.StatusPartialContent
+	if stands || status == http.StatusNotModified {
+		resp.LastModified, resp.AfterModified = x.LastModified, set.afterModified
+	}
+	row := x.row
+	x.row = nil
+	switch {
+	case row != nil && status == http.StatusNotModified && resp.AfterModified != 0 && row.Dated() && x.LastModified.IsZero():
+		// The 200 may have had a Last-Modified to count from, so that what is stored stands.
+		delete(header, "Cache-Control")
+		delete(header, "Expires")
+	case row != nil:
+		row.Apply(header, resp)
+	case stands && !x.rowUnknown:
+		freshness.ApplyWithoutRow(header, resp)
+	}
+}
+
+// hashURL is the hash of a request's host, path and query as the client sent them.
+func hashURL(r *http.Request) uint64 {
+	sent := asSent(r).URL
+	return freshness.HashURL(r.Host, sent.EscapedPath(), sent.RawQuery)
 }
 
 // locationOf writes a URI for Content-Location, relative to its server (RFC 9110 §8.7). A path that

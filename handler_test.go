@@ -11,7 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +23,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -1186,6 +1190,273 @@ func TestExpires(t *testing.T) {
 	expires, err2 := http.ParseTime(v.rec.Header().Get("Expires"))
 	if err != nil || err2 != nil || expires.Sub(date) != 24*time.Hour {
 		t.Errorf("Date %v, Expires %v", date, expires)
+	}
+}
+
+// Design §3, "Freshness": merge joins a row with what the upstream says, where that is known.
+func TestMerge(t *testing.T) {
+	row := func(c CacheControl) *Handler { return &Handler{CacheControl: []CacheControl{c}} }
+	merging := row(CacheControl{Directives: pairs("public max-age=1d s-maxage=1d"), Existing: "merge"})
+	byPath := row(CacheControl{Path: "/*", Directives: pairs("public max-age=1d"), Existing: "merge"})
+	typed := row(CacheControl{MediaType: "text/plain", Directives: pairs("public max-age=1d"), Existing: "merge"})
+	off := &Handler{Expires: "off", CacheControl: typed.CacheControl}
+	behind := &Handler{CacheControl: []CacheControl{{MediaType: "text/html", Directives: pairs("public")}, merging.CacheControl[0]}}
+	missing := &Handler{
+		CacheControl:     []CacheControl{{ResponseMatcher: "missing", Directives: pairs("max-age=60"), Existing: "merge"}, {Directives: pairs("public")}},
+		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}},
+	}
+	sent := func(fields ...string) caddyhttp.HandlerFunc { return sendsPage(append(fields, "Date", modified)...) }
+	hour := pairs("Cache-Control", "public, max-age=3600, s-maxage=3600", "Expires", "Tue, 14 Nov 2023 23:13:20 GMT")
+	theirs := sends(304, "", "Cache-Control", "max-age=5", "Expires", dayAfter, "Date", modified)
+	none := pairs("Cache-Control", "", "Expires", "", "Date", modified)
+	runTrials(t, []trial{
+		{name: "nothing to join", handler: merging, next: sent(), want: pairs("Cache-Control", "public, max-age=86400, s-maxage=86400", "Expires", dayAfter)},
+		{name: "held", handler: merging, next: sent("Cache-Control", "max-age=3600"), outcome: "tagged", want: hour},
+		{name: "streamed", handler: merging, next: sent("Cache-Control", "max-age=3600", "Etag", `"abc"`), outcome: "streamed", want: hour},
+		{name: "typed, of a type that is found out", handler: typed, next: sends(200, page, "Date", modified, "Cache-Control", "max-age=60"), want: pairs("Cache-Control", "public, max-age=60")},
+		{name: "Expires alone", handler: merging, next: sent("Expires", "Tue, 14 Nov 2023 23:13:20 GMT"), want: hour},
+		{name: "a later Expires under off", handler: off, next: sent("Cache-Control", "max-age=3600", "Expires", dayAfter), want: pairs("Cache-Control", "public, max-age=3600", "Expires", "")},
+		{name: "an earlier Expires under off", handler: off, next: sent("Cache-Control", "max-age=3600", "Expires", modified), want: pairs("Cache-Control", "public, max-age=3600", "Expires", modified)},
+		{name: "no-store", handler: merging, next: sent("Cache-Control", "no-store"), reason: "no_store", want: pairs("Cache-Control", "no-store", "Expires", modified)},
+		{name: "Authorization: not shared, though the upstream says so", handler: merging, fields: pairs("Authorization", "Basic x"), next: sent("Cache-Control", "public, s-maxage=60"), want: pairs("Cache-Control", "private, max-age=86400")},
+		{name: "Set-Cookie: not shared", handler: merging, next: sent("Cache-Control", "public, max-age=60", "Set-Cookie", "a=1"), want: pairs("Cache-Control", "private, max-age=60")},
+		{name: "our 304 says what the 200 would", handler: merging, next: sent("Cache-Control", "max-age=3600"), fields: pairs("If-None-Match", strongTag), status: 304, want: hour},
+		{name: "our 304 at the head", handler: typed, next: sent("Cache-Control", "max-age=60", "Etag", `"abc"`), fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Cache-Control", "public, max-age=60")},
+		{name: "Age stays", handler: merging, next: sent("Cache-Control", "max-age=3600", "Age", "3000"), want: append(pairs("Age", "3000", "Date", modified), hour...)},
+		{name: "a foreign 304: what is stored stands", handler: merging, next: theirs, status: 304, want: none},
+		{name: "a foreign 304, by path", handler: byPath, next: theirs, status: 304, want: none},
+		{name: "a foreign 304, by type", handler: typed, next: theirs, status: 304, want: none},
+		{name: "a foreign 304, merge behind what is unknowable", handler: behind, next: theirs, status: 304, want: none},
+		{name: "a foreign 304, merge of errors only", handler: missing, next: theirs, status: 304, want: pairs("Cache-Control", "max-age=5", "Expires", dayAfter)},
+		{name: "an error that no matcher names", handler: merging, next: sends(404, "b", "Cache-Control", "max-age=5", "Expires", dayAfter), status: 404, body: "b", want: pairs("Cache-Control", "max-age=5", "Expires", dayAfter)},
+		{name: "an error that one names", handler: missing, next: sends(404, "b", "Cache-Control", "max-age=5", "Date", modified), status: 404, body: "b", want: pairs("Cache-Control", "max-age=5", "Expires", "Tue, 14 Nov 2023 22:13:25 GMT")},
+	})
+	v := newVisit(t, "GET", "/").to(provisioned(t, byPath), within(provisioned(t, merging), sent("Cache-Control", "max-age=60")))
+	wantPairs(t, "of nested ones", v.rec.Header(), pairs("Cache-Control", "public, max-age=60, s-maxage=60"))
+}
+
+// Design §3, "Freshness": what is replaced loses its own word on the future, not the fields of its past
+// (RFC 9111 §4.2.3): lifetimes count from when the origin made it.
+func TestAge(t *testing.T) {
+	next := sendsPage("Cache-Control", "max-age=5", "Expires", modified, "Age", "3000", "Date", modified)
+	for existing, want := range map[string][]string{
+		"keep":    pairs("Cache-Control", "max-age=5", "Expires", modified),
+		"merge":   pairs("Cache-Control", "max-age=5", "Expires", "Tue, 14 Nov 2023 22:13:25 GMT"),
+		"replace": pairs("Cache-Control", "max-age=86400", "Expires", dayAfter),
+	} {
+		h := &Handler{CacheControl: []CacheControl{{Directives: pairs("max-age=1d"), Existing: existing}}}
+		for _, condition := range []string{`"other"`, strongTag} {
+			v := newVisit(t, "GET", "/", "If-None-Match", condition).to(provisioned(t, h), next)
+			wantPairs(t, existing, v.rec.Header(), append(want, "Age", "3000", "Date", modified))
+		}
+	}
+}
+
+// Design §3, "Freshness": `modified` counts from Last-Modified, for proxied content too.
+func TestExpiresModified(t *testing.T) {
+	after := func(d time.Duration, rows ...CacheControl) *Handler {
+		return &Handler{Expires: "modified", ExpiresModified: caddy.Duration(d), CacheControl: rows}
+	}
+	const day = 24 * time.Hour
+	next := sendsPage("Last-Modified", dayBefore, "Date", modified)
+	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
+	typed := CacheControl{MediaType: "text/plain", Directives: pairs("public")}
+	lasting := CacheControl{MediaType: "text/plain", Directives: pairs("public max-age=60")}
+	replacing := CacheControl{Directives: pairs("public"), Existing: "replace"}
+	missing := after(2*day, CacheControl{ResponseMatcher: "missing", Directives: pairs("public")})
+	missing.ResponseMatchers = map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}}
+	asSent := after(2 * day)
+	asSent.LastModified = &LastModified{Mode: "off"}
+	minute := "Tue, 14 Nov 2023 22:14:20 GMT"
+	runTrials(t, []trial{
+		{name: "held", handler: after(2 * day), next: next, outcome: "tagged", want: is("max-age=86400", dayAfter)},
+		{name: "streamed", handler: after(2 * day), next: sendsPage("Last-Modified", dayBefore, "Date", modified, "Etag", `"abc"`), want: is("max-age=86400", dayAfter)},
+		{name: "past", handler: after(time.Hour), next: next, want: is("max-age=0", modified)},
+		{name: "none", handler: after(day), want: is("", "")},
+		{name: "one that cannot be believed", handler: after(day), next: sendsPage("Last-Modified", epochDate, "Date", modified), want: is("", "")},
+		{name: "one in another form", handler: after(2 * day), next: sendsPage("Last-Modified", "2023-11-13T22:13:20Z", "Date", modified), want: is("max-age=86400", dayAfter)},
+		{name: "last_modified off, a good one", handler: asSent, next: next, want: is("max-age=86400", dayAfter)},
+		{name: "last_modified off, a bad one", handler: asSent, next: sendsPage("Last-Modified", "2023-11-13T22:13:20Z", "Date", modified), want: is("", "")},
+		{name: "the future is now", handler: after(day), next: sendsPage("Last-Modified", dayAfter, "Date", modified), want: is("max-age=86400", dayAfter)},
+		{name: "the upstream's stands", handler: after(day), next: sendsPage("Last-Modified", dayBefore, "Cache-Control", "no-cache"), want: is("no-cache", "")},
+		{name: "one user's", handler: after(2 * day), next: sendsPage("Last-Modified", dayBefore, "Date", modified, "Set-Cookie", "a=1"), want: is("private, max-age=86400", dayAfter)},
+		{name: "credentials", handler: after(2 * day), next: next, fields: pairs("Authorization", "Basic x"), want: is("private, max-age=86400", dayAfter)},
+		{name: "a row without a lifetime", handler: after(2*day, typed), next: next, want: is("public, max-age=86400", dayAfter)},
+		{name: "a row with one", handler: after(2*day, lasting), next: next, want: is("public, max-age=60", minute)},
+		{name: "a row for another type", handler: after(2*day, CacheControl{MediaType: "image/*", Directives: pairs("max-age=60")}), next: next, want: is("max-age=86400", dayAfter)},
+		{name: "our 304 of a tag", handler: after(2 * day), next: next, fields: pairs("If-None-Match", datedOf(dayBefore)), status: 304, want: append(is("max-age=86400", dayAfter), "Last-Modified", "")},
+		{name: "our 304 of a date", handler: after(2 * day), next: next, fields: pairs("If-Modified-Since", dayBefore), status: 304, want: is("max-age=86400", dayAfter)},
+		{name: "203", handler: after(2 * day), next: sends(203, "a", "Last-Modified", dayBefore, "Date", modified), status: 203, body: "a", want: is("max-age=86400", dayAfter)},
+		{name: "206", handler: after(2 * day), next: sends(206, "h", "Last-Modified", dayBefore, "Date", modified, "Content-Range", "bytes 0-0/12"), status: 206, body: "h", want: is("max-age=86400", dayAfter)},
+		{name: "206 that hides its row", handler: after(2*day, lasting), next: sends(206, "h", "Last-Modified", dayBefore, "Content-Type", "multipart/byteranges; boundary=a"), status: 206, body: "h", want: is("", "")},
+		{name: "a type that hides its row", handler: after(2*day, lasting), next: sends(200, page, "Last-Modified", dayBefore, "Etag", `"abc"`), want: is("", "")},
+		{name: "404", handler: after(2 * day), next: sends(404, "b", "Last-Modified", dayBefore), status: 404, body: "b", want: is("", "")},
+		{name: "404 that has a row", handler: missing, next: sends(404, "b", "Last-Modified", dayBefore, "Date", modified), status: 404, body: "b", want: is("public", "")},
+		{name: "201", handler: after(2 * day), next: sends(201, "b", "Last-Modified", dayBefore), status: 201, body: "b", want: is("", "")},
+		{name: "a foreign 304: what is stored stands", handler: after(2 * day), next: sends(304, "", "Last-Modified", dayBefore, "Date", modified), status: 304, want: is("", "")},
+		{name: "a foreign 304, replace", handler: after(2*day, replacing), next: sends(304, "", "Last-Modified", dayBefore, "Date", modified), status: 304, want: is("public, max-age=86400", dayAfter)},
+		{name: "a foreign 304, replace, without a date to count from", handler: after(2*day, replacing), next: sends(304, "", "Cache-Control", "max-age=1", "Expires", dayAfter), status: 304, want: is("", "")},
+		{name: "a foreign 304, replace, with a lifetime", handler: after(2*day, CacheControl{Path: "/*", Directives: pairs("max-age=60"), Existing: "replace"}), next: sends(304, "", "Date", modified), status: 304, want: is("max-age=60", minute)},
+	})
+}
+
+// datedOf is the page's tag with a date.
+func datedOf(date string) string {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		panic(err)
+	}
+	return pageDigest.Field(false, t)
+}
+
+// Design §3, "Freshness": jitter is stable per URL as the client sent it, and different between URLs.
+func TestJitter(t *testing.T) {
+	h := provisioned(t, &Handler{CacheControl: []CacheControl{
+		{Path: "/plain", Directives: pairs("max-age=1000000")},
+		{Directives: pairs("max-age=1000000"), Jitter: 10},
+	}})
+	of := func(v *visit) string {
+		v.to(h, sendsPage("Date", modified))
+		lifetime, err := strconv.Atoi(strings.TrimPrefix(v.rec.Header().Get("Cache-Control"), "max-age="))
+		if err != nil || lifetime > 1_000_000 || lifetime <= 900_000 {
+			t.Fatalf("%q", v.rec.Header().Get("Cache-Control"))
+		}
+		date, _ := http.ParseTime(modified)
+		if want := date.Add(time.Duration(lifetime) * time.Second).Format(http.TimeFormat); v.rec.Header().Get("Expires") != want {
+			t.Errorf("Expires %q, want %q", v.rec.Header().Get("Expires"), want)
+		}
+		return v.rec.Header().Get("Cache-Control")
+	}
+	first := of(newVisit(t, "GET", "http://example.com/a%2Fb?c=d"))
+	for name, same := range map[string]*visit{
+		"again":           newVisit(t, "GET", "http://example.com/a%2Fb?c=d"),
+		"HEAD":            newVisit(t, "HEAD", "http://example.com/a%2Fb?c=d"),
+		"another scheme":  newVisit(t, "GET", "https://example.com/a%2Fb?c=d"),
+		"another case":    newVisit(t, "GET", "http://EXAMPLE.com/a%2Fb?c=d"),
+		"as a 304":        newVisit(t, "GET", "http://example.com/a%2Fb?c=d", "If-None-Match", "*"),
+		"another client":  newVisit(t, "GET", "http://example.com/a%2Fb?c=d", "Cookie", "a=b", "Accept-Encoding", "gzip"),
+		"rewritten since": rewritten(t, "http://example.com/a%2Fb?c=d", "/index.php?q=1"),
+	} {
+		if got := of(same); got != first {
+			t.Errorf("%s: %s, want %s", name, got, first)
+		}
+	}
+	for _, other := range []string{"http://example.com/a/b?c=d", "http://example.com/a%2Fb?c=e", "http://example.com/a%2Fb", "http://example.org/a%2Fb?c=d", "http://example.com:81/a%2Fb?c=d"} {
+		if got := of(newVisit(t, "GET", other)); got == first {
+			t.Errorf("%s: %s as well", other, got)
+		}
+	}
+	v := newVisit(t, "GET", "/plain").to(h, sendsPage())
+	wantPairs(t, "a row without jitter", v.rec.Header(), pairs("Cache-Control", "max-age=1000000"))
+}
+
+// warned are the rows that a handler's configuration is warned of when it is provisioned.
+func warned(t *testing.T, h *Handler) (lines []string) {
+	t.Helper()
+	provisioned(t, h)
+	core, logs := observer.New(zap.WarnLevel)
+	h.logger = zap.New(core)
+	h.warn()
+	for _, entry := range logs.All() {
+		lines = append(lines, fmt.Sprintf("row %v: %s", entry.ContextMap()["row"], entry.Message))
+	}
+	return lines
+}
+
+// What is valid, and probably not meant, is logged once for each row.
+func TestWarnings(t *testing.T) {
+	h := &Handler{
+		CacheControl: []CacheControl{
+			{Path: "/a/*", Directives: pairs("max-age=1h")},
+			{MediaType: "Text/HTML", Directives: pairs("max-age=1h immutable")},
+			{MediaType: "text/css", Directives: pairs("max-age=1h immutable")},
+			{MediaType: "text/*", Directives: pairs("max-age=800d immutable")},
+			{Directives: pairs("public")},
+		},
+	}
+	want := []string{
+		"row 2: cache_control text/html: immutable on pages",
+		"row 4: cache_control text/*: max-age is over a year", "row 4: cache_control text/*: immutable on pages",
+		"row 5: cache_control: public says",
+	}
+	got := warned(t, h)
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	h = &Handler{Expires: "modified", ExpiresModified: caddy.Duration(time.Hour), CacheControl: []CacheControl{{Directives: pairs("public")}}}
+	if got := warned(t, h); got != nil {
+		t.Errorf("expires modified gives it a lifetime: %q", got)
+	}
+}
+
+// The adapter warns with file and line, as Caddy's own directives do.
+func TestAdapterWarnings(t *testing.T) {
+	for text, want := range map[string][]int{
+		"conditional_cache 400d {\n cache_control text/html max-age=1h immutable\n\n cache_control image/* public\n}": {2, 4, 1, 1},
+		"conditional_cache {\n cache_control public\n}":                                                               {2},
+		"conditional_cache {\n cache_control public\n expires modified 1h\n}":                                         nil,
+		"conditional_cache {\n cache_control public {\n  existing merge\n }\n}":                                       nil,
+		"conditional_cache {\n cache_control text/html public immutable {\n  existing merge\n }\n}":                   {2},
+	} {
+		var got []int
+		for _, entry := range adapterWarnings(t, caddyfile.NewTestDispenser(text)) {
+			line, _ := entry.ContextMap()["line"].(int64)
+			got = append(got, int(line))
+			if entry.ContextMap()["file"] != "Testfile" {
+				t.Errorf("file %v", entry.ContextMap()["file"])
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: lines %v, want %v", text, got, want)
+		}
+	}
+}
+
+// adapterWarnings are those of a directive, whose name comes next.
+func adapterWarnings(t *testing.T, d *caddyfile.Dispenser) []observer.LoggedEntry {
+	t.Helper()
+	d.Next()
+	if d.NextArg() && strings.ContainsAny(d.Val()[:1], "/@*") {
+		d.Delete() // the matcher, which Caddy takes off
+	}
+	d.Reset()
+	var p parser
+	if err := new(Handler).unmarshal(d, &p); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	p.warn(zap.New(core))
+	return logs.All()
+}
+
+// What users copy is free of it.
+func TestExamplesAreNotWarnedOf(t *testing.T) {
+	files, err := filepath.Glob("examples/*.caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	directives := 0
+	for _, name := range append(files, "Caddyfile.example") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sites := string(text)
+		if name == "Caddyfile.example" {
+			_, sites, _ = strings.Cut(sites, "\n}\n") // behind the global options
+		}
+		for d := caddyfile.NewTestDispenser(sites); d.Next(); {
+			if d.Val() != "conditional_cache" {
+				continue
+			}
+			directives++
+			for _, entry := range adapterWarnings(t, d.NewFromNextSegment()) {
+				t.Errorf("%s: %s", name, entry.Message)
+			}
+		}
+	}
+	if directives < 10 {
+		t.Errorf("only %d directives in %q", directives, files)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"path"
 	"slices"
@@ -103,8 +104,13 @@ type Handler struct {
 	CacheControl []CacheControl `json:"cache_control,omitempty"`
 
 	// Whether a row that sets max-age (or no-cache, no-store) also sets Expires: `auto` (default)
-	// or `off`.
+	// or `off`. `modified`: as auto, and responses for which neither a row nor the upstream says how long
+	// they last are given a max-age that counts from their Last-Modified.
 	Expires string `json:"expires,omitempty"`
+
+	// With expires `modified`: how long after its Last-Modified a response lasts, in whole seconds. What is
+	// older is stale at once. A response without a Last-Modified that can be believed gets nothing.
+	ExpiresModified caddy.Duration `json:"expires_modified,omitempty"`
 
 	// Bounds of what is held back to be tagged.
 	Buffer *Buffer `json:"buffer,omitempty"`
@@ -197,9 +203,15 @@ type CacheControl struct {
 	// Directives that those RFCs do not know, passed on as they are.
 	Extension []string `json:"extension,omitempty"`
 
-	// `keep` (default): a Cache-Control or Expires of the upstream stands. `replace`: the row wins,
-	// and with it the operator's word that personal responses may be shared if the row says so.
+	// `keep` (default): a Cache-Control or Expires of the upstream stands. `merge`: of each directive the
+	// stricter one counts, the row's or the upstream's. `replace`: the row wins, and with it the operator's
+	// word that personal responses may be shared if the row says so.
 	Existing string `json:"existing,omitempty"`
+
+	// By how many percent max-age and s-maxage are shortened at most, from 1 to 50, with two decimals at
+	// most. How much it is depends on host, path and query as the client sent them, so that what was stored
+	// at one time does not end at one time. Default: 0, not at all.
+	Jitter float64 `json:"jitter,omitempty"`
 }
 
 // Buffer bounds what is held back.
@@ -240,6 +252,7 @@ type settings struct {
 	lenient        bool
 	rows           []compiledRow
 	expires        bool
+	afterModified  time.Duration // expires modified; 0: off
 	maxBody        int64
 	maxDelay       time.Duration
 	maxTotal       int64
@@ -288,13 +301,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if existing == "repair" {
 		h.set.treatment.Repaired = new(upstream.Repaired)
 	}
-	h.set.expires = cmp.Or(h.Expires, "auto") == "auto"
+	h.set.expires, h.set.afterModified = h.Expires != "off", time.Duration(h.ExpiresModified)
 	h.set.headAsGet = h.Head == "get"
 	h.set.ranges, h.set.sliceAnyLength = h.Ranges != "off", h.Ranges == "stream"
 	h.provisionBuffer()
 	h.provisionGuard()
 	notModified := valueOr(h.NotModified)
 	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
+	h.warn()
 	return h.provisionBudget(ctx)
 }
 
@@ -373,7 +387,7 @@ func (h *Handler) check() error {
 	checks := []func() error{
 		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
 		valueOr(h.NotModified).check, h.checkConditions, h.checkRows, h.checkGuard,
-		func() error { return oneOf("expires", h.Expires, "auto", "off") },
+		h.checkExpires, h.checkModified,
 		func() error { return oneOf("head", h.Head, "pass", "get") },
 		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
 	}
@@ -488,6 +502,66 @@ func (h *Handler) checkRows() error {
 	return h.checkOrder()
 }
 
+// checkExpires checks the words of expires by themselves.
+func (h *Handler) checkExpires() error {
+	if err := oneOf("expires", h.Expires, "auto", "off", "modified"); err != nil {
+		return err
+	}
+	lifetime := time.Duration(h.ExpiresModified)
+	switch {
+	case h.Expires != "modified" && lifetime != 0:
+		return errors.New("expires_modified goes with expires modified; remove it, or say modified")
+	case h.Expires != "modified":
+		return nil
+	case lifetime <= 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32:
+		return fmt.Errorf("expires modified: %v is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them", lifetime)
+	}
+	return nil
+}
+
+// checkModified refuses an `expires modified` that could never count.
+func (h *Handler) checkModified() error {
+	switch {
+	case h.Expires != "modified":
+		return nil
+	case valueOr(h.LastModified).Mode == "remove":
+		return errors.New("expires modified counts from Last-Modified, which last_modified remove takes off; keep one")
+	}
+	for _, config := range h.CacheControl {
+		if row, err := config.compile(); err == nil && config.selector() == "" && !row.Dated() {
+			return errors.New("expires modified and a row without a selector (or the max_age of the directive) both say how long every other response lasts; keep one")
+		}
+	}
+	return nil
+}
+
+// warn logs what is valid in rows, and probably not what was meant.
+func (h *Handler) warn() {
+	for i := range h.CacheControl {
+		for _, warning := range h.warnings(i) {
+			h.logger.Warn(warning, zap.Int("row", i+1))
+		}
+	}
+}
+
+// warnings are those of one row.
+func (h *Handler) warnings(i int) []string {
+	config := h.CacheControl[i]
+	row, err := config.compile()
+	if err != nil {
+		return nil // refused elsewhere
+	}
+	subject := strings.Join(slices.DeleteFunc([]string{"cache_control", config.selector()}, func(s string) bool { return s == "" }), " ")
+	all := row.Warnings(freshness.About{
+		Pages: slices.Contains([]string{"text/html", "text/*", "application/xhtml+xml"}, strings.ToLower(config.MediaType)),
+		Dated: h.Expires == "modified",
+	})
+	for i, warning := range all {
+		all[i] = subject + ": " + warning
+	}
+	return all
+}
+
 func (h *Handler) checkConditions() error {
 	for _, name := range slices.Sorted(maps.Keys(h.ResponseMatchers)) {
 		if err := checkConditions("@"+name, h.ResponseMatchers[name]); err != nil {
@@ -582,13 +656,16 @@ func (c CacheControl) compile() (*freshness.Row, error) {
 	case c.MediaType != "" && !validMediaType(c.MediaType):
 		return nil, fmt.Errorf("%q is not a media type such as text/html or image/*", c.MediaType)
 	}
-	if err := oneOf("existing", c.Existing, "keep", "replace"); err != nil {
+	if err := oneOf("existing", c.Existing, "keep", "merge", "replace"); err != nil {
 		return nil, err
 	}
 	return freshness.Compile(freshness.Source{
-		Directives: c.Directives, Extension: c.Extension, Replace: c.Existing == "replace",
+		Directives: c.Directives, Extension: c.Extension, Existing: existingWords[c.Existing], Jitter: c.Jitter,
 	}, caddy.ParseDuration)
 }
+
+// existingWords are the words of `cache_control › existing`; none is keep.
+var existingWords = map[string]freshness.Existing{"merge": freshness.Merge, "replace": freshness.Replace}
 
 // validPattern: Caddy takes a malformed pattern for one that never matches.
 func validPattern(pattern string) bool {
@@ -616,7 +693,7 @@ func oneOf(what, word string, allowed ...string) error {
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
 	"remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
-	"cache_control jitter", "existing merge", "expires modified", "conditional_cache store",
+	"conditional_cache store",
 }
 
 func list(words []string) string {

@@ -315,6 +315,8 @@ var optionRows = []optionRow{
 	{"GET", ":8082/policy/", "", 200, map[string]string{"Cache-Control": "^max-age=3600, example-directive=1$", "Expires": ""}},
 	{"GET", ":8082/policy/news/today", "", 200, map[string]string{"Cache-Control": "^public, max-age=300, stale-while-revalidate=3600$"}},
 	{"GET", ":8082/policy/gone/it", "", 410, map[string]string{"Cache-Control": "^max-age=60$", "Etag": ""}},
+	{"GET", ":8082/joined/", "", 200, map[string]string{"Cache-Control": "^public, max-age=600, must-revalidate$", "Expires": "GMT$"}},
+	{"GET", ":8082/daily/", "", 200, map[string]string{"Cache-Control": "^max-age=(86400|86399)$", "Expires": "GMT$"}},
 	{"HEAD", ":8082/bounds/", "", 200, map[string]string{"Etag": `^"cc1`, "Content-Length": "^26$"}},
 	{"GET", ":8082/texts/", "", 200, map[string]string{"Etag": `^"cc1`}},
 	{"PUT", ":8082/texts/", "", 428, map[string]string{"Etag": ""}},

@@ -187,3 +187,24 @@ func revalidate(t *testing.T, uri, etag, body string, answers *atomic.Int64, sto
 		}
 	}
 }
+
+// TestRiskyRowsAreLogged: what is valid in a row and probably not meant is one line when the Caddyfile is adapted, with
+// its place, and one when the handler is provisioned. It is no error.
+func TestRiskyRowsAreLogged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caddy.log")
+	options := "\tlog {\n\t\toutput file " + path + "\n\t\tlevel WARN\n\t}\n"
+	runCaddyWith(t, options, "") // what adapts next logs to the file
+	runCaddyWith(t, options, fmt.Sprintf("http://127.0.0.1:%d {\n\tconditional_cache {\n\t\tcache_control text/html immutable max-age=1h\n\t}\n}\n", freePort(t)))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"logger":"caddyfile","msg":"cache_control text/html: immutable on pages`, `"file":"Caddyfile","line":`,
+		`"logger":"http.handlers.conditional_cache","msg":"cache_control text/html: immutable on pages`, `"row":1`,
+	} {
+		if strings.Count(string(text), want) != 1 {
+			t.Errorf("not one line with %s in\n%s", want, text)
+		}
+	}
+}

@@ -29,8 +29,10 @@ type Source struct {
 	Directives []string
 	// Extension are directives that no RFC here knows; they are passed on as they are.
 	Extension []string
-	// Replace lets the row win over what the upstream sent.
-	Replace bool
+	// Existing is what becomes of what the upstream sent.
+	Existing Existing
+	// Jitter is the percentage by which lifetimes may be shortened, from 1 to 50; 0 is none.
+	Jitter float64
 }
 
 // Compile checks a row and makes it ready for use. An error says what is wrong and what would be right.
@@ -53,9 +55,34 @@ func Compile(src Source, parse ParseDuration) (*Row, error) {
 	if err := checkTogether(all); err != nil {
 		return nil, err
 	}
-	row := &Row{text: render(all), personal: render(personal(all)), replace: src.Replace}
-	row.expiry, row.maxAge = expiryOf(all)
+	row := &Row{shared: newVersion(all), personal: newVersion(personal(all)), existing: src.Existing}
+	row.jitter, err = compileJitter(src.Jitter, &row.shared.policy)
+	if err != nil {
+		return nil, err
+	}
 	return row, nil
+}
+
+// compileJitter turns a percentage into hundredths of a percent.
+func compileJitter(percent float64, p *policy) (uint64, error) {
+	if percent == 0 {
+		return 0, nil
+	}
+	if err := CheckJitter(percent); err != nil {
+		return 0, err
+	}
+	if p.seconds[maxAge] == unsaid && p.seconds[sMaxAge] == unsaid {
+		return 0, errors.New("jitter spreads max-age and s-maxage, and the row has neither; add one, or remove jitter")
+	}
+	return uint64(math.Round(percent * 100)), nil
+}
+
+// CheckJitter refuses a percentage that cannot be meant.
+func CheckJitter(percent float64) error {
+	if hundredths := percent * 100; !(percent >= 1 && percent <= 50) || math.Abs(hundredths-math.Round(hundredths)) > 1e-6 {
+		return fmt.Errorf("jitter: %v%% is not a percentage from 1%% to 50%%, with two decimals at most", percent)
+	}
+	return nil
 }
 
 func parseAll(words []string, parse func(string) (directive, error)) ([]directive, error) {
@@ -219,7 +246,7 @@ func isQuoted(s string) bool {
 	return true
 }
 
-// contradictions are pairs of which each denies the other.
+// contradictions are pairs of which each denies the other (RFC 9111 §5.2.2, RFC 5861 §3 and §4, RFC 8246 §2).
 var contradictions = [...][2]string{
 	{"public", "private"},
 	{"private", "s-maxage"},
@@ -228,6 +255,8 @@ var contradictions = [...][2]string{
 	{"no-store", "public"},
 	{"no-store", "max-age"},
 	{"no-store", "s-maxage"},
+	{"no-store", "stale-while-revalidate"},
+	{"no-store", "stale-if-error"},
 }
 
 func checkTogether(all []directive) error {
@@ -238,9 +267,13 @@ func checkTogether(all []directive) error {
 		}
 		seen[d.name] = d
 	}
+	_, lifted := seen["must-understand"] // no-store is for those then who do not understand (RFC 9111 §5.2.2.3)
 	for _, pair := range contradictions {
 		first, one := seen[pair[0]]
 		second, other := seen[pair[1]]
+		if lifted && slices.Contains(pair[:], "no-store") {
+			continue
+		}
 		// A lifetime of 0 agrees with no-store, and private="Field" leaves the rest public.
 		if one && other && first.argument == "" && second.argument == "" && second.seconds != 0 {
 			return fmt.Errorf("%s and %s contradict each other; keep one", pair[0], pair[1])
@@ -260,20 +293,4 @@ func personal(all []directive) []directive {
 		}
 	}
 	return own
-}
-
-// expiryOf says what Expires has to say for HTTP/1.0 recipients (RFC 9111 §5.3).
-func expiryOf(all []directive) (expiry, int64) {
-	result, maxAge := noExpiry, int64(0)
-	for _, d := range all {
-		switch {
-		case d.name == "no-store", d.name == "no-cache" && d.argument == "":
-			return expiresNow, 0
-		case d.name == "max-age" && d.seconds == 0:
-			result = expiresNow
-		case d.name == "max-age":
-			result, maxAge = expiresLater, d.seconds
-		}
-	}
-	return result, maxAge
 }

@@ -27,7 +27,11 @@ func response(pairs ...string) http.Header {
 
 func compile(tb testing.TB, directives string, replace bool) *Row {
 	tb.Helper()
-	row, err := Compile(Source{Directives: []string{directives}, Replace: replace}, parseDuration)
+	existing := Keep
+	if replace {
+		existing = Replace
+	}
+	row, err := Compile(Source{Directives: []string{directives}, Existing: existing}, parseDuration)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package httpcond
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Directive is one member of Cache-Control (RFC 9111 §5.2):
 //
@@ -23,21 +26,27 @@ type Directive struct {
 // turn a response shareable.
 func ParseCacheControl(lines []string) []Directive {
 	var list []Directive
-	for _, line := range lines {
-		for line != "" {
-			var m rawDirective
-			m, line = cutDirective(line)
-			if !IsToken(m.name) {
-				continue
-			}
-			list = append(list, Directive{
-				Name:     strings.ToLower(m.name),
-				Value:    unquote(m.value),
-				HasValue: m.hasValue,
-			})
-		}
+	for d := range RawDirectives(lines) {
+		d.Name, d.Value = strings.ToLower(d.Name), Unquote(d.Value)
+		list = append(list, d)
 	}
 	return list
+}
+
+// RawDirectives goes through the directives that ParseCacheControl finds, their
+// names and arguments as written: quotes stay, to pass a directive on verbatim.
+func RawDirectives(lines []string) iter.Seq[Directive] {
+	return func(yield func(Directive) bool) {
+		for _, line := range lines {
+			for line != "" {
+				var m rawDirective
+				m, line = cutDirective(line)
+				if IsToken(m.name) && !yield(Directive{Name: m.name, Value: m.value, HasValue: m.hasValue}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // HasDirective reports whether the field has the directive, with or without an
@@ -106,9 +115,9 @@ func quotedEnd(s string, i int) int {
 	return 0
 }
 
-// unquote returns the content of a quoted-string (RFC 9110 §5.6.4); what is not
+// Unquote returns the content of a quoted-string (RFC 9110 §5.6.4); what is not
 // one, as a whole, stays as it is.
-func unquote(s string) string {
+func Unquote(s string) string {
 	if s == "" || quotedEnd(s, 0) != len(s) {
 		return s
 	}

@@ -49,6 +49,26 @@ func TestParseCacheControl(t *testing.T) {
 	}
 }
 
+func TestRawDirectives(t *testing.T) {
+	var got []Directive
+	for d := range RawDirectives([]string{`X-A="1, \"2" , b c, Y=`, ` Private = "A, B", z`, "last"}) {
+		if d.Name == "last" {
+			break
+		}
+		got = append(got, d)
+	}
+	want := []Directive{{"X-A", `"1, \"2"`, true}, {"Y", "", true}, {"Private", `"A, B"`, true}, {Name: "z"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for d := range RawDirectives([]string{"a, b", "c"}) {
+		if d.Name != "a" {
+			t.Errorf("%+v after the end", d)
+		}
+		break
+	}
+}
+
 func TestHasDirective(t *testing.T) {
 	for _, tc := range []struct {
 		line, name string
