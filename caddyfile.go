@@ -64,6 +64,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	    etag            auto|strong|weak|off {
 //	        hash        xxh3|sha256
 //	        existing    keep|repair|weaken|replace|remove
+//	        ignore      csrf|nonce|<regexp>...
 //	        secret      <text with {env.*} or {file.*}>
 //	        epoch       <text>
 //	    }
@@ -223,6 +224,11 @@ func (p *parser) etag() error {
 			return cmp.Or(err, p.at(e.check()))
 		},
 		"existing": func() (err error) { e.Existing, err = p.existingTag(); return cmp.Or(err, p.at(e.check())) },
+		"ignore": func() error {
+			words, err := p.words("ignore", "csrf, nonce or a regular expression")
+			e.Ignore = append(e.Ignore, words...)
+			return cmp.Or(err, p.at(e.check()))
+		},
 		"secret": func() (err error) {
 			e.Secret, err = p.text("secret", "{env.ETAG_SECRET}")
 			return cmp.Or(err, p.at(e.check()))
@@ -591,7 +597,10 @@ func (p *parser) checkMatchers() error {
 // options are the words of a block and what reads each.
 type options map[string]func() error
 
-// block reads the block after a subdirective, if there is one. Every option may stand there once.
+// lists are options of which each line adds to those above it.
+var lists = []string{"ignore"}
+
+// block reads the block after a subdirective, if there is one. Every option but the lists may stand there once.
 func (p *parser) block(of string, known options) error {
 	seen := make(map[string]bool, len(known))
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
@@ -600,7 +609,7 @@ func (p *parser) block(of string, known options) error {
 		if !ok {
 			return p.unrecognized("option of "+of, of+" "+name, sortedNames(known))
 		}
-		if seen[name] {
+		if seen[name] && !slices.Contains(lists, name) {
 			return p.Errf("duplicate option %q; write it once", name)
 		}
 		seen[name] = true

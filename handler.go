@@ -25,6 +25,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
@@ -261,6 +262,7 @@ type exchange struct {
 	part        httpcond.RangeResult // what Range makes of the response; known once result says Proceed
 	spilled     bool                 // the response was held, and cannot be any longer
 	answered304 bool                 // of the outermost: an instance has made a 304
+	spaces      []*capture.Scratch   // in use while the digest is made
 	gaveUp      atomic.Bool          // of the outermost: an instance has held the response for its max_delay
 
 	unbound context.Context  // of the request, without our end of it
@@ -986,12 +988,42 @@ func (x *exchange) sniff(header http.Header, body []byte) {
 func (x *exchange) setTag(header http.Header, body []byte) {
 	weak := x.h.set.mode == "weak" || x.codable && x.tagDependsOnCoding(header)
 	x.madeHere = true
-	digest := x.h.set.maker.Digest(tag.Metadata{
-		ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"],
-	}, body)
-	value := digest.Field(weak, x.TagDate)
+	value := x.digest(header, body).Field(weak, x.TagDate)
 	header["Etag"] = []string{value}
 	x.ETag = upstream.ReadETag([]string{value})
+}
+
+// digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines
+// of Content-Type.
+func (x *exchange) digest(header http.Header, body []byte) tag.Digest {
+	set := &x.h.set
+	meta := tag.Metadata{ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"]}
+	if set.ignore == nil {
+		return set.maker.Digest(meta, body)
+	}
+	defer x.freeSpaces()
+	content, marks := set.ignore.Content(&ignore.Response{
+		Request: x.r.Header, Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])), Body: body,
+		MaxDecoded: set.maxBody, Memory: x,
+	})
+	if len(marks) > 0 {
+		meta.ContentType = slices.Concat(meta.ContentType, marks)
+	}
+	return set.maker.Digest(meta, content)
+}
+
+// Space is memory for a form of the body, for as long as its digest is made.
+func (x *exchange) Space() ignore.Space {
+	space := capture.NewScratch(&budget, x.h.set.maxTotal)
+	x.spaces = append(x.spaces, space)
+	return space
+}
+
+func (x *exchange) freeSpaces() {
+	for _, space := range x.spaces {
+		space.Free()
+	}
+	x.spaces = nil
 }
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
@@ -1025,6 +1057,11 @@ func (x *exchange) trim(header http.Header) {
 	}
 	if header["Etag"] != nil && !set.keep["Last-Modified"] {
 		delete(header, "Last-Modified")
+	}
+	for _, name := range set.ignore.DroppedPolicies(header) {
+		if !set.keep[name] {
+			delete(header, name)
+		}
 	}
 }
 
@@ -1368,7 +1405,8 @@ func (x *exchange) reading(found capture.Found, err error) guard.Reading {
 func (x *exchange) stronglyTagged() httpcond.Representation {
 	rep := x.representation()
 	rep.Same = upstream.SameCoded
-	if _, ours := tag.Parse(rep.ETag.Opaque); ours {
+	// Under ignore a tag of ours does not speak for the whole content.
+	if _, ours := tag.Parse(rep.ETag.Opaque); ours && x.h.set.ignore == nil {
 		rep.ETag.Weak = false
 	}
 	return rep
@@ -1395,4 +1433,7 @@ func declaredLength(header http.Header) int64 {
 	return n
 }
 
-var _ capture.Exchange = (*exchange)(nil)
+var (
+	_ capture.Exchange = (*exchange)(nil)
+	_ ignore.Memory    = (*exchange)(nil)
+)

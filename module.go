@@ -28,6 +28,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -167,6 +168,12 @@ type ETag struct {
 	// have global placeholders such as {env.SECRET} and {file./run/secret}. Needs hash `sha256` or none.
 	Secret string `json:"secret,omitempty"`
 
+	// What is left out of the digest, so that it does not count as a change: `csrf` (the masks of CSRF tokens; the
+	// secrets under them count), `nonce` (of scripts, styles and links), and RE2 regular expressions (all they match, or
+	// what their groups match, in bodies of at most 1 MiB). Speaks of text only; gzip is decoded for it. All tags made
+	// here are weak then, so not beside mode `strong`.
+	Ignore []string `json:"ignore,omitempty"`
+
 	// A text that is part of every digest: a new epoch gives everything a new tag. May have global
 	// placeholders such as {env.RELEASE}.
 	Epoch string `json:"epoch,omitempty"`
@@ -247,6 +254,7 @@ type GuardWrites struct {
 type settings struct {
 	mode           string
 	maker          tag.Maker
+	ignore         *ignore.Rules
 	treatment      upstream.Treatment
 	withholdAll    bool // the upstream sees no conditional fields
 	lenient        bool
@@ -326,7 +334,11 @@ func (h *Handler) provisionTags() error {
 		return fmt.Errorf("etag epoch: %w", err)
 	}
 	h.set.maker.Secret, h.set.maker.Epoch = []byte(secret), epoch
-	return nil
+	h.set.ignore, err = ignore.Compile(etag.Ignore)
+	if h.set.ignore != nil {
+		h.set.mode = "weak" // bodies that differ share a tag (RFC 9110 §8.8.1)
+	}
+	return err
 }
 
 func (h *Handler) provisionRows(ctx caddy.Context) error {
@@ -417,7 +429,20 @@ func (e ETag) check() error {
 	case e.Mode == "off" && e.Existing == "replace":
 		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")
 	}
-	return nil
+	return e.checkIgnore()
+}
+
+func (e ETag) checkIgnore() error {
+	switch {
+	case len(e.Ignore) == 0:
+		return nil
+	case e.Mode == "off":
+		return errors.New("etag off makes no tags, so ignore has no meaning beside it; remove it")
+	case e.Mode == "strong":
+		return errors.New("ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak")
+	}
+	_, err := ignore.Compile(e.Ignore)
+	return err
 }
 
 func (l LastModified) check() error {
@@ -483,6 +508,8 @@ func (h *Handler) checkGuard() error {
 	switch mode := cmp.Or(valueOr(h.ETag).Mode, "auto"); {
 	case h.GuardWrites == nil || mode == "strong":
 		return nil
+	case len(valueOr(h.ETag).Ignore) > 0:
+		return errors.New("guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two")
 	case mode == "off":
 		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")
 	default:
@@ -692,8 +719,7 @@ func oneOf(what, word string, allowed ...string) error {
 
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
-	"remember", "cache_status", "debug_headers", "last_modified from", "etag ignore",
-	"conditional_cache store",
+	"remember", "cache_status", "debug_headers", "last_modified from", "conditional_cache store",
 }
 
 func list(words []string) string {

@@ -173,7 +173,7 @@ const okApp = `{"max_total": 1}`
 // wrongJSON are members of a handler and apps, and what the error has to say.
 var wrongJSON = map[string]struct{ handler, app, want string }{
 	"field of the handler":        {`"etags": {}`, okApp, `unknown field "etags"`},
-	"field of etag":               {`"etag": {"ignore": ["csrf"]}`, okApp, `unknown field "ignore"`},
+	"field of etag":               {`"etag": {"ignores": ["csrf"]}`, okApp, `unknown field "ignores"`},
 	"field of last_modified":      {`"last_modified": {"from": "x"}`, okApp, `unknown field "from"`},
 	"field of a row":              {`"cache_control": [{"spread": 10}]`, okApp, `unknown field "spread"`},
 	"field of buffer":             {`"buffer": {"max_size": 1}`, okApp, `unknown field "max_size"`},
@@ -202,7 +202,14 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 		`"etag": {"secret": "{http.request.host}"}`, okApp,
 		`etag secret: unrecognized placeholder {http.request.host}`,
 	},
-	"epoch unknown": {`"etag": {"epoch": "{release}"}`, okApp, `etag epoch: unrecognized placeholder {release}`},
+	"ignore a word":        {`"etag": {"ignore": "csrf"}`, okApp, `ignore`},
+	"ignore, etag strong":  {`"etag": {"mode": "strong", "ignore": ["csrf"]}`, okApp, `ignore makes every tag weak`},
+	"ignore, etag off":     {`"etag": {"mode": "off", "ignore": ["csrf"]}`, okApp, `etag off makes no tags, so ignore`},
+	"ignore, no regexp":    {`"etag": {"ignore": ["csrf", "a["]}`, okApp, `ignore: "a[" is neither csrf nor nonce`},
+	"ignore, empty match":  {`"etag": {"ignore": ["a*"]}`, okApp, `ignore: "a*" matches the empty string`},
+	"ignore, twice":        {`"etag": {"ignore": ["csrf", "csrf"]}`, okApp, `ignore: "csrf" is there already`},
+	"ignore, guard_writes": {`"etag": {"ignore": ["csrf"]}, "guard_writes": {}`, okApp, `guard_writes needs etag strong, and ignore makes every tag weak`},
+	"epoch unknown":        {`"etag": {"epoch": "{release}"}`, okApp, `etag epoch: unrecognized placeholder {release}`},
 
 	"modified without a lifetime":    {`"expires": "modified"`, okApp, `expires modified: 0s is not a duration`},
 	"modified, a fraction":           {`"expires": "modified", "expires_modified": "1.5s"`, okApp, `expires modified: 1.5s is not`},

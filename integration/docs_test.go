@@ -305,12 +305,17 @@ type optionRow struct {
 	fields                   map[string]string // patterns; "" is no such field
 }
 
+// exampleFormsTag is that of a page which is another one in each answer.
+const exampleFormsTag = `W/"cc1.addd4943d8d8e0f1048a05074bc9b66e"`
+
 var optionRows = []optionRow{
 	{"GET", ":8080/assets/site.css", "", 200, map[string]string{"Cache-Control": "^public, max-age=2592000, immutable$", "Expires": "GMT$"}},
 	{"GET", ":8080/app/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}\.spduo0"$`, "Last-Modified": "^Wed, 01 Jan 2025"}},
 	{"GET", ":8080/app/", "*", 304, map[string]string{"Etag": `\.spduo0"$`, "Last-Modified": ""}},
 	{"GET", ":8082/hour/", "", 200, map[string]string{"Cache-Control": "^s-maxage=3600, max-age=3600$", "Expires": "GMT$"}},
 	{"GET", ":8082/tags/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}"$`}},
+	{"GET", ":8082/forms/", "", 200, map[string]string{"Etag": `^W/"cc1\.[0-9a-f]{32}"$`, "Content-Security-Policy": "'nonce-"}},
+	{"GET", ":8082/forms/", exampleFormsTag, 304, map[string]string{"Etag": "^" + regexp.QuoteMeta(exampleFormsTag) + "$", "Content-Security-Policy": ""}},
 	{"GET", ":8082/dates/", "", 200, map[string]string{"Last-Modified": "^Wed, 01 Jan 2025 00:00:00 GMT$"}},
 	{"GET", ":8082/policy/", "", 200, map[string]string{"Cache-Control": "^max-age=3600, example-directive=1$", "Expires": ""}},
 	{"GET", ":8082/policy/news/today", "", 200, map[string]string{"Cache-Control": "^public, max-age=300, stale-while-revalidate=3600$"}},

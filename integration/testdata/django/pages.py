@@ -4,6 +4,7 @@ import collections
 import datetime
 import os
 import pathlib
+import secrets
 import time
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFoun
 from django.template import engines
 from django.urls import path
 from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import conditional_page, last_modified, require_POST
 
 settings.configure(
@@ -70,6 +72,24 @@ def form(request):
     return HttpResponse(page.render(request=request))
 
 
+@csrf_protect
+def contact(request):
+    """The page with two forms of one session. What is posted has to have its token."""
+    if request.method == "POST":
+        return HttpResponse("accepted " + request.POST["q"], content_type="text/plain")
+    form = "<form method=post>{% csrf_token %}<input name=q></form>"
+    page = engines["django"].from_string("{{ source|safe }}" + form + form)
+    return HttpResponse(page.render({"source": source.read_text()}, request))
+
+
+def scripted(request):
+    """The page with a script that only the policy of its own answer lets run."""
+    nonce = secrets.token_urlsafe(16)
+    response = HttpResponse(source.read_text() + f"<script nonce='{nonce}'>run()</script>")
+    response["Content-Security-Policy"] = f"default-src 'self'; script-src 'nonce-{nonce}'"
+    return response
+
+
 # The notes that clients have written, by name.
 notes = {}
 
@@ -106,6 +126,9 @@ urlpatterns = [
     path("dated", last_modified(source_date)(plain)),
     path("etagged", conditional_page(plain)),
     path("form", form),
+    path("contact", contact),
+    path("contact/gzip", gzip_page(contact)),
+    path("scripted", scripted),
     path("stalled", stalled),
     path("error500", lambda request: HttpResponseServerError("out of order")),
     path("renders", lambda request: HttpResponse(str(renders[request.GET["path"]]))),

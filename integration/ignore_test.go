@@ -1,0 +1,123 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// ignoringDjango is Django behind `ignore csrf nonce`, and further directives of the site.
+func ignoringDjango(t *testing.T, directives string) (*client, *pageFolder) {
+	t.Helper()
+	pages := newPageFolder(t)
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf("http://localhost:%d {\n conditional_cache {\n etag auto {\n ignore csrf nonce\n }\n }\n %s\n reverse_proxy %s\n}",
+		port, directives, startDjango(t, pages)))
+	return plainClient(t, port), pages
+}
+
+// csrfCookie is the session of a first answer.
+func csrfCookie(t *testing.T, first answer) string {
+	t.Helper()
+	cookie, _, _ := strings.Cut(first.header.Get("Set-Cookie"), ";")
+	if !strings.HasPrefix(cookie, "csrftoken=") {
+		t.Fatalf("got %v, want a cookie with Django's secret", first)
+	}
+	return cookie
+}
+
+// csrfTokens are those of a page's forms.
+func csrfTokens(page string) (tokens []string) {
+	for _, found := range regexp.MustCompile(`name="csrfmiddlewaretoken" value="(\w{64})"`).FindAllStringSubmatch(page, -1) {
+		tokens = append(tokens, found[1])
+	}
+	return tokens
+}
+
+// Django masks the token of a form anew in every answer. Under ignore the page is confirmed for as long as the session
+// lasts, its stored form can be sent off, and with another session, or another letter on it, it comes anew.
+func TestDjangoFormIsConfirmedUnderIgnore(t *testing.T) {
+	for _, tt := range []struct{ name, directives, path, acceptEncoding string }{
+		{"plain", "", "/contact", "identity"},
+		{"gzip of Django", "", "/contact/gzip", "gzip"},
+		{"inside encode", "encode gzip", "/contact", "gzip"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, pages := ignoringDjango(t, tt.directives)
+			c.acceptEncoding = tt.acceptEncoding
+			first := c.get(t, tt.path, nil)
+			if coded := first.header.Get("Content-Encoding") == "gzip"; coded != (tt.acceptEncoding == "gzip") {
+				t.Fatalf("first load: got %v", first.header)
+			}
+			checkFormLife(t, c, pages, tt.path, first)
+		})
+	}
+}
+
+// checkFormLife follows a page with a form from its first load on.
+func checkFormLife(t *testing.T, c *client, pages *pageFolder, path string, first answer) {
+	t.Helper()
+	etag, cookie, tokens := first.header.Get("Etag"), csrfCookie(t, first), csrfTokens(first.body)
+	if first.status != http.StatusOK || !strings.HasPrefix(etag, `W/"cc1.`) || len(tokens) != 2 {
+		t.Fatalf("first load: got %v, want 200 with a weak tag and two tokens", first)
+	}
+	stored := http.Header{"If-None-Match": {etag}, "Cookie": {cookie}}
+	again := c.get(t, path, http.Header{"Cookie": {cookie}})
+	if again.body == first.body || again.header.Get("Etag") != etag {
+		t.Errorf("second load: got %v, want another token under the tag %s", again, etag)
+	}
+	for range 10 {
+		checkNotModified(t, c.get(t, path, stored), etag)
+	}
+	c.post(t, http.StatusOK, path, tokens[0], cookie)
+	c.post(t, http.StatusOK, path, tokens[1], cookie)
+
+	// Without the cookie there is a new session, for which the stored token is none.
+	other := c.get(t, path, http.Header{"If-None-Match": {etag}})
+	if other.status != http.StatusOK || other.header.Get("Etag") == etag {
+		t.Fatalf("a new session: got %v, want 200 with another tag", other)
+	}
+	c.post(t, http.StatusForbidden, path, tokens[0], csrfCookie(t, other))
+	c.post(t, http.StatusOK, path, csrfTokens(other.body)[0], csrfCookie(t, other))
+
+	pages.change(t)
+	changed := c.get(t, path, stored)
+	if changed.status != http.StatusOK || !strings.HasPrefix(changed.body, pages.content()) {
+		t.Errorf("after a change: got %v, want 200 with the new page", changed)
+	}
+}
+
+// post sends a form off.
+func (c *client) post(t *testing.T, status int, path, token, cookie string) {
+	t.Helper()
+	form := url.Values{"csrfmiddlewaretoken": {token}, "q": {"text"}}.Encode()
+	got := c.must(t, status, http.MethodPost, path, form, "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie)
+	if status == http.StatusOK && got.body != "accepted text" {
+		t.Errorf("POST: got %v", got)
+	}
+}
+
+// A page whose scripts run under its own nonce is confirmed without the policy of the answer that was not sent.
+func TestNoncePageKeepsItsPolicy(t *testing.T) {
+	c, pages := ignoringDjango(t, "")
+	first := c.get(t, "/scripted", nil)
+	policy, etag := first.header.Get("Content-Security-Policy"), first.header.Get("Etag")
+	_, nonce, _ := strings.Cut(strings.TrimSuffix(policy, "'"), "'nonce-")
+	if first.status != http.StatusOK || nonce == "" || !strings.Contains(first.body, "<script nonce='"+nonce+"'>") {
+		t.Fatalf("got %v, want a page with the nonce of its policy", first)
+	}
+	for range 10 {
+		got := c.get(t, "/scripted", http.Header{"If-None-Match": {etag}})
+		checkNotModified(t, got, etag)
+		if lines := got.header["Content-Security-Policy"]; lines != nil {
+			t.Fatalf("the 304 has the policy %q, and the stored page the nonce %s", lines, nonce)
+		}
+	}
+	pages.change(t)
+	if got := c.get(t, "/scripted", http.Header{"If-None-Match": {etag}}); got.status != http.StatusOK || got.header.Get("Content-Security-Policy") == "" {
+		t.Errorf("after a change: got %v, want 200 with its policy", got)
+	}
+}
