@@ -69,6 +69,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        epoch       <text>
 //	    }
 //	    last_modified   normalize|off|remove {
+//	        from        header <field> [<layout>] | json <path> [<layout>] | file <path...>
 //	        lenient
 //	    }
 //	    cache_control   [<selector>] <directive...> {
@@ -126,7 +127,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, p *parser) error {
 		h.CacheControl = append(h.CacheControl, *shorthand)
 		p.rows = append(p.rows, at)
 	}
-	return cmp.Or(p.checkMatchers(), p.checkGuard(), p.checkModified())
+	return cmp.Or(p.checkMatchers(), p.checkGuard(), p.checkModified(), p.checkSources())
 }
 
 // parseShorthand reads the directive's own arguments.
@@ -160,6 +161,7 @@ type parser struct {
 	guard        caddyfile.Dispenser   // where guard_writes stands
 	dated        caddyfile.Dispenser   // where expires stands
 	rows         []caddyfile.Dispenser // where the rows stand
+	body         caddyfile.Dispenser   // where the first `from json` stands
 }
 
 // reference is where a response matcher is named: by a row, or by its definition, which may come later.
@@ -249,8 +251,65 @@ func (p *parser) lastModified() error {
 	l := &LastModified{Mode: mode}
 	p.h.LastModified = l
 	return p.block("last_modified", options{
+		"from":    func() error { return p.from(l) },
 		"lenient": func() error { l.Lenient = true; return p.nothing("lenient") },
 	})
+}
+
+// from reads one source of dates.
+func (p *parser) from(l *LastModified) error {
+	args := p.RemainingArgs()
+	if len(args) == 0 || args[0] == "" {
+		return p.Errf("from needs a source: header, json or file")
+	}
+	kind, args := args[0], args[1:]
+	var source LastModifiedSource
+	var err error
+	switch kind {
+	case "header":
+		source.Header, source.Layout, err = p.sourceText(kind, "a field, such as X-Updated-At", "a field and a layout", args)
+	case "json":
+		source.JSON, source.Layout, err = p.sourceText(kind, "a path, such as updated_at; one that begins with # has to be quoted, or it is a comment", "a path and a layout", args)
+		if p.body.File() == "" {
+			p.body = p.here()
+		}
+	case "file":
+		if source.File = args; len(args) == 0 {
+			err = p.Errf("from file needs at least one path, such as {http.vars.root}{path}")
+		}
+	case "first_seen":
+		return p.Errf("from first_seen needs the store of remember, which is not available in this version; remove it")
+	default:
+		return p.Errf("unrecognized source of last_modified: %q; use header, json or file", kind)
+	}
+	if err != nil {
+		return err
+	}
+	l.From = append(l.From, source)
+	return p.at(l.check())
+}
+
+// sourceText reads what a source is called by, and the layout that may follow.
+func (p *parser) sourceText(kind, needs, takes string, args []string) (name, layout string, err error) {
+	switch {
+	case len(args) == 0 || args[0] == "":
+		return "", "", p.Errf("from %s needs %s", kind, needs)
+	case len(args) > 2:
+		return "", "", p.surplus(args[2], "from "+kind, takes)
+	case len(args) == 2 && args[1] == "":
+		return "", "", p.Errf(`from %s: an empty layout means nothing; remove it`, kind)
+	case len(args) == 2:
+		layout = args[1]
+	}
+	return args[0], layout, nil
+}
+
+// checkSources comes last, as the etag subdirective may stand below.
+func (p *parser) checkSources() error {
+	if err := p.h.checkSources(); err != nil {
+		return p.body.WrapErr(err)
+	}
+	return nil
 }
 
 func (p *parser) cacheControl() error {
@@ -597,10 +656,7 @@ func (p *parser) checkMatchers() error {
 // options are the words of a block and what reads each.
 type options map[string]func() error
 
-// lists are options of which each line adds to those above it.
-var lists = []string{"ignore"}
-
-// block reads the block after a subdirective, if there is one. Every option but the lists may stand there once.
+// block reads the block after a subdirective, if there is one. Every option but the repeatable ones may stand there once.
 func (p *parser) block(of string, known options) error {
 	seen := make(map[string]bool, len(known))
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
@@ -609,7 +665,7 @@ func (p *parser) block(of string, known options) error {
 		if !ok {
 			return p.unrecognized("option of "+of, of+" "+name, sortedNames(known))
 		}
-		if seen[name] && !slices.Contains(lists, name) {
+		if seen[name] && !slices.Contains(repeatable, of+" "+name) {
 			return p.Errf("duplicate option %q; write it once", name)
 		}
 		seen[name] = true
@@ -622,6 +678,9 @@ func (p *parser) block(of string, known options) error {
 	}
 	return nil
 }
+
+// repeatable are the options that may stand several times.
+var repeatable = []string{"etag ignore", "last_modified from"}
 
 func sortedNames(known options) []string {
 	names := make([]string, 0, len(known))

@@ -27,6 +27,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -254,15 +255,17 @@ type exchange struct {
 	rowUnknown   bool         // which row applies, the response does not say
 	urlHash      uint64       // for rows that spread their lifetimes
 	upstream.Validators
-	madeHere    bool  // ETag is one of ours
-	untagged    bool  // held, but not for a tag
-	declared    int64 // Content-Length of the response, or -1
+	search      *lastmodified.Search // for a Last-Modified that the upstream has not sent; nil if it is not to be
+	madeHere    bool                 // ETag is one of ours
+	untagged    bool                 // held, but not for a tag
+	declared    int64                // Content-Length of the response, or -1
 	result      httpcond.Result
 	size        int64                // length of the whole that Range was judged against
 	part        httpcond.RangeResult // what Range makes of the response; known once result says Proceed
 	spilled     bool                 // the response was held, and cannot be any longer
 	answered304 bool                 // of the outermost: an instance has made a 304
 	spaces      []*capture.Scratch   // in use while the digest is made
+	dateFound   bool                 // of the outermost: an instance has found a Last-Modified
 	gaveUp      atomic.Bool          // of the outermost: an instance has held the response for its max_delay
 
 	unbound context.Context  // of the request, without our end of it
@@ -413,6 +416,7 @@ func (x *exchange) present() {
 		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
 			WithholdAll: set.withholdAll,
 			Undated:     set.treatment.Undated,
+			DatesFound:  set.from != nil,
 			Repaired:    set.treatment.Repaired,
 		})
 		x.presentRange()
@@ -556,16 +560,23 @@ func (x *exchange) leave() {
 	}
 	decided := x.said.Last()
 	if c := x.h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
-		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", sentURI(x.r)))
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", sentURI(x.r)), x.missed())
 	}
+}
+
+// missed says which sources of a date gave none.
+func (x *exchange) missed() zap.Field {
+	if x.search == nil || len(x.search.Missed) == 0 {
+		return zap.Skip()
+	}
+	return zap.Strings("no_date", x.search.Missed)
 }
 
 // Head decides at the response head. It is the first of capture.Exchange's two methods.
 func (x *exchange) Head(status int, header http.Header) capture.Decision {
-	set := &x.h.set
 	x.now, x.declared = time.Now(), declaredLength(header)
 	x.misread = x.misreads(status, header)
-	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
+	x.readValidators(status, header)
 	if x.probe != nil {
 		return x.probe.head(x, status, header)
 	}
@@ -586,6 +597,50 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 		return x.judgeAtHead(status, header, reason)
 	}
 	return x.hold(status, header)
+}
+
+// readValidators reads what the upstream has sent, and looks elsewhere for a date that it has not.
+func (x *exchange) readValidators(status int, header http.Header) {
+	set := &x.h.set
+	sent := header["Last-Modified"]
+	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
+	if x.outermost.dateFound {
+		x.TagDate = time.Time{} // an inner instance found the date, and the upstream cannot judge by it
+	}
+	if set.from == nil || status != http.StatusOK || header["Last-Modified"] != nil {
+		return
+	}
+	repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		repl = caddy.NewReplacer()
+	}
+	x.search = set.from.Begin(header, sent, repl, x.now, x.h.logger.Core().Enabled(zap.DebugLevel))
+	x.takeDate(header)
+}
+
+// readBody looks for a date in what was held.
+func (x *exchange) readBody(header http.Header, body []byte) {
+	if x.search != nil {
+		x.search.Body(header, body, x.h.set.maxBody)
+		x.takeDate(header)
+	}
+}
+
+// takeDate makes the date that was found the response's, if it is known by now.
+func (x *exchange) takeDate(header http.Header) {
+	if date, ok := x.search.Date(x.Date); ok {
+		x.LastModified, x.outermost.dateFound = date, true
+		header["Last-Modified"] = []string{httpcond.FormatDate(date)}
+	}
+}
+
+// strongDate is the Last-Modified where it may be one as well: the upstream's. One that was found speaks of a
+// part of what the response is made from.
+func (x *exchange) strongDate() time.Time {
+	if x.outermost.dateFound {
+		return time.Time{}
+	}
+	return x.LastModified
 }
 
 // Spill gives up holding. It is the second method, and runs in the deadline's goroutine.
@@ -688,7 +743,7 @@ func (x *exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerd
 	x.part, x.size = httpcond.RangeResult{}, size
 	if x.h.set.ranges && x.ranges.Range.Present && x.divisible(header) {
 		rep := x.representation()
-		rep.Same = tag.SameOctets
+		rep.Same, rep.LastModified = tag.SameOctets, x.strongDate()
 		x.part = x.ranges.Evaluate(x.method, rep, x.Date, size)
 	}
 	return x.part.Verdict
@@ -713,7 +768,7 @@ func (x *exchange) divisible(header http.Header) bool {
 // not hold where it is not asked.
 func (x *exchange) acceptRanges(header http.Header, size int64) {
 	set := &x.h.set
-	strong := x.ETag.Usable && !x.ETag.Tag.Weak || !x.ETag.Usable && httpcond.StrongDate(x.LastModified, x.Date)
+	strong := x.ETag.Usable && !x.ETag.Tag.Weak || !x.ETag.Usable && httpcond.StrongDate(x.strongDate(), x.Date)
 	switch {
 	case set.ranges && strong && size >= 0 && (size <= set.maxBody || set.sliceAnyLength) && x.divisible(header):
 		header["Accept-Ranges"] = []string{"bytes"}
@@ -917,6 +972,7 @@ func (x *exchange) complete() error {
 		x.send()
 		return nil
 	}
+	x.readBody(header, body)
 	x.sniff(header, body)
 	x.dress(header)
 	if !x.ETag.Present && !x.untagged {
@@ -1219,6 +1275,9 @@ func (x *exchange) dress(header http.Header) {
 		delete(header, "Expires")
 	}
 	x.applyRow(header)
+	if x.search != nil && !x.LastModified.IsZero() {
+		freshness.NoHeuristic(header)
+	}
 	if x.location != "" && header["Content-Location"] == nil && (x.Status() == http.StatusOK || x.Status() == http.StatusNotModified) {
 		header["Content-Location"] = []string{x.location}
 	}
@@ -1390,6 +1449,7 @@ func (x *exchange) reading(found capture.Found, err error) guard.Reading {
 		if !whole {
 			return guard.Reading{Err: errors.New("the current representation was cut off")}
 		}
+		x.readBody(x.OuterHeader(), x.Body())
 		x.sniff(x.OuterHeader(), x.Body())
 		x.setTag(x.OuterHeader(), x.Body())
 		return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}

@@ -3704,3 +3704,230 @@ func TestIgnoreGuardsWrites(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) { row.against(t, h) })
 	}
 }
+
+// datedBy is a handler that finds dates.
+func datedBy(sources ...LastModifiedSource) *Handler {
+	return &Handler{LastModified: &LastModified{From: sources}}
+}
+
+// sendsJSON answers with a JSON body of 12 bytes and more, and fields.
+func sendsJSON(body string, fields ...string) caddyhttp.HandlerFunc {
+	return sends(http.StatusOK, body, append(pairs("Content-Type", "application/json"), fields...)...)
+}
+
+// modifiedJSON is a body whose date is `modified`.
+const modifiedJSON = `{"at":1700000000}`
+
+var (
+	byHeader = LastModifiedSource{Header: "X-Updated"}
+	byJSON   = LastModifiedSource{JSON: "at"}
+)
+
+// Design §3, "Last-Modified": sources apply where the upstream has sent none that can be used.
+func TestLastModifiedFrom(t *testing.T) {
+	header, json, both := datedBy(byHeader), datedBy(byJSON), datedBy(byHeader, byJSON)
+	off := &Handler{LastModified: &LastModified{Mode: "off", From: pairsOf(byHeader)}}
+	updated := pairs("X-Updated", "1700000000")
+	page := func(fields ...string) caddyhttp.HandlerFunc { return sendsPage(append(updated, fields...)...) }
+	found := pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", strongTag)
+	runTrials(t, []trial{
+		{name: "a field", handler: header, next: page(), want: found},
+		{name: "none", handler: header, want: pairs("Last-Modified", "", "Cache-Control", "", "Etag", strongTag)},
+		{name: "no sources", next: page(), want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "the upstream's stands", handler: header, next: page("Last-Modified", dayBefore), want: pairs("Last-Modified", dayBefore, "Cache-Control", "")},
+		{name: "the upstream's is a build tool's", handler: header, next: page("Last-Modified", epochDate), want: found},
+		{name: "the upstream's is not understood", handler: header, next: page("Last-Modified", "yesterday"), want: found},
+		{
+			name: "it is understood with a layout", next: sendsPage("Last-Modified", "2023-11-14 22:13:20"),
+			handler: datedBy(LastModifiedSource{Header: "Last-Modified", Layout: "2006-01-02 15:04:05"}), want: found,
+		},
+		{name: "off: where there is none", handler: off, next: page(), want: found},
+		{name: "off: the upstream's is left as it is", handler: off, next: page("Last-Modified", "yesterday"), want: pairs("Last-Modified", "yesterday", "Cache-Control", "")},
+		{name: "later than Date", handler: header, next: page("Date", dayBefore), want: pairs("Last-Modified", dayBefore)},
+		{name: "no 200", handler: header, next: sends(404, "gone", updated...), status: 404, body: "gone", want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "another 2xx", handler: header, next: sends(203, "x", updated...), status: 203, body: "x", want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "the upstream's 304", handler: header, fields: pairs("If-None-Match", `"x"`), next: sends(304, "", updated...), status: 304, want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "HEAD", handler: header, method: "HEAD", next: sends(200, "", updated...), want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
+		{name: "what is streamed", handler: header, next: page("X-Accel-Buffering", "no"), reason: "accel_buffering", want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
+		{name: "beside the upstream's tag", handler: header, next: page("Etag", `"abc"`), reason: "existing_tag", want: pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", `"abc"`)},
+
+		{name: "JSON", handler: json, next: sendsJSON(modifiedJSON), body: modifiedJSON, want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
+		{name: "the latest of field and JSON", handler: both, next: sendsJSON(modifiedJSON, "X-Updated", dayBefore), body: modifiedJSON, want: pairs("Last-Modified", modified)},
+		{name: "… and the other way round", handler: both, next: sendsJSON(modifiedJSON, "X-Updated", dayAfter), body: modifiedJSON, want: pairs("Last-Modified", dayAfter)},
+		{name: "JSON, gzip-coded", handler: both, next: sendsJSON(gzipped(modifiedJSON), "X-Updated", dayBefore, "Content-Encoding", "gzip"), body: gzipped(modifiedJSON), want: pairs("Last-Modified", modified)},
+		{name: "not JSON", handler: both, next: page(), want: found},
+		{name: "JSON that is streamed", handler: both, next: sendsJSON(modifiedJSON, "X-Updated", dayBefore, "Etag", `"x"`), body: modifiedJSON, want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "JSON, cut off", handler: both, next: sendsJSON(modifiedJSON, "X-Updated", dayBefore, "Content-Length", "99"), body: modifiedJSON, reason: "short_body", want: pairs("Last-Modified", "")},
+		{name: "JSON of a HEAD that passes", handler: both, method: "HEAD", next: sendsJSON("", "X-Updated", dayBefore), want: pairs("Last-Modified", "")},
+		{
+			name: "JSON of a HEAD that is asked as GET", method: "HEAD", next: sendsJSON(modifiedJSON),
+			handler: &Handler{Head: "get", LastModified: &LastModified{From: pairsOf(byJSON)}}, want: pairs("Last-Modified", modified, "Content-Length", "17"),
+		},
+		{
+			name: "JSON over max_body", next: sendsJSON(modifiedJSON, "X-Updated", dayBefore), body: modifiedJSON, reason: "max_body",
+			handler: &Handler{Buffer: &Buffer{MaxBody: 16}, LastModified: &LastModified{From: pairsOf(byHeader, byJSON)}}, want: pairs("Last-Modified", ""),
+		},
+	})
+}
+
+func gzipped(text string) string {
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return b.String()
+}
+
+func pairsOf(sources ...LastModifiedSource) []LastModifiedSource { return sources }
+
+// A date that was found is judged like the upstream's: at the head, unless the body may name a later one.
+func TestConditionsWithADateFound(t *testing.T) {
+	header, json, both := datedBy(byHeader), datedBy(byJSON), datedBy(byHeader, byJSON)
+	undated := &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}}
+	updated := sendsPage("X-Updated", modified)
+	older := sendsJSON(modifiedJSON, "X-Updated", dayBefore)
+	notModified := pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", "")
+	runTrials(t, []trial{
+		{name: "If-Modified-Since", handler: header, fields: pairs("If-Modified-Since", modified), next: updated, status: 304, reason: "if_modified_since", want: notModified},
+		{name: "… later", handler: header, fields: pairs("If-Modified-Since", dayAfter), next: updated, status: 304},
+		{name: "… earlier", handler: header, fields: pairs("If-Modified-Since", dayBefore), next: updated, outcome: "tagged", reason: "modified_since"},
+		{name: "… under etag off", handler: undated, fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: notModified},
+		{name: "… of a HEAD", handler: header, method: "HEAD", fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: notModified},
+		{name: "If-None-Match comes first", handler: header, fields: pairs("If-None-Match", staleTag, "If-Modified-Since", dayAfter), next: updated, reason: "none_matched"},
+		{name: "If-None-Match", handler: header, fields: pairs("If-None-Match", strongTag), next: updated, status: 304, want: pairs("Etag", strongTag, "Last-Modified", "", "Cache-Control", "no-cache")},
+		{name: "If-Unmodified-Since", handler: header, fields: pairs("If-Unmodified-Since", dayBefore), next: updated, status: 412, want: pairs("Cache-Control", "", "Last-Modified", "")},
+		{name: "… later", handler: header, fields: pairs("If-Unmodified-Since", modified), next: updated, reason: "matched"},
+		{name: "JSON: If-Modified-Since", handler: json, fields: pairs("If-Modified-Since", modified), next: sendsJSON(modifiedJSON), status: 304, reason: "if_modified_since", want: pairs("Cache-Control", "no-cache")},
+		{name: "… earlier", handler: json, fields: pairs("If-Modified-Since", dayBefore), next: sendsJSON(modifiedJSON), body: modifiedJSON, reason: "modified_since"},
+		{name: "JSON: the field's date is not yet the latest", handler: both, fields: pairs("If-Modified-Since", dayBefore), next: older, body: modifiedJSON, reason: "modified_since"},
+		{name: "… and confirms nothing of what is streamed", handler: both, fields: pairs("If-Modified-Since", dayBefore), next: sendsJSON(modifiedJSON, "X-Updated", dayBefore, "Etag", `"x"`), body: modifiedJSON},
+		{name: "JSON: If-Unmodified-Since", handler: both, fields: pairs("If-Unmodified-Since", dayBefore), next: older, status: 412},
+		{name: "JSON: the fields of a 304 to a tag", handler: json, fields: pairs("If-None-Match", "*"), next: sendsJSON(modifiedJSON), status: 304, want: pairs("Cache-Control", "no-cache")},
+	})
+}
+
+// The upstream knows nothing of a date that was found: no tag carries it, and no condition with it is the upstream's
+// to judge. It speaks of a part of what a response is made from, so that no bytes are put together by it.
+func TestADateFoundIsWeak(t *testing.T) {
+	header := datedBy(byHeader)
+	updated := sendsPage("X-Updated", modified)
+	for _, tt := range []struct {
+		name         string
+		fields, seen []string
+	}{
+		{"If-Modified-Since", pairs("If-Modified-Since", modified), nil},
+		{"beside a tag", pairs("If-Modified-Since", modified, "If-None-Match", `"x"`), pairs("If-None-Match", `"x"`)},
+		{"a dated tag", pairs("If-None-Match", datedTag), pairs("If-Modified-Since", modified)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			newVisit(t, "GET", "/", tt.fields...).to(provisioned(t, header), updated).wantSeen(tt.seen...)
+		})
+	}
+	tagged := &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}}
+	runTrials(t, []trial{
+		{name: "If-Range", handler: header, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: updated, reason: "if_range"},
+		{name: "If-Range under etag off", handler: tagged, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: sendsPage("X-Updated", modified, "Content-Length", "12")},
+		{name: "… the upstream's is strong", handler: tagged, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: sendsPage("Last-Modified", modified, "Content-Length", "12"), status: 206, body: "hello"},
+		{name: "Accept-Ranges", handler: tagged, next: sendsPage("X-Updated", modified, "Content-Length", "12"), want: pairs("Accept-Ranges", "")},
+		{name: "… the upstream's is strong", handler: tagged, next: sendsPage("Last-Modified", modified, "Content-Length", "12"), want: pairs("Accept-Ranges", "bytes", "Cache-Control", "")},
+		{name: "Range by our tag", handler: header, fields: pairs("Range", "bytes=0-4", "If-Range", strongTag), next: updated, status: 206, body: "hello", want: pairs("Cache-Control", "no-cache")},
+	})
+}
+
+// A response that got its date here is not cached by a guess; whoever says how long, is heard.
+func TestFreshnessOfADateFound(t *testing.T) {
+	with := func(row CacheControl) *Handler {
+		return &Handler{LastModified: &LastModified{From: pairsOf(byHeader)}, CacheControl: []CacheControl{row}}
+	}
+	updated := sendsPage("X-Updated", modified)
+	runTrials(t, []trial{
+		{name: "a row", handler: with(CacheControl{Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "max-age=60")},
+		{name: "a row without a lifetime", handler: with(CacheControl{Directives: pairs("private")}), next: updated, want: pairs("Cache-Control", "private, no-cache")},
+		{name: "a row for others", handler: with(CacheControl{MediaType: "image/*", Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "no-cache")},
+		{name: "the upstream", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Cache-Control", "max-age=5"), want: pairs("Cache-Control", "max-age=5")},
+		{name: "the upstream's Expires", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Expires", dayAfter), want: pairs("Cache-Control", "", "Expires", dayAfter)},
+		{name: "on the 304 as on the 200", handler: with(CacheControl{Directives: pairs("private")}), fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: pairs("Cache-Control", "private, no-cache")},
+		{name: "the same for Expires", handler: datedBy(byHeader), fields: pairs("If-Modified-Since", modified), next: sendsPage("X-Updated", modified, "Expires", dayAfter), status: 304, want: pairs("Cache-Control", "", "Expires", dayAfter)},
+	})
+}
+
+// An outer instance takes a date that an inner one has found neither for the upstream's nor for a strong one.
+func TestADateFoundByAnInner(t *testing.T) {
+	inner := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}, Ranges: "off"})
+	for _, tt := range []struct {
+		name, mode string
+		fields     []string
+		status     int
+		etag       string
+	}{
+		{name: "no dated tag", status: 200, etag: strongTag},
+		{name: "If-Modified-Since", fields: pairs("If-Modified-Since", modified), status: 304},
+		{name: "If-Range", mode: "off", fields: pairs("Range", "bytes=0-4", "If-Range", modified), status: 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			outer := provisioned(t, &Handler{ETag: &ETag{Mode: tt.mode}})
+			v := newVisit(t, "GET", "/", tt.fields...).to(outer, within(inner, sendsPage("X-Updated", modified, "Content-Length", "12")))
+			if v.rec.Code != tt.status {
+				t.Errorf("status %d, want %d", v.rec.Code, tt.status)
+			}
+			wantPairs(t, "the response", v.rec.Header(), pairs("Etag", tt.etag, "Last-Modified", modified, "Cache-Control", "no-cache"))
+		})
+	}
+}
+
+// A guarded write's date is compared with the one that a reader has got.
+func TestGuardByADateFound(t *testing.T) {
+	found := strong()
+	found.LastModified = &LastModified{From: pairsOf(byHeader, byJSON)}
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{handler: found, name: "not modified", fields: pairs("If-Unmodified-Since", modified), get: sendsPage("X-Updated", modified)},
+		failedBy("if_unmodified_since", guardTrial{handler: found, name: "modified", fields: pairs("If-Unmodified-Since", dayBefore), get: sendsPage("X-Updated", modified)}),
+		{handler: found, name: "JSON, not modified", fields: pairs("If-Unmodified-Since", modified), get: sendsJSON(modifiedJSON)},
+		failedBy("if_unmodified_since", guardTrial{handler: found, name: "JSON, modified", fields: pairs("If-Unmodified-Since", dayBefore), get: sendsJSON(modifiedJSON)}),
+	}, guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}))
+}
+
+// Files are asked when the head comes, by what the request's placeholders say then. Those that give no date are
+// named in the debug line, and are no error.
+func TestLastModifiedFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	mtime := time.Unix(1_700_000_000, 999)
+	if err := os.WriteFile(filepath.Join(dir, "page"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(dir, "page"), mtime, mtime); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.DebugLevel)
+	h := provisioned(t, datedBy(LastModifiedSource{File: pairs("{http.vars.root}{http.request.uri.path}")}))
+	h.logger = zap.New(core)
+	ask := func(target string) (lastModified, missed string) {
+		t.Helper()
+		v := newVisit(t, "GET", target)
+		caddyhttp.SetVar(v.r.Context(), "root", dir)
+		v.to(h, sendsPage())
+		return v.rec.Header().Get("Last-Modified"), fmt.Sprint(logs.TakeAll()[0].ContextMap()["no_date"])
+	}
+	if got, missed := ask("/page"); got != modified || missed != "<nil>" {
+		t.Errorf("got %q, want %q; missed %s", got, modified, missed)
+	}
+	if got, missed := ask("/none"); got != "" || !strings.Contains(missed, "file {http.vars.root}{http.request.uri.path}: stat ") {
+		t.Errorf("of a missing file: %q, missed %s", got, missed)
+	}
+	if err := os.Remove(filepath.Join(dir, "page")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := ask("/page"); got != "" {
+		t.Errorf("of a file that has vanished: %q", got)
+	}
+}
+
+// Without Caddy's server around it there are no placeholders of a request, which is no reason to panic.
+func TestLastModifiedFromFilesWithoutReplacer(t *testing.T) {
+	h := provisioned(t, datedBy(LastModifiedSource{File: pairs("handler.go", "{http.vars.root}/page")}))
+	rec := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), caddyhttp.VarsCtxKey, make(map[string]any)), "GET", "/", http.NoBody)
+	if err := h.ServeHTTP(rec, r, sendsPage()); err != nil || rec.Header().Get("Last-Modified") == "" {
+		t.Errorf("error %v, fields %v", err, rec.Header())
+	}
+}

@@ -29,6 +29,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -186,9 +187,35 @@ type LastModified struct {
 	// it is. `remove`: removed.
 	Mode string `json:"mode,omitempty"`
 
+	// Where a date comes from when the upstream sent none that can be used: the latest that these sources
+	// give counts, for 200 responses and what is judged by them. Not under `remove`; under `off` only
+	// where the upstream sent no such field at all. A response that gets a date this way and says nothing of
+	// its freshness gets `Cache-Control: no-cache`, as it would be cacheable by a heuristic else
+	// (RFC 9111 §4.2.2).
+	From []LastModifiedSource `json:"from,omitempty"`
+
 	// Whether date conditions in requests may be quoted or in another form than HTTP's. Without it an
 	// invalid date is ignored (RFC 9110 §13.1.3).
 	Lenient bool `json:"lenient,omitempty"`
+}
+
+// LastModifiedSource is one place that a date may come from: of header, json and file, one is given.
+type LastModifiedSource struct {
+	// A response field. Of several lines the latest date counts.
+	Header string `json:"header,omitempty"`
+
+	// A path into a JSON body of at most 1 MiB that is held, in the syntax of gjson: `updated_at`,
+	// `item.updated_at`, or `items.#.updated_at` for the latest in a list. Numbers are Unix seconds, or
+	// milliseconds from 1e11 on. Not beside `etag` with mode `off`, under which nothing is held.
+	JSON string `json:"json,omitempty"`
+
+	// Files, of which the newest counts. Paths may have placeholders, of the request as well. Those that
+	// are not there, and folders, do not count.
+	File []string `json:"file,omitempty"`
+
+	// The form of the dates of header or json, as Go's reference date: `02.01.2006 15:04`. Without a zone
+	// they are UTC. Default: the HTTP dates, RFC 5322, RFC 3339, and Unix seconds.
+	Layout string `json:"layout,omitempty"`
 }
 
 // CacheControl is one row: a selector (of path, media_type and response_matcher at most one; none
@@ -258,6 +285,7 @@ type settings struct {
 	treatment      upstream.Treatment
 	withholdAll    bool // the upstream sees no conditional fields
 	lenient        bool
+	from           *lastmodified.Sources // nil: none
 	rows           []compiledRow
 	expires        bool
 	afterModified  time.Duration // expires modified; 0: off
@@ -300,6 +328,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	lastModified := valueOr(h.LastModified)
 	h.set.lenient = lastModified.Lenient
+	h.set.from = lastmodified.Compile(lastModified.sources())
 	existing := valueOr(h.ETag).Existing
 	h.set.withholdAll = existing == "replace" || existing == "remove"
 	h.set.treatment = upstream.Treatment{
@@ -399,7 +428,7 @@ func (h *Handler) check() error {
 	checks := []func() error{
 		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
 		valueOr(h.NotModified).check, h.checkConditions, h.checkRows, h.checkGuard,
-		h.checkExpires, h.checkModified,
+		h.checkExpires, h.checkModified, h.checkSources,
 		func() error { return oneOf("head", h.Head, "pass", "get") },
 		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
 	}
@@ -446,7 +475,40 @@ func (e ETag) checkIgnore() error {
 }
 
 func (l LastModified) check() error {
-	return oneOf("last_modified", l.Mode, "normalize", "off", "remove")
+	if err := oneOf("last_modified", l.Mode, "normalize", "off", "remove"); err != nil {
+		return err
+	}
+	if l.Mode == "remove" && len(l.From) > 0 {
+		return errors.New("last_modified remove sends no date, so from has no meaning beside it; remove one of them")
+	}
+	sources := l.sources()
+	for i, source := range sources {
+		if err := source.Check(); err != nil {
+			return fmt.Errorf("last_modified from: %w", err)
+		}
+		if slices.ContainsFunc(sources[:i], func(above lastmodified.Source) bool { return above.Same(source) }) {
+			return fmt.Errorf("last_modified from: %s is given twice; give it once", source)
+		}
+	}
+	return nil
+}
+
+// sources are those of from, as package lastmodified has them.
+func (l LastModified) sources() []lastmodified.Source {
+	sources := make([]lastmodified.Source, len(l.From))
+	for i, from := range l.From {
+		sources[i] = lastmodified.Source{Header: from.Header, JSON: from.JSON, Files: from.File, Layout: from.Layout}
+	}
+	return sources
+}
+
+// checkSources refuses a source that never comes to be read.
+func (h *Handler) checkSources() error {
+	inBody := slices.ContainsFunc(valueOr(h.LastModified).From, func(s LastModifiedSource) bool { return s.JSON != "" })
+	if inBody && valueOr(h.ETag).Mode == "off" {
+		return errors.New("last_modified from json reads bodies that are held, and under etag off none is; remove one of them")
+	}
+	return nil
 }
 
 func (b Buffer) check() error {
@@ -719,7 +781,7 @@ func oneOf(what, word string, allowed ...string) error {
 
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
-	"remember", "cache_status", "debug_headers", "last_modified from", "conditional_cache store",
+	"remember", "cache_status", "debug_headers", "conditional_cache store",
 }
 
 func list(words []string) string {

@@ -153,6 +153,9 @@ type Rules struct {
 	WithholdAll bool
 	// Undated: the dates in tags are not used.
 	Undated bool
+	// DatesFound: a client's date may be one that the upstream has never heard of. What it would say of it
+	// could be about another date, that of one file of several.
+	DatesFound bool
 	// Repaired are the tags that the upstream knows without their quotes; nil: none.
 	Repaired *Repaired
 }
@@ -173,6 +176,9 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		joinLines(h, names[ifMatch])
 		joinLines(h, names[ifNoneMatch])
 		rules.Repaired.unquoteField(h, names[ifNoneMatch], pre.IfNoneMatch)
+		if rules.DatesFound {
+			delete(h, names[ifModifiedSince]) // overruled by If-None-Match, or no date (RFC 9110 §13.1.3)
+		}
 		return Unchanged
 	}
 	if pre.IfMatch.Present || pre.IfUnmodifiedSince.Present {
@@ -215,7 +221,8 @@ func onlyMember(lines []string, pre *httpcond.Preconditions) bool {
 
 func mustWithhold(f *Fields, pre *httpcond.Preconditions, rules Rules) bool {
 	return namesOurs(pre.IfMatch.Tags) || namesCoded(pre.IfMatch.Tags) || namesOurs(rangeTag(f[ifRange])) || restsOnUntrusted(f, pre) ||
-		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[ifRange]))
+		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[ifRange])) ||
+		rules.DatesFound && pre.IfModifiedSince.Valid && !pre.IfNoneMatch.Present
 }
 
 // Ours returns the first member that is a tag of ours.

@@ -107,6 +107,25 @@ func TestPresentPassesWhatIsTheUpstreams(t *testing.T) {
 	}
 }
 
+// A date that may have been found here is not the upstream's to judge, which may know another one.
+func TestPresentDatesFound(t *testing.T) {
+	rules := Rules{DatesFound: true}
+	for _, row := range []presentRow{
+		{name: "If-Modified-Since", sent: request("If-Modified-Since", someDate), seen: request(), view: Withheld},
+		{name: "beside a range", sent: request("If-Modified-Since", someDate, "Range", "bytes=0-9"), seen: request(), view: Withheld},
+		{name: "beside If-Match", sent: request("If-Modified-Since", someDate, "If-Match", `"abc"`), seen: request(), view: Withheld},
+		{name: "overruled by If-None-Match", sent: request("If-Modified-Since", someDate, "If-None-Match", `"abc"`), seen: request("If-None-Match", `"abc"`)},
+		{name: "no date", sent: request("If-Modified-Since", "yesterday", "Range", "bytes=0-9"), seen: request("Range", "bytes=0-9")},
+		{name: "a write's date", sent: request("If-Unmodified-Since", someDate)},
+		{name: "a range of a date", sent: request("Range", "bytes=0-9", "If-Range", someDate)},
+		{name: "a tag", sent: request("If-None-Match", `"abc"`)},
+		{name: "a dated tag of ours has the upstream's date", sent: request("If-None-Match", dated), seen: request("If-Modified-Since", ownDate), view: Translated},
+	} {
+		row.rules = rules
+		t.Run(row.name, row.run)
+	}
+}
+
 // If-Match with the suffix that encode has put on a tag is for us to judge.
 func TestPresentWithholdsCodedTags(t *testing.T) {
 	for _, tag := range []string{`"abc-gzip"`, `"abc-zstd"`, `"abc-br"`, `"a", "abc-gzip"`} {

@@ -9,19 +9,29 @@ import time
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFound, HttpResponseServerError, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFound, HttpResponseServerError, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import conditional_page, last_modified, require_POST
+from django.views.generic import DetailView, ListView, TemplateView
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
     SECRET_KEY="for tests only",
     ROOT_URLCONF=__name__,
     MIDDLEWARE=[f"{__name__}.tell_status"],
-    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": [os.environ["PAGES"]],
+            # Without Django's cache, so that a changed template shows.
+            "OPTIONS": {"loaders": ["django.template.loaders.filesystem.Loader"]},
+        }
+    ],
 )
 
 source = pathlib.Path(os.environ["PAGES"], "page.html")
@@ -90,6 +100,59 @@ def scripted(request):
     return response
 
 
+Article = collections.namedtuple("Article", "number text updated_at")
+
+
+def articles():
+    """What a database would have: the newest is as old as the folder's page, the one before a day older, and so on."""
+    newest = source_date(None)
+    return [Article(n, "some words " * 20, newest - datetime.timedelta(days=n)) for n in (2, 0, 1)]
+
+
+def article(number):
+    return next(a for a in articles() if a.number == number)
+
+
+class ArticleDetail(DetailView):
+    """A page of one article. It says in a field of its own when the article was changed."""
+
+    template_name = "page.html"
+
+    def get_object(self):
+        return article(self.kwargs["number"])
+
+    def render_to_response(self, context, **kwargs):
+        response = super().render_to_response(context, **kwargs)
+        response["X-Article-Updated"] = self.object.updated_at.strftime("%d.%m.%Y %H:%M:%S")
+        return response
+
+
+class ArticleList(ListView):
+    template_name = "page.html"
+
+    def get_queryset(self):
+        return articles()
+
+
+class About(TemplateView):
+    template_name = "page.html"
+
+
+# The same with validators, as the documentation of Django has it: from a field of the object, from the newest of
+# the list, from the template's file.
+DatedDetail = method_decorator(last_modified(lambda r, number: article(number).updated_at), "dispatch")(type("DatedDetail", (ArticleDetail,), {}))
+DatedList = method_decorator(last_modified(lambda r: max(a.updated_at for a in articles())), "dispatch")(type("DatedList", (ArticleList,), {}))
+DatedAbout = method_decorator(last_modified(source_date), "dispatch")(type("DatedAbout", (About,), {}))
+
+
+def detail_json(request, number):
+    return JsonResponse(article(number)._asdict())
+
+
+def list_json(request):
+    return JsonResponse({"items": [a._asdict() for a in articles()]})
+
+
 # The notes that clients have written, by name.
 notes = {}
 
@@ -120,6 +183,15 @@ def command(request):
 
 
 urlpatterns = [
+    path("articles/<int:number>", ArticleDetail.as_view()),
+    path("articles", ArticleList.as_view()),
+    path("about", About.as_view()),
+    path("dated/articles/<int:number>", DatedDetail.as_view()),
+    path("dated/articles", DatedList.as_view()),
+    path("dated/about", DatedAbout.as_view()),
+    path("api/articles/<int:number>", detail_json),
+    path("api/articles", list_json),
+    path("api/gzip/articles", gzip_page(list_json)),
     path("note/<name>", note),
     path("command", command),
     path("plain", plain),
