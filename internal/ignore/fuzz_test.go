@@ -56,8 +56,9 @@ func checkForm(t *testing.T, page string, words []string) {
 	if formed(page) != form {
 		t.Fatal("not the same twice")
 	}
-	// A body that reads like the form is not taken for it.
-	if alike := strings.TrimSuffix(form, markReduced); formed(alike) == form {
+	// A body that reads like the form is not taken for it, unless the rules leave parts of that out as well.
+	alike := strings.TrimSuffix(form, markReduced)
+	if gaps := compiled(t, words...).find([]byte(alike), request, nil).gaps; len(gaps) == 0 && formed(alike) == form {
 		t.Fatalf("%q and %q count as one", page, alike)
 	}
 }
