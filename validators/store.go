@@ -1,0 +1,69 @@
+package validators
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrUnavailable is what the methods of a Store return, wrapped or not, while it cannot be reached.
+var ErrUnavailable = errors.New("the store cannot be reached")
+
+// Store keeps records, for one process or for many.
+//
+// All methods may be called at any time from many goroutines, also after the Caddy module that the store
+// came from was cleaned up: then they may return ErrUnavailable. None waits longer than the store's own
+// bound, however late the context ends, and none panics. An error means that nothing is known: the request is
+// served as if nothing were remembered.
+type Store interface {
+	// Name tells stores apart in the log and in the admin API: "memory", or "redis cache.example:6379/0". It
+	// has no secrets in it.
+	Name() string
+
+	// Load returns the record kept under the key, and the stamp that a record has to carry whose request
+	// begins now. The record is the zero Record when there is none, when its ttl is over, when it cannot be
+	// read, and when its own stamp says that it was forgotten or purged since.
+	Load(ctx context.Context, key Key) (Record, Stamp, error)
+
+	// Save keeps a record under the key for ttl, or less, in place of what was there. A record whose stamp is
+	// out of date by now may be kept, as no Load returns it.
+	Save(ctx context.Context, key Key, record Record, ttl time.Duration) error
+
+	// Delete drops what is kept under the key, and nothing else.
+	Delete(ctx context.Context, key Key) error
+
+	// Forget makes every record of the URI out of date, and every one of a response to a request that began
+	// before. When it returns nil no Load of this process returns one of them; those of other processes that
+	// share the store follow as soon as they are told. If it fails, the store itself sees to it that Loads of
+	// this process do not return one of them, and forgets for the others as soon as it can. It may forget more
+	// than it is asked to.
+	Forget(ctx context.Context, uri URI) error
+
+	// Purge does the same for every URI in a scope. If it fails, nothing was purged, or the outcome is not known.
+	Purge(ctx context.Context, scope Scope) error
+
+	// FirstSeen returns when the entity tag last became the current one of the representation with this key,
+	// which has whole seconds: the time that is kept if it is kept with this tag, else now, or a second after
+	// the time kept with another tag if that is later; that is kept for ttl at least, unless the store is full. It never
+	// goes back, is the same for all processes that share the store, and has nothing to do with Forget or
+	// Purge. Its keys are apart from those of records.
+	FirstSeen(ctx context.Context, key Key, tag string, now time.Time, ttl time.Duration) (time.Time, error)
+
+	// Stats says how the store fares. It does not wait for anything.
+	Stats() Stats
+}
+
+// Stats says how a store fares.
+type Stats struct {
+	// Entries is how many records are kept, in this process or at the server; -1 if that is not known.
+	Entries int64 `json:"entries"`
+	// Hits and Misses count the Loads of this process that found a record, or none.
+	Hits   uint64 `json:"hits"`
+	Misses uint64 `json:"misses"`
+	// Evictions counts the records dropped for want of room, as far as it is known.
+	Evictions uint64 `json:"evictions"`
+	// Errors counts the calls of this process that failed.
+	Errors uint64 `json:"errors"`
+	// Available is false while the store is left alone because it has failed.
+	Available bool `json:"available"`
+}
