@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,8 +102,14 @@ func runNginx(t *testing.T, config, dir string) (addr string) {
 	return addr
 }
 
-// startDjango runs testdata/django on a folder and returns its address.
+// startDjango runs the project with pages and returns its address.
 func startDjango(t *testing.T, pages *pageFolder) (addr string) {
+	t.Helper()
+	return runDjango(t, "pages", "PAGES="+pages.dir)
+}
+
+// runDjango runs a project of testdata/django with further environment variables and returns its address.
+func runDjango(t *testing.T, project string, env ...string) (addr string) {
 	t.Helper()
 	check := exec.CommandContext(t.Context(), python, "-c", "import django, gunicorn")
 	requireProgram(t, check.Run() == nil, "Django with gunicorn for "+python)
@@ -110,10 +117,23 @@ func startDjango(t *testing.T, pages *pageFolder) (addr string) {
 	cmd := exec.CommandContext(t.Context(), python, "-m", "gunicorn",
 		// One process, or there would be several counters of renders.
 		"--workers", "1", "--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", t.TempDir(),
-		"--chdir", "testdata/django", "--bind", addr, "--log-level", "warning", "pages:application")
-	cmd.Env = append(os.Environ(), "PAGES="+pages.dir, "PYTHONDONTWRITEBYTECODE=1")
+		"--chdir", "testdata/django", "--bind", addr, "--log-level", "warning", project+":application")
+	cmd.Env = slices.Concat(os.Environ(), env, []string{"PYTHONDONTWRITEBYTECODE=1"})
 	runUpstream(t, addr, cmd)
 	return addr
+}
+
+// startUvicorn runs testdata/starlette on a folder and returns its port.
+func startUvicorn(t *testing.T, dir string) (port int) {
+	t.Helper()
+	check := exec.CommandContext(t.Context(), python, "-c", "import fastapi, starlette.staticfiles, uvicorn")
+	requireProgram(t, check.Run() == nil, "FastAPI with uvicorn for "+python)
+	port = freePort(t)
+	cmd := exec.CommandContext(t.Context(), python, "-m", "uvicorn",
+		"--app-dir", "testdata/starlette", "--port", strconv.Itoa(port), "--log-level", "warning", "files:app")
+	cmd.Env = append(os.Environ(), "PAGES="+dir, "PYTHONDONTWRITEBYTECODE=1")
+	runUpstream(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd)
+	return port
 }
 
 // runUpstream runs a command, made with the context of the test, until the test ends. It returns when
