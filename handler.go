@@ -252,7 +252,9 @@ type exchange struct {
 	row          *compiledRow // the row of cache_control that applies
 	rowUncertain bool         // the media type, and with it the row, is known with the body only
 	rowHidden    bool         // on a 304 of the upstream: a row that replaces or merges may apply to its 200
-	rowUnknown   bool         // which row applies, the response does not say
+	rowSilent    bool         // a row may apply, or have applied to what a 304 stands for, and nothing takes its place
+	rowDated     bool         // on such a 304: what is stored may count from its Last-Modified, if the configuration says so
+	rowApplied   bool         // what was made of an upstream's word is not that word
 	urlHash      uint64       // for rows that spread their lifetimes
 	upstream.Validators
 	search      *lastmodified.Search // for a Last-Modified that the upstream has not sent; nil if it is not to be
@@ -1198,7 +1200,8 @@ func streamedType(mediaType string) bool {
 // chooseRow finds the row of cache_control that applies to the response: the first that matches. Where
 // that cannot be known, none does, and what the client has stored stands (RFC 9111 §3.2).
 func (x *exchange) chooseRow(status int, header http.Header) {
-	x.row, x.rowUncertain, x.rowHidden, x.rowUnknown = nil, false, false, false
+	x.row, x.rowUncertain, x.rowHidden = nil, false, false
+	x.rowSilent, x.rowDated = false, false
 	_, typed := header["Content-Type"]
 	typed = typed || contentCoded(header) // net/http finds out the type of what is neither
 	contentType := first(header["Content-Type"])
@@ -1208,24 +1211,50 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 			continue
 		}
 		if row.unknowable(status, contentType) {
-			x.rowUnknown = true
-			x.rowHidden = slices.ContainsFunc(x.h.set.rows[i:], func(other compiledRow) bool { return other.Replaces() || other.Merges() })
+			x.hideRow(i)
 			return
 		}
 		if row.mediaType != "" && !typed {
 			x.rowUncertain = true
 		}
 		if row.matches(x, status, header, contentType) {
-			if status != http.StatusNotModified || row.Replaces() {
-				x.row = row
-			}
-			if row.Spreads() {
-				x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
-			}
-			x.rowHidden = status == http.StatusNotModified && row.Merges() // with what, the 200 would say
+			x.takeRow(row, status, header)
 			return
 		}
 	}
+}
+
+// takeRow takes the row that applies. To a 304 that was not made here it speaks if it replaces, if there is something
+// to merge with, as the 200 would have it, too (RFC 9110 §15.4.5), or if it counts from a Last-Modified; else what it
+// has said in the 200 stands.
+func (x *exchange) takeRow(row *compiledRow, status int, header http.Header) {
+	if row.Spreads() {
+		x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
+	}
+	dated := x.h.set.afterModified != 0 && row.Dated()
+	if status != http.StatusNotModified || row.Replaces() || dated || row.Merges() && freshness.Explicit(header) {
+		x.row = row
+	} else {
+		x.rowSilent = true
+	}
+}
+
+// hideRow notes what the row may have said that cannot be known: one from the i-th on.
+func (x *exchange) hideRow(i int) {
+	x.rowSilent = true
+	for ; i < len(x.h.set.rows); i++ {
+		row := &x.h.set.rows[i]
+		hides := row.unknowable(http.StatusNotModified, "")
+		if row.speaksNotOf(http.StatusNotModified) || !hides && !row.matches(x, http.StatusNotModified, nil, "") {
+			continue
+		}
+		x.rowHidden = x.rowHidden || row.Replaces() || row.Merges()
+		x.rowDated = x.rowDated || row.Dated()
+		if !hides {
+			return
+		}
+	}
+	x.rowDated = true // it may have been none
 }
 
 // speaksNotOf reports whether a row's status decides by itself that it does not apply. Without a
@@ -1273,6 +1302,7 @@ func (x *exchange) dress(header http.Header) {
 		// the upstream's own word in its 304 would write over (RFC 9111 §3.2).
 		delete(header, "Cache-Control")
 		delete(header, "Expires")
+		delete(header, "Pragma")
 	}
 	x.applyRow(header)
 	if x.search != nil && !x.LastModified.IsZero() {
@@ -1285,9 +1315,10 @@ func (x *exchange) dress(header http.Header) {
 
 // applyRow applies the row of cache_control, once, and `expires modified` to what no row speaks to.
 func (x *exchange) applyRow(header http.Header) {
-	if x.rowUncertain {
+	if x.rowUncertain || x.rowApplied {
 		return
 	}
+	x.rowApplied = true
 	set := &x.h.set
 	resp := freshness.Response{
 		Personal: x.personal || header["Set-Cookie"] != nil,
@@ -1295,23 +1326,45 @@ func (x *exchange) applyRow(header http.Header) {
 		Now:      x.now,
 		URL:      x.urlHash,
 	}
-	status := x.Status()
-	stands := status == http.StatusOK || status == http.StatusNonAuthoritativeInfo || status == http.StatusPartialContent
-	if stands || status == http.StatusNotModified {
-		resp.LastModified, resp.AfterModified = x.LastModified, set.afterModified
+	switch status := x.Status(); status {
+	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusPartialContent, http.StatusNotModified:
+		if resp.AfterModified = set.afterModified; resp.AfterModified != 0 {
+			resp.LastModified = x.modified(status, header)
+		}
 	}
-	row := x.row
-	x.row = nil
 	switch {
-	case row != nil && status == http.StatusNotModified && resp.AfterModified != 0 && row.Dated() && x.LastModified.IsZero():
-		// The 200 may have had a Last-Modified to count from, so that what is stored stands.
-		delete(header, "Cache-Control")
-		delete(header, "Expires")
-	case row != nil:
-		row.Apply(header, resp)
-	case stands && !x.rowUnknown:
+	case x.row != nil:
+		x.row.Apply(header, resp)
+	case x.rowDated && x.Status() == http.StatusNotModified:
+		resp.LastModified = longAgo
+		freshness.ApplyWithoutRow(header, resp)
+	case !x.rowSilent:
 		freshness.ApplyWithoutRow(header, resp)
 	}
+}
+
+// longAgo stands for a Last-Modified that nobody knows: what counts from it has ended.
+var longAgo = time.Unix(0, 0)
+
+// modified is the Last-Modified that `expires modified` counts from; zero is none.
+//
+// A 304 that was not made here need not have that of its 200 (RFC 9110 §15.4.5), nor a 206 in answer to If-Range
+// (§15.3.7). But they renew the Date of what is stored (RFC 9111 §3.2), and with it any max-age that they do not
+// write over. So the date in a tag of ours counts instead, and where there is none, the lifetime has ended: that
+// costs a client a question, not a stale page.
+func (x *exchange) modified(status int, header http.Header) time.Time {
+	relayed := status == http.StatusNotModified || status == http.StatusPartialContent && x.ranges.IfRange.Present
+	if !x.LastModified.IsZero() || !relayed {
+		return x.LastModified
+	}
+	own, _ := tag.Parse(upstream.ReadETag(header["Etag"]).Tag.Opaque)
+	switch {
+	case own.Date.IsZero():
+		return longAgo
+	case own.Date.After(x.Date):
+		return x.Date // a client has made it up
+	}
+	return own.Date
 }
 
 // hashURL is the hash of a request's host, path and query as the client sent them.

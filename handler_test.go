@@ -2,6 +2,7 @@ package conditionalcache
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -1164,6 +1165,7 @@ func TestCacheControl(t *testing.T) {
 		{name: "a foreign 304, keep by type: it says what it says", handler: row(CacheControl{MediaType: "text/plain", Directives: pairs("public")}), next: theirs, status: 304, want: is("max-age=5")},
 		{name: "a foreign 304, a matcher of errors hides nothing", handler: behindErrors, next: theirs, status: 304, want: is("public")},
 		{name: "a foreign 304, keep", handler: shared, next: theirs, status: 304, want: is("max-age=5")},
+		{name: "a foreign 304 without any, keep without a lifetime", handler: row(CacheControl{Directives: pairs("public")}), next: sends(304, ""), status: 304, want: is("")},
 		{name: "a foreign 304 without any, keep", handler: shared, next: sends(304, ""), status: 304, want: is("")},
 		{name: "a 412 has none", handler: replacing, fields: pairs("If-Match", staleTag), status: 412, want: is("")},
 		{name: "late: max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 1}, CacheControl: shared.CacheControl, Expires: "off"}, want: is("public, s-maxage=3600, max-age=60")},
@@ -1207,6 +1209,9 @@ func TestMerge(t *testing.T) {
 		CacheControl:     []CacheControl{{ResponseMatcher: "missing", Directives: pairs("max-age=60"), Existing: "merge"}, {Directives: pairs("public")}},
 		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}},
 	}
+	html := CacheControl{MediaType: "text/html", Directives: pairs("public")}
+	hidesErrors := &Handler{CacheControl: []CacheControl{html, missing.CacheControl[0]}, ResponseMatchers: missing.ResponseMatchers}
+	hidesOther := &Handler{CacheControl: []CacheControl{html, {Path: "/other", Directives: pairs("public"), Existing: "merge"}}}
 	sent := func(fields ...string) caddyhttp.HandlerFunc { return sendsPage(append(fields, "Date", modified)...) }
 	hour := pairs("Cache-Control", "public, max-age=3600, s-maxage=3600", "Expires", "Tue, 14 Nov 2023 23:13:20 GMT")
 	theirs := sends(304, "", "Cache-Control", "max-age=5", "Expires", dayAfter, "Date", modified)
@@ -1223,10 +1228,16 @@ func TestMerge(t *testing.T) {
 		{name: "Authorization: not shared, though the upstream says so", handler: merging, fields: pairs("Authorization", "Basic x"), next: sent("Cache-Control", "public, s-maxage=60"), want: pairs("Cache-Control", "private, max-age=86400")},
 		{name: "Set-Cookie: not shared", handler: merging, next: sent("Cache-Control", "public, max-age=60", "Set-Cookie", "a=1"), want: pairs("Cache-Control", "private, max-age=60")},
 		{name: "our 304 says what the 200 would", handler: merging, next: sent("Cache-Control", "max-age=3600"), fields: pairs("If-None-Match", strongTag), status: 304, want: hour},
+		{name: "our 304 is joined once", handler: row(CacheControl{Directives: pairs("no-cache"), Existing: "merge"}), next: sent(), fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Cache-Control", "no-cache", "Expires", modified)},
 		{name: "our 304 at the head", handler: typed, next: sent("Cache-Control", "max-age=60", "Etag", `"abc"`), fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Cache-Control", "public, max-age=60")},
 		{name: "Age stays", handler: merging, next: sent("Cache-Control", "max-age=3600", "Age", "3000"), want: append(pairs("Age", "3000", "Date", modified), hour...)},
-		{name: "a foreign 304: what is stored stands", handler: merging, next: theirs, status: 304, want: none},
-		{name: "a foreign 304, by path", handler: byPath, next: theirs, status: 304, want: none},
+		{name: "a foreign 304 says what its 200 would (RFC 9110 §15.4.5)", handler: merging, next: theirs, status: 304, want: pairs("Cache-Control", "public, max-age=5, s-maxage=5", "Expires", "Tue, 14 Nov 2023 22:13:25 GMT")},
+		{name: "a foreign 304, by path", handler: byPath, next: theirs, status: 304, want: pairs("Cache-Control", "public, max-age=5", "Expires", "Tue, 14 Nov 2023 22:13:25 GMT")},
+		{name: "a foreign 304 that is stricter now", handler: byPath, next: sends(304, "", "Cache-Control", "private, no-cache", "Date", modified), status: 304, want: pairs("Cache-Control", "private, no-cache, max-age=86400", "Expires", modified)},
+		{name: "a foreign 304 that says nothing: what is stored stands", handler: byPath, next: sends(304, "", "Date", modified), status: 304, want: none},
+		{name: "a foreign 304, a type that hides nothing but a row of errors", handler: hidesErrors, next: theirs, status: 304, want: pairs("Cache-Control", "max-age=5", "Expires", dayAfter)},
+		{name: "a foreign 304, a type that hides nothing but a row of another path", handler: hidesOther, next: theirs, status: 304, want: pairs("Cache-Control", "max-age=5", "Expires", dayAfter)},
+		{name: "a foreign 304, by type, with a Pragma", handler: typed, next: sends(304, "", "Pragma", "no-cache", "Date", modified), status: 304, want: append(none, "Pragma", "")},
 		{name: "a foreign 304, by type", handler: typed, next: theirs, status: 304, want: none},
 		{name: "a foreign 304, merge behind what is unknowable", handler: behind, next: theirs, status: 304, want: none},
 		{name: "a foreign 304, merge of errors only", handler: missing, next: theirs, status: 304, want: pairs("Cache-Control", "max-age=5", "Expires", dayAfter)},
@@ -1264,7 +1275,6 @@ func TestExpiresModified(t *testing.T) {
 	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
 	typed := CacheControl{MediaType: "text/plain", Directives: pairs("public")}
 	lasting := CacheControl{MediaType: "text/plain", Directives: pairs("public max-age=60")}
-	replacing := CacheControl{Directives: pairs("public"), Existing: "replace"}
 	missing := after(2*day, CacheControl{ResponseMatcher: "missing", Directives: pairs("public")})
 	missing.ResponseMatchers = map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}}
 	asSent := after(2 * day)
@@ -1295,11 +1305,106 @@ func TestExpiresModified(t *testing.T) {
 		{name: "404", handler: after(2 * day), next: sends(404, "b", "Last-Modified", dayBefore), status: 404, body: "b", want: is("", "")},
 		{name: "404 that has a row", handler: missing, next: sends(404, "b", "Last-Modified", dayBefore, "Date", modified), status: 404, body: "b", want: is("public", "")},
 		{name: "201", handler: after(2 * day), next: sends(201, "b", "Last-Modified", dayBefore), status: 201, body: "b", want: is("", "")},
-		{name: "a foreign 304: what is stored stands", handler: after(2 * day), next: sends(304, "", "Last-Modified", dayBefore, "Date", modified), status: 304, want: is("", "")},
-		{name: "a foreign 304, replace", handler: after(2*day, replacing), next: sends(304, "", "Last-Modified", dayBefore, "Date", modified), status: 304, want: is("public, max-age=86400", dayAfter)},
-		{name: "a foreign 304, replace, without a date to count from", handler: after(2*day, replacing), next: sends(304, "", "Cache-Control", "max-age=1", "Expires", dayAfter), status: 304, want: is("", "")},
-		{name: "a foreign 304, replace, with a lifetime", handler: after(2*day, CacheControl{Path: "/*", Directives: pairs("max-age=60"), Existing: "replace"}), next: sends(304, "", "Date", modified), status: 304, want: is("max-age=60", minute)},
 	})
+}
+
+// lastsAfter is `expires modified`.
+func lastsAfter(d time.Duration, rows ...CacheControl) *Handler {
+	return &Handler{Expires: "modified", ExpiresModified: caddy.Duration(d), CacheControl: rows}
+}
+
+// says304 is an upstream's 304.
+func says304(fields ...string) caddyhttp.HandlerFunc {
+	return sends(304, "", append(fields, "Date", modified)...)
+}
+
+// A cache counts the lifetime it has stored anew from the Date of a 304 (RFC 9111 §3.2, §4.3.4), so that one which
+// counts from Last-Modified has to be said again: by the date of the 304, or that in our tag. Where nobody knows
+// the date, nothing lasts.
+func TestExpiresModifiedInForeign304(t *testing.T) {
+	const day = 24 * time.Hour
+	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
+	dated, undated := says304("Last-Modified", dayBefore), says304()
+	named := func(date string) []string { return pairs("If-None-Match", datedOf(date)) }
+	stale, day1 := is("max-age=0", modified), is("max-age=86400", dayAfter)
+	cut := func(fields ...string) caddyhttp.HandlerFunc {
+		return sends(206, "h", append(fields, "Date", modified, "Content-Range", "bytes 0-0/12", "Etag", `"abc"`)...)
+	}
+	part, ifRange := pairs("Range", "bytes=0-0"), pairs("Range", "bytes=0-0", "If-Range", `"abc"`)
+	trials := []trial{
+		{name: "its own date", handler: lastsAfter(2 * day), next: dated, want: day1},
+		{name: "its own date, beside a tag", handler: lastsAfter(2 * day), next: says304("Last-Modified", dayBefore, "Etag", `"abc"`), want: append(day1, "Last-Modified", "")},
+		{name: "its own date, past", handler: lastsAfter(time.Hour), next: dated, want: stale},
+		{name: "one that cannot be believed", handler: lastsAfter(day), next: says304("Last-Modified", epochDate), want: stale},
+		{name: "no date", handler: lastsAfter(2 * day), next: undated, want: stale},
+		{name: "no date, beside a tag", handler: lastsAfter(2 * day), next: says304("Etag", `"abc"`), want: stale},
+		{name: "it says so itself", handler: lastsAfter(2 * day), next: says304("Cache-Control", "max-age=1", "Expires", dayAfter, "Last-Modified", dayBefore), want: is("max-age=1", dayAfter)},
+		{name: "credentials", handler: lastsAfter(2 * day), next: dated, fields: pairs("Authorization", "Basic x"), want: is("private, max-age=86400", dayAfter)},
+		{name: "translated: the date in our tag", handler: lastsAfter(2 * day), next: undated, fields: named(dayBefore), want: day1},
+		{name: "translated, past", handler: lastsAfter(time.Hour), next: undated, fields: named(dayBefore), want: stale},
+		{name: "translated, to come: a client's invention lasts no longer than what is new", handler: lastsAfter(day), next: undated, fields: named(dayAfter), want: day1},
+		{name: "translated, the 304's own date counts", handler: lastsAfter(2 * day), next: dated, fields: named(modified), want: day1},
+		{name: "our tag without a date", handler: lastsAfter(2 * day), next: says304("Etag", strongTag), fields: pairs("If-None-Match", strongTag), want: stale},
+
+		{name: "206 to If-Range need not have the date (RFC 9110 §15.3.7)", handler: lastsAfter(2 * day), next: cut(), fields: ifRange, status: 206, body: "h", want: stale},
+		{name: "206 to If-Range that has it", handler: lastsAfter(2 * day), next: cut("Last-Modified", dayBefore), fields: ifRange, status: 206, body: "h", want: day1},
+		{name: "206 to Range has what the 200 has", handler: lastsAfter(2 * day), next: cut(), fields: part, status: 206, body: "h", want: is("", "")},
+	}
+	for i := range trials {
+		trials[i].status = cmp.Or(trials[i].status, 304)
+	}
+	runTrials(t, trials)
+
+	inner, outer := provisioned(t, new(Handler)), provisioned(t, lastsAfter(2*day))
+	for etag, want := range map[string][]string{datedOf(dayBefore): day1, strongTag: stale} {
+		v := newVisit(t, "GET", "/", "If-None-Match", etag).to(outer, within(inner, sendsPage("Last-Modified", dayBefore, "Date", modified)))
+		if wantPairs(t, "an inner instance's, of "+etag, v.rec.Header(), want); v.status() != 304 {
+			t.Errorf("of %s: %d", etag, v.status())
+		}
+	}
+}
+
+// The row of the 200 says in the 304 what it has said there, if it counts from Last-Modified. One that does not lets
+// stand what is stored. Where that may be of either kind, nothing lasts.
+func TestRowsOfExpiresModifiedInForeign304(t *testing.T) {
+	const day = 24 * time.Hour
+	row := func(c CacheControl, directives string) CacheControl {
+		c.Directives = pairs(directives)
+		return c
+	}
+	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
+	dated, undated := says304("Last-Modified", dayBefore), says304()
+	theirs := says304("Cache-Control", "max-age=1", "Expires", dayAfter, "Last-Modified", dayBefore)
+	typed, byPath := CacheControl{MediaType: "text/plain"}, CacheControl{Path: "/*"}
+	replacing, merging := CacheControl{Existing: "replace"}, CacheControl{Existing: "merge"}
+	typedReplacing := CacheControl{MediaType: "text/plain", Existing: "replace"}
+	stale, minute := is("max-age=0", modified), is("max-age=60", "Tue, 14 Nov 2023 22:14:20 GMT")
+	behind := row(CacheControl{Path: "/*"}, "public max-age=60")
+	trials := []trial{
+		{name: "a row that replaces", handler: lastsAfter(2*day, row(replacing, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
+		{name: "a row that replaces, translated", handler: lastsAfter(2*day, row(replacing, "public")), next: undated, fields: pairs("If-None-Match", datedOf(dayBefore)), want: is("public, max-age=86400", dayAfter)},
+		{name: "a row that replaces, no date", handler: lastsAfter(2*day, row(replacing, "public")), next: says304("Cache-Control", "max-age=1"), want: is("public, max-age=0", modified)},
+		{name: "a row that replaces, with a lifetime", handler: lastsAfter(2*day, row(CacheControl{Path: "/*", Existing: "replace"}, "max-age=60")), next: undated, want: minute},
+		{name: "a row that keeps", handler: lastsAfter(2*day, row(byPath, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
+		{name: "a row that keeps, no date", handler: lastsAfter(2*day, row(byPath, "public")), next: undated, want: is("public, max-age=0", modified)},
+		{name: "a row that keeps what the 304 says", handler: lastsAfter(2*day, row(byPath, "public")), next: theirs, want: is("max-age=1", dayAfter)},
+		{name: "a row that keeps, with a lifetime: what is stored stands", handler: lastsAfter(2*day, row(byPath, "max-age=60")), next: dated, want: is("", "")},
+		{name: "a row that merges", handler: lastsAfter(2*day, row(merging, "public")), next: theirs, want: is("public, max-age=1", "Tue, 14 Nov 2023 22:13:21 GMT")},
+		{name: "a row that merges what lasts longer", handler: lastsAfter(2*day, row(merging, "public")), next: says304("Cache-Control", "max-age=999999", "Last-Modified", dayBefore), want: is("public, max-age=86400", dayAfter)},
+		{name: "a row that merges what lasts longer, no date", handler: lastsAfter(2*day, row(merging, "public")), next: says304("Cache-Control", "max-age=999999"), want: is("public, max-age=0", modified)},
+		{name: "a row that merges, with nothing", handler: lastsAfter(2*day, row(merging, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
+		{name: "a row that merges, with a lifetime and nothing: what is stored stands", handler: lastsAfter(2*day, row(CacheControl{Path: "/*", Existing: "merge"}, "max-age=60")), next: dated, want: is("", "")},
+		{name: "a type that hides its row", handler: lastsAfter(2*day, row(typed, "no-cache")), next: dated, want: stale},
+		{name: "a type that hides its row, the 304 says so itself", handler: lastsAfter(2*day, row(typed, "no-cache")), next: theirs, want: is("max-age=1", dayAfter)},
+		{name: "a type that hides a row that replaces", handler: lastsAfter(2*day, row(typedReplacing, "no-cache")), next: theirs, want: stale},
+		{name: "a type that hides one of two rows with a lifetime: what is stored stands", handler: lastsAfter(2*day, row(typed, "no-cache"), behind), next: dated, want: is("", "")},
+		{name: "a type that hides a row without a lifetime", handler: lastsAfter(2*day, row(typed, "public"), behind), next: dated, want: stale},
+		{name: "a type that hides its row, and a path of others", handler: lastsAfter(2*day, row(typed, "no-cache"), row(CacheControl{Path: "/other"}, "max-age=60")), next: dated, want: stale},
+	}
+	for i := range trials {
+		trials[i].status = 304
+	}
+	runTrials(t, trials)
 }
 
 // datedOf is the page's tag with a date.

@@ -136,8 +136,7 @@ func parseKnown(word string, parse ParseDuration) (directive, error) {
 	name = strings.ToLower(name)
 	kind, known := httpcond.DirectiveArgument(name)
 	if !known {
-		return directive{}, fmt.Errorf("unknown Cache-Control directive %q; did you mean %q? "+
-			"(one that RFC 9111, 5861 and 8246 do not know goes under extension)", name, httpcond.NearestDirective(name))
+		return directive{}, unknownDirective(word, name, parse)
 	}
 	d := directive{name: name, seconds: -1}
 	switch kind {
@@ -157,6 +156,15 @@ func parseKnown(word string, parse ParseDuration) (directive, error) {
 		}
 	}
 	return d, nil
+}
+
+// unknownDirective says what an unknown word may have been meant for.
+func unknownDirective(word, name string, parse ParseDuration) error {
+	if _, err := parseSeconds("", word, parse); err == nil {
+		return fmt.Errorf("%q is a lifetime and no directive; did you mean max-age=%[1]s?", unquote(word))
+	}
+	return fmt.Errorf("unknown Cache-Control directive %q; did you mean %q? "+
+		"(one that RFC 9111, 5861 and 8246 do not know goes under extension)", name, httpcond.NearestDirective(name))
 }
 
 // parseSeconds reads delta-seconds (RFC 9111 §1.2.2), or a duration that is a whole number of them.

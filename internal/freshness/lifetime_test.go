@@ -153,6 +153,7 @@ func TestAfterModified(t *testing.T) {
 		{name: "no Last-Modified", after: time.Minute},
 		{name: "off", modified: sent},
 		{name: "the upstream's stands", modified: sent, after: time.Minute, sent: []string{"Cache-Control", "public"}, want: "public"},
+		{name: "a lone Pragma stands", modified: sent, after: time.Minute, sent: []string{"Pragma", "no-cache"}},
 		{name: "the upstream's Expires stands", modified: sent, after: time.Minute, sent: []string{"Expires", "0"}, expires: "0"},
 		{name: "a row without a lifetime", row: "public must-revalidate", modified: sent, after: time.Minute, want: "public, must-revalidate, max-age=60", expires: sentPlus1},
 		{name: "and no Last-Modified", row: "public", after: time.Minute, want: "public"},

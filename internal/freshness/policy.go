@@ -179,9 +179,13 @@ func secondsBetween(from, to time.Time) int64 {
 	return min(max(to.Unix()-from.Unix(), 0), math.MaxInt32)
 }
 
-// upstreamPolicy is what an upstream says. Its Expires is its max-age, unless it has one.
+// upstreamPolicy is what an upstream says. Its Expires is its max-age, unless it has one, and a Pragma without
+// Cache-Control its no-cache.
 func upstreamPolicy(h http.Header, now time.Time) policy {
 	p := read(h["Cache-Control"])
+	if pragmaNoCache(h) {
+		p.words |= noCache
+	}
 	if p.seconds[maxAge] == unsaid && hasValue(h["Expires"]) {
 		p.seconds[maxAge] = lifetimeOf(h["Expires"], Date(h, now), now)
 	}

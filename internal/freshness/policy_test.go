@@ -216,9 +216,13 @@ func TestMergeExpires(t *testing.T) {
 		{name: "without Date it counts from now", row: "public", sent: []string{"Expires", nowPlus1m}, wantControl: "public, max-age=60", wantExpires: nowPlus1m},
 		{name: "no-store", row: "max-age=60", sent: []string{"Date", sentDate, "Expires", sentPlus1, "Cache-Control", "no-store"}, wantControl: "no-store", wantExpires: sentDate},
 		{name: "the row's no-cache", row: "no-cache", sent: []string{"Date", sentDate, "Expires", sentPlus1}, wantControl: "no-cache, max-age=60", wantExpires: sentDate},
+		{name: "a lone Pragma is the upstream's no-cache", row: "max-age=60", sent: []string{"Date", sentDate, "Pragma", "no-cache"}, wantControl: "no-cache, max-age=60", wantExpires: sentDate},
+		{name: "a Pragma beside Expires, too", row: "max-age=60", sent: []string{"Date", sentDate, "Pragma", "no-cache", "Expires", plus30}, wantControl: "no-cache, max-age=30", wantExpires: sentDate},
+		{name: "a Pragma beside Cache-Control says nothing", row: "max-age=60", sent: []string{"Date", sentDate, "Pragma", "no-cache", "Cache-Control", "public"}, wantControl: "public, max-age=60", wantExpires: sentPlus1},
 		{name: "no lifetime at all", row: "public", sent: []string{"Date", sentDate, "Cache-Control", "no-transform"}, wantControl: "public, no-transform"},
 
 		{name: "off: it says less", row: "max-age=60", off: true, sent: []string{"Date", sentDate, "Expires", plus30}, wantControl: "max-age=30", wantExpires: plus30},
+		{name: "off: one of several says more", row: "max-age=90", off: true, sent: []string{"Date", sentDate, "Expires", "Mon, 06 May 2024 00:01:30 GMT", "Expires", plus30}, wantControl: "max-age=30"},
 		{name: "off: it says the same", row: "max-age=90", off: true, sent: []string{"Date", sentDate, "Expires", sentPlus1}, wantControl: "max-age=60", wantExpires: sentPlus1},
 		{name: "off: it says more", row: "max-age=59", off: true, sent: []string{"Date", sentDate, "Expires", sentPlus1}, wantControl: "max-age=59"},
 		{name: "off: no-cache", row: "no-cache", off: true, sent: []string{"Date", sentDate, "Expires", sentPlus1}, wantControl: "no-cache, max-age=60"},

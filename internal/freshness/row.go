@@ -107,8 +107,8 @@ func (r *Row) Apply(h http.Header, resp Response) {
 			return
 		}
 	}
-	if r.existing != Merge {
-		delete(h, "Pragma") // some recipients take it for no-cache, though RFC 9111 §5.4 gives it no meaning here
+	if r.existing == Replace {
+		delete(h, "Pragma") // it would deny to some recipients what the row says
 	}
 	delete(h, "Expires")
 	h["Cache-Control"] = []string{text}
@@ -161,7 +161,13 @@ func HashURL(host, path, query string) uint64 {
 
 // Explicit reports whether a response says of itself how long it is fresh, or that it is not.
 func Explicit(h http.Header) bool {
-	return hasValue(h["Cache-Control"]) || hasValue(h["Expires"])
+	return hasValue(h["Cache-Control"]) || hasValue(h["Expires"]) || pragmaNoCache(h)
+}
+
+// pragmaNoCache reports whether a response has no Cache-Control, and a Pragma: no-cache in its place. RFC 9111 §5.4
+// gives that no meaning in a response, but browsers do, and so did who sent it.
+func pragmaNoCache(h http.Header) bool {
+	return httpcond.HasDirective(h["Pragma"], "no-cache") && !hasValue(h["Cache-Control"])
 }
 
 func hasValue(lines []string) bool {
@@ -196,10 +202,13 @@ func (p *policy) setExpires(h http.Header, now time.Time) {
 	}
 }
 
-// allows reports whether the Expires of a response promises no more than the policy does.
+// allows reports whether no line of a response's Expires promises more than the policy does. Of several, recipients
+// may take the first (RFC 9111 §4.2.1).
 func (p *policy) allows(h http.Header, now time.Time) bool {
 	lifetime := p.lifetime()
-	return !hasValue(h["Expires"]) || lifetime != unsaid && lifetimeOf(h["Expires"], Date(h, now), now) <= lifetime
+	return !slices.ContainsFunc(h["Expires"], func(line string) bool {
+		return lifetimeOf([]string{line}, Date(h, now), now) > lifetime
+	})
 }
 
 // render writes directives as a field value, with the lifetimes of adjusted if that is given.
