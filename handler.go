@@ -190,7 +190,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	met.judged = true
 	g := guard.Write{
 		To: w, R: r, Next: next, Said: &met.said, Queue: turn, URL: asSent(r).URL,
-		Pre: pre, Must: h.mustCondition(r), Read: h.reader(next, met.blocks), Protected: &met.protected,
+		Pre: pre, Must: h.mustCondition(r), Read: h.reader(next, met.blocks, &pre), Protected: &met.protected,
 	}
 	err := g.Serve()
 	decided := met.said.Last()
@@ -268,6 +268,10 @@ type exchange struct {
 	answered304 bool                 // of the outermost: an instance has made a 304
 	spaces      []*capture.Scratch   // in use while the digest is made
 	dateFound   bool                 // of the outermost: an instance has found a Last-Modified
+	asked       time.Time            // when the request came; known if dates are looked for
+	cookied     bool                 // the request is somebody's, or has a cookie that may tell whose; known with asked
+	ignoring    bool                 // of the outermost: an instance leaves parts of the body out of its tag
+	dateAlone   bool                 // of the outermost: the date that was found is worth something without a tag
 	gaveUp      atomic.Bool          // of the outermost: an instance has held the response for its max_delay
 
 	unbound context.Context  // of the request, without our end of it
@@ -338,6 +342,7 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	if x.h.Block != "" {
 		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
 	}
+	x.outermost.ignoring = x.outermost.ignoring || x.h.set.ignore != nil
 	x.met = len(x.outermost.blocks)
 	x.ready(w)
 }
@@ -351,6 +356,15 @@ func (x *exchange) ready(w http.ResponseWriter) {
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
 	x.personal = (len(x.h.set.rows) > 0 || x.h.set.afterModified != 0) && identified(x.r)
+	if x.h.set.from != nil {
+		x.asked, x.cookied = time.Now(), h["Cookie"] != nil || identified(x.r)
+	}
+	for i := range x.h.set.rows {
+		if x.h.set.rows[i].Spreads() {
+			x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
+			break
+		}
+	}
 	x.bind()
 	x.Start(w, x, &budget, x.h.set.maxTotal)
 }
@@ -608,32 +622,78 @@ func (x *exchange) readValidators(status int, header http.Header) {
 	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
 	if x.outermost.dateFound {
 		x.TagDate = time.Time{} // an inner instance found the date, and the upstream cannot judge by it
+		x.outermost.dateAlone = x.outermost.dateAlone && x.worthAlone(header)
 	}
 	if set.from == nil || status != http.StatusOK || header["Last-Modified"] != nil {
 		return
+	}
+	x.search = set.from.Begin(header, sent, x.sourceRequest(), x.now, x.h.logger.Core().Enabled(zap.DebugLevel))
+	x.takeDate(header)
+}
+
+// sourceRequest is what of the request the sources go by. When an inner instance has stopped waiting, this may be the
+// goroutine of its deadline, while the handler still writes the variables.
+func (x *exchange) sourceRequest() lastmodified.Request {
+	if x.outermost.gaveUp.Load() {
+		return lastmodified.Request{Elsewhere: true}
 	}
 	repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		repl = caddy.NewReplacer()
 	}
-	x.search = set.from.Begin(header, sent, repl, x.now, x.h.logger.Core().Enabled(zap.DebugLevel))
-	x.takeDate(header)
+	return lastmodified.Request{Replacer: repl}
 }
 
 // readBody looks for a date in what was held.
 func (x *exchange) readBody(header http.Header, body []byte) {
-	if x.search != nil {
-		x.search.Body(header, body, x.h.set.maxBody)
+	if x.search != nil && x.search.Unread() {
+		space := capture.NewScratch(&budget, x.h.set.maxTotal)
+		defer space.Free()
+		x.search.Body(header, body, x.h.set.maxBody, space)
 		x.takeDate(header)
 	}
 }
 
-// takeDate makes the date that was found the response's, if it is known by now.
+// takeDate makes the date that was found the response's, if it is known by now. While it may still change without
+// showing, it is not sent: it can only stop what rests on another one.
 func (x *exchange) takeDate(header http.Header) {
-	if date, ok := x.search.Date(x.Date); ok {
-		x.LastModified, x.outermost.dateFound = date, true
+	date, ok := x.search.Date()
+	if !ok {
+		return
+	}
+	settled := x.search.Settled(x.asked, x.Date)
+	x.LastModified, x.outermost.dateFound, x.outermost.dateAlone = date, true, settled && x.worthAlone(header)
+	if settled {
 		header["Last-Modified"] = []string{httpcond.FormatDate(date)}
 	}
+}
+
+// worthAlone reports whether a date that was found says as much of a response as a tag would. It knows what the page
+// is made from, but not for whom, nor what of it `ignore` leaves out but for the secrets behind it: by such a date a
+// 304 would bring back a form's dead token, or the page of the user before. Of the upstream's own date it is for the
+// upstream to know.
+func (x *exchange) worthAlone(header http.Header) bool {
+	return !x.outermost.ignoring && !x.cookied && header["Set-Cookie"] == nil &&
+		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") && !httpcond.HasDirective(header["Cache-Control"], "private")
+}
+
+// dropDate takes a date that was found off a response that has no tag beside it, if it is worth nothing alone.
+func (x *exchange) dropDate(header http.Header) {
+	if x.outermost.dateFound && !x.outermost.dateAlone && !x.ETag.Usable {
+		x.LastModified = time.Time{}
+		delete(header, "Last-Modified")
+	}
+}
+
+// trust is how far the date can be compared. One that was found may move backwards.
+func (x *exchange) trust() httpcond.DateTrust {
+	switch {
+	case !x.outermost.dateFound:
+		return httpcond.TrustOrder
+	case !x.outermost.dateAlone:
+		return httpcond.TrustDifference
+	}
+	return httpcond.TrustEqual
 }
 
 // strongDate is the Last-Modified where it may be one as well: the upstream's. One that was found speaks of a
@@ -688,7 +748,9 @@ func (x *exchange) holdAll() capture.Decision {
 
 // judgeAtHead evaluates the preconditions against the validators that are known without the body.
 func (x *exchange) judgeAtHead(status int, header http.Header, reason string) capture.Decision {
-	if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
+	x.evaluate(status)
+	x.dropDate(header)
+	if x.result.Verdict != httpcond.Proceed {
 		return x.answer(header)
 	}
 	if status == http.StatusOK {
@@ -840,7 +902,7 @@ func (x *exchange) sendParts(header http.Header, body []byte) {
 // representation is what conditions are judged against.
 func (x *exchange) representation() httpcond.Representation {
 	return httpcond.Representation{
-		Exists: true, HasETag: x.ETag.Usable, ETag: x.ETag.Tag, LastModified: x.LastModified, Same: tag.Same,
+		Exists: true, HasETag: x.ETag.Usable, ETag: x.ETag.Tag, LastModified: x.LastModified, Trust: x.trust(), Same: tag.Same,
 	}
 }
 
@@ -969,6 +1031,7 @@ func (x *exchange) complete() error {
 	header, body := x.OuterHeader(), x.Body()
 	if x.declared > int64(len(body)) {
 		// Cut off, though nobody said so: the client has to see that as well.
+		x.dropDate(header)
 		x.dress(header)
 		x.said.Add(journal.OutcomeStreamed, reasonShortBody, header)
 		x.send()
@@ -1061,7 +1124,7 @@ func (x *exchange) digest(header http.Header, body []byte) tag.Digest {
 	}
 	defer x.freeSpaces()
 	content, marks := set.ignore.Content(&ignore.Response{
-		Request: x.r.Header, Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])), Body: body,
+		Request: x.r.Header, Identified: identified(x.r), Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])), Body: body,
 		MaxDecoded: set.maxBody, Memory: x,
 	})
 	if len(marks) > 0 {
@@ -1228,9 +1291,6 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 // to merge with, as the 200 would have it, too (RFC 9110 §15.4.5), or if it counts from a Last-Modified; else what it
 // has said in the 200 stands.
 func (x *exchange) takeRow(row *compiledRow, status int, header http.Header) {
-	if row.Spreads() {
-		x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
-	}
 	dated := x.h.set.afterModified != 0 && row.Dated()
 	if status != http.StatusNotModified || row.Replaces() || dated || row.Merges() && freshness.Explicit(header) {
 		x.row = row
@@ -1285,7 +1345,7 @@ func (row *compiledRow) unknowable(status int, contentType string) bool {
 func (row *compiledRow) matches(x *exchange, status int, header http.Header, contentType string) bool {
 	switch {
 	case row.path != nil:
-		matched, err := row.path.MatchWithError(asSent(x.r))
+		matched, err := row.path.MatchWithError(x.asSent())
 		return matched && err == nil
 	case row.mediaType != "":
 		return httpcond.MatchMediaType(row.mediaType, contentType)
@@ -1392,6 +1452,15 @@ func asSent(r *http.Request) *http.Request {
 	return sent.WithContext(r.Context())
 }
 
+// asSent is the same at the head. While the handler still runs, it may be writing the request's URL.
+func (x *exchange) asSent() *http.Request {
+	sent, ok := x.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if ok && sent.URL != nil && x.outermost.gaveUp.Load() {
+		return sent.WithContext(x.r.Context())
+	}
+	return asSent(x.r)
+}
+
 // sentURI is that URI, for the log.
 func sentURI(r *http.Request) string {
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.RequestURI != "" {
@@ -1402,8 +1471,9 @@ func sentURI(r *http.Request) string {
 
 // probe is what became of the GET for the current representation.
 type probe struct {
-	found probed
-	why   error // of probeFailed
+	found  probed
+	why    error // of probeFailed
+	byDate bool  // the write rests on a date
 }
 
 type probed uint8
@@ -1450,9 +1520,10 @@ func (p *probe) spill(reason capture.Reason) capture.Decision {
 }
 
 // reader asks the next handler for the current representation, as this handler would for a client's GET.
-func (h *Handler) reader(next caddyhttp.Handler, blocks []string) guard.Read {
+func (h *Handler) reader(next caddyhttp.Handler, blocks []string, pre *httpcond.Preconditions) guard.Read {
+	byDate := pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present
 	return func(w *guard.Sink, r *http.Request, use func(guard.Reading) error) error {
-		x := &exchange{h: h, r: r, method: r.Method, probe: new(probe), blocks: slices.Clone(blocks)}
+		x := &exchange{h: h, r: r, method: r.Method, probe: &probe{byDate: byDate}, blocks: slices.Clone(blocks)}
 		x.enter(w, nil)
 		defer func() {
 			x.Settle()
@@ -1505,12 +1576,21 @@ func (x *exchange) reading(found capture.Found, err error) guard.Reading {
 		x.readBody(x.OuterHeader(), x.Body())
 		x.sniff(x.OuterHeader(), x.Body())
 		x.setTag(x.OuterHeader(), x.Body())
-		return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+		return x.known()
 	case probeKnown:
-		return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+		return x.known()
 	case probeFailed, probeUnanswered:
 	}
 	return guard.Reading{Err: cmp.Or(x.probe.why, errors.New("a handler took the connection over"))}
+}
+
+// known is a representation that is there. A write that rests on a date must not pass as one without a condition for
+// want of the date (RFC 9110 §13.1.4), where there may be one that could not be told this time.
+func (x *exchange) known() guard.Reading {
+	if x.probe.byDate && x.search != nil && x.search.Err() != nil {
+		return guard.Reading{Err: x.search.Err()}
+	}
+	return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
 }
 
 // stronglyTagged is what a write's preconditions are compared with. A tag of ours is strong here: it is

@@ -32,6 +32,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -3848,7 +3849,7 @@ func TestLastModifiedFrom(t *testing.T) {
 		},
 		{name: "off: where there is none", handler: off, next: page(), want: found},
 		{name: "off: the upstream's is left as it is", handler: off, next: page("Last-Modified", "yesterday"), want: pairs("Last-Modified", "yesterday", "Cache-Control", "")},
-		{name: "later than Date", handler: header, next: page("Date", dayBefore), want: pairs("Last-Modified", dayBefore)},
+		{name: "later than Date", handler: header, next: page("Date", dayBefore), want: pairs("Last-Modified", "", "Etag", strongTag)},
 		{name: "no 200", handler: header, next: sends(404, "gone", updated...), status: 404, body: "gone", want: pairs("Last-Modified", "", "Cache-Control", "")},
 		{name: "another 2xx", handler: header, next: sends(203, "x", updated...), status: 203, body: "x", want: pairs("Last-Modified", "", "Cache-Control", "")},
 		{name: "the upstream's 304", handler: header, fields: pairs("If-None-Match", `"x"`), next: sends(304, "", updated...), status: 304, want: pairs("Last-Modified", "", "Cache-Control", "")},
@@ -3885,7 +3886,8 @@ func gzipped(text string) string {
 
 func pairsOf(sources ...LastModifiedSource) []LastModifiedSource { return sources }
 
-// A date that was found is judged like the upstream's: at the head, unless the body may name a later one.
+// A date that was found is judged at the head like the upstream's, unless the body may name a later one, and matches
+// itself only.
 func TestConditionsWithADateFound(t *testing.T) {
 	header, json, both := datedBy(byHeader), datedBy(byJSON), datedBy(byHeader, byJSON)
 	undated := &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}}
@@ -3894,14 +3896,14 @@ func TestConditionsWithADateFound(t *testing.T) {
 	notModified := pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", "")
 	runTrials(t, []trial{
 		{name: "If-Modified-Since", handler: header, fields: pairs("If-Modified-Since", modified), next: updated, status: 304, reason: "if_modified_since", want: notModified},
-		{name: "… later", handler: header, fields: pairs("If-Modified-Since", dayAfter), next: updated, status: 304},
+		{name: "… later", handler: header, fields: pairs("If-Modified-Since", dayAfter), next: updated, outcome: "tagged", reason: "modified_since"},
 		{name: "… earlier", handler: header, fields: pairs("If-Modified-Since", dayBefore), next: updated, outcome: "tagged", reason: "modified_since"},
 		{name: "… under etag off", handler: undated, fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: notModified},
 		{name: "… of a HEAD", handler: header, method: "HEAD", fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: notModified},
 		{name: "If-None-Match comes first", handler: header, fields: pairs("If-None-Match", staleTag, "If-Modified-Since", dayAfter), next: updated, reason: "none_matched"},
 		{name: "If-None-Match", handler: header, fields: pairs("If-None-Match", strongTag), next: updated, status: 304, want: pairs("Etag", strongTag, "Last-Modified", "", "Cache-Control", "no-cache")},
 		{name: "If-Unmodified-Since", handler: header, fields: pairs("If-Unmodified-Since", dayBefore), next: updated, status: 412, want: pairs("Cache-Control", "", "Last-Modified", "")},
-		{name: "… later", handler: header, fields: pairs("If-Unmodified-Since", modified), next: updated, reason: "matched"},
+		{name: "… the same", handler: header, fields: pairs("If-Unmodified-Since", modified), next: updated, reason: "matched"},
 		{name: "JSON: If-Modified-Since", handler: json, fields: pairs("If-Modified-Since", modified), next: sendsJSON(modifiedJSON), status: 304, reason: "if_modified_since", want: pairs("Cache-Control", "no-cache")},
 		{name: "… earlier", handler: json, fields: pairs("If-Modified-Since", dayBefore), next: sendsJSON(modifiedJSON), body: modifiedJSON, reason: "modified_since"},
 		{name: "JSON: the field's date is not yet the latest", handler: both, fields: pairs("If-Modified-Since", dayBefore), next: older, body: modifiedJSON, reason: "modified_since"},
@@ -4029,10 +4031,241 @@ func TestLastModifiedFromFiles(t *testing.T) {
 
 // Without Caddy's server around it there are no placeholders of a request, which is no reason to panic.
 func TestLastModifiedFromFilesWithoutReplacer(t *testing.T) {
-	h := provisioned(t, datedBy(LastModifiedSource{File: pairs("handler.go", "{http.vars.root}/page")}))
-	rec := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), caddyhttp.VarsCtxKey, make(map[string]any)), "GET", "/", http.NoBody)
-	if err := h.ServeHTTP(rec, r, sendsPage()); err != nil || rec.Header().Get("Last-Modified") == "" {
-		t.Errorf("error %v, fields %v", err, rec.Header())
+	for name, found := range map[string]bool{"handler.go": true, "{http.vars.root}/page": false} {
+		h := provisioned(t, datedBy(LastModifiedSource{File: pairs(name)}))
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), caddyhttp.VarsCtxKey, make(map[string]any)), "GET", "/", http.NoBody)
+		if err := h.ServeHTTP(rec, r, sendsPage()); err != nil || found != (rec.Header().Get("Last-Modified") != "") {
+			t.Errorf("%s: error %v, fields %v", name, err, rec.Header())
+		}
+	}
+}
+
+// A date that was found may move backwards: the newest file is gone, an older release is back. Only the very date
+// that the client has is that of what the client has. The upstream's own keeps its order (RFC 9110 §13.1.3).
+func TestADateFoundThatMovesBackwards(t *testing.T) {
+	header, both := datedBy(byHeader), datedBy(byHeader, byJSON)
+	older := sendsPage("X-Updated", dayBefore)
+	noJSON := sendsJSON(page, "X-Updated", modified)
+	runTrials(t, []trial{
+		{name: "If-Modified-Since", handler: header, fields: pairs("If-Modified-Since", modified), next: older, reason: "modified_since", want: pairs("Last-Modified", dayBefore)},
+		{name: "… of a HEAD", handler: header, method: "HEAD", fields: pairs("If-Modified-Since", modified), next: sends(200, "", "X-Updated", dayBefore)},
+		{name: "… of what is streamed", handler: header, fields: pairs("If-Modified-Since", modified), next: sendsPage("X-Updated", dayBefore, "X-Accel-Buffering", "no")},
+		{name: "… beside the upstream's tag", handler: header, fields: pairs("If-Modified-Since", modified), next: sendsPage("X-Updated", dayBefore, "Etag", `"x"`)},
+		{name: "… the upstream's own", handler: header, fields: pairs("If-Modified-Since", modified), next: sendsPage("Last-Modified", dayBefore), status: 304},
+		{name: "If-Unmodified-Since", handler: header, fields: pairs("If-Unmodified-Since", modified), next: older, status: 412},
+		{name: "… the upstream's own", handler: header, fields: pairs("If-Unmodified-Since", modified), next: sendsPage("Last-Modified", dayBefore)},
+		{name: "no JSON any more: the field's date", handler: both, fields: pairs("If-Modified-Since", modified), next: noJSON, want: pairs("Last-Modified", "", "Cache-Control", "")},
+		{name: "a date that is none any more", handler: both, fields: pairs("If-Modified-Since", modified), next: sendsJSON(`{"at":"soon"}`, "X-Updated", modified), body: `{"at":"soon"}`, want: pairs("Last-Modified", "")},
+		{name: "no date, beside one", handler: both, fields: pairs("If-Modified-Since", modified), next: sendsJSON(`{"at":null}`, "X-Updated", modified), body: "", status: 304},
+	})
+	for _, inner := range []bool{false, true} {
+		h, next := caddyhttp.MiddlewareHandler(provisioned(t, header)), older
+		if inner {
+			next = within(provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}}), older)
+			h = provisioned(t, nil)
+		}
+		if v := newVisit(t, "GET", "/", "If-Modified-Since", modified).to(h, next); v.rec.Code != http.StatusOK {
+			t.Errorf("found further in: %t: status %d, want 200", inner, v.rec.Code)
+		}
+	}
+}
+
+// What cannot be asked now may be the newest: the others' date would confirm what a client has from before.
+func TestADateFoundInPart(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	for name, mtime := range map[string]int64{"page": 1_700_000_000, "built": 1} {
+		if err := os.WriteFile(path(name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path(name), time.Time{}, time.Unix(mtime, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(path("folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("loop", path("loop")); err != nil {
+		t.Skip(err)
+	}
+	for _, tt := range []struct {
+		name, other string
+		status      int
+	}{
+		{"not there", "none", 304},
+		{"below a file", "page/none", 304},
+		{"cannot be asked", "loop", 200},
+		{"a folder", "folder", 200},
+		{"a build tool's", "built", 200},
+		{"an empty placeholder", "{http.vars.none}", 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := provisioned(t, datedBy(LastModifiedSource{File: pairs(path("page"), path(tt.other))}))
+			if v := newVisit(t, "GET", "/", "If-Modified-Since", modified).to(h, sendsPage()); v.rec.Code != tt.status {
+				t.Errorf("status %d with Last-Modified %q, want %d", v.rec.Code, v.rec.Header()["Last-Modified"], tt.status)
+			}
+		})
+	}
+}
+
+// Where a page may be somebody's own, or says more than its date knows of, the date is sent beside a tag only, and
+// confirms nothing by itself: a form's dead token, or the page of the user before.
+func TestADateFoundWithoutATag(t *testing.T) {
+	header := func() *Handler { return &Handler{LastModified: &LastModified{From: pairsOf(byHeader)}} }
+	tokens := header()
+	tokens.ETag = &ETag{Ignore: pairs("csrf")}
+	for _, tt := range []struct {
+		name           string
+		handler        *Handler
+		request, sends []string
+		safe           bool
+	}{
+		{name: "nothing of that", safe: true},
+		{name: "Vary: Accept-Encoding", sends: pairs("Vary", "accept-encoding"), safe: true},
+		{name: "Vary", sends: pairs("Vary", "Accept-Encoding, Accept-Language")},
+		{name: "Set-Cookie", sends: pairs("Set-Cookie", "a=b")},
+		{name: "private", sends: pairs("Cache-Control", "private, max-age=5")},
+		{name: "Cookie", request: pairs("Cookie", "a=b")},
+		{name: "Authorization", request: pairs("Authorization", "Basic eDp5")},
+		{name: "ignore", handler: tokens},
+	} {
+		held := append(pairs("X-Updated", modified), tt.sends...)
+		streamed := append(pairs("X-Accel-Buffering", "no"), held...)
+		h := tt.handler
+		if h == nil {
+			h = header()
+		}
+		since := append(pairs("If-Modified-Since", modified), tt.request...)
+		status, lm := 200, ""
+		if tt.safe {
+			status, lm = 304, modified
+		}
+		spills := *h
+		spills.Buffer = &Buffer{MaxBody: 5}
+		outer := provisioned(t, &Handler{ETag: h.ETag})
+		runTrials(t, []trial{
+			{name: tt.name + ": held", handler: h, fields: tt.request, next: sendsPage(held...), want: pairs("Last-Modified", modified)},
+			{name: tt.name + ": held, If-Modified-Since", handler: h, fields: since, next: sendsPage(held...), status: status},
+			{name: tt.name + ": held, If-Unmodified-Since", handler: h, fields: append(pairs("If-Unmodified-Since", modified), tt.request...), next: sendsPage(held...)},
+			{name: tt.name + ": the upstream's tag", handler: h, fields: tt.request, next: sendsPage(append(held, "Etag", `"x"`)...), want: pairs("Last-Modified", modified)},
+			{name: tt.name + ": streamed", handler: h, fields: tt.request, next: sendsPage(streamed...), want: pairs("Last-Modified", lm)},
+			{name: tt.name + ": streamed, If-Modified-Since", handler: h, fields: since, next: sendsPage(streamed...), status: status},
+			{name: tt.name + ": HEAD", handler: h, method: "HEAD", fields: tt.request, next: sends(200, "", held...), want: pairs("Last-Modified", lm)},
+			{name: tt.name + ": spilled", handler: &spills, fields: tt.request, next: sendsPage(held...), reason: "max_body", want: pairs("Last-Modified", lm, "Etag", "")},
+			{name: tt.name + ": cut off", handler: h, fields: tt.request, next: sendsPage(append(held, "Content-Length", "99")...), reason: "short_body", want: pairs("Last-Modified", lm)},
+			{name: tt.name + ": the upstream's own date", handler: h, fields: since, next: sendsPage(append(streamed, "Last-Modified", modified)...), status: 304},
+		})
+		t.Run(tt.name+": found further in", func(t *testing.T) {
+			inner := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}})
+			v := newVisit(t, "GET", "/", since...).to(outer, within(inner, sendsPage(streamed...)))
+			tagged := newVisit(t, "GET", "/", since...).to(provisioned(t, nil), within(provisioned(t, h), sendsPage(held...)))
+			if v.rec.Code != status || tagged.rec.Code != status {
+				t.Errorf("status %d, with a tag %d, want %d", v.rec.Code, tagged.rec.Code, status)
+			}
+		})
+	}
+}
+
+// A second change within the second of the first would not show, so that the date of this very second is not sent
+// (RFC 9110 §8.8.2.2), and confirms nothing; but it stops a write that rests on an older one.
+func TestADateFoundOfThisSecond(t *testing.T) {
+	header := datedBy(byHeader)
+	runTrials(t, []trial{
+		{name: "the second of Date", handler: header, next: sendsPage("X-Updated", modified, "Date", modified), want: pairs("Last-Modified", "", "Cache-Control", "no-cache", "Etag", strongTag)},
+		{name: "… If-Modified-Since", handler: header, fields: pairs("If-Modified-Since", modified), next: sendsPage("X-Updated", modified, "Date", modified)},
+		{name: "… If-Unmodified-Since", handler: header, fields: pairs("If-Unmodified-Since", dayBefore), next: sendsPage("X-Updated", modified, "Date", modified), status: 412},
+		{name: "the second before", handler: header, next: sendsPage("X-Updated", modified, "Date", "Tue, 14 Nov 2023 22:13:21 GMT"), want: pairs("Last-Modified", modified)},
+	})
+	found := strong()
+	found.LastModified = &LastModified{From: pairsOf(byHeader)}
+	runGuardTrials(t, withDefaults([]guardTrial{
+		failedBy("if_unmodified_since", guardTrial{handler: found, name: "a write", fields: pairs("If-Unmodified-Since", dayBefore), get: sendsPage("X-Updated", modified, "Date", modified)}),
+		failedBy("if_unmodified_since", guardTrial{handler: found, name: "a write, of a date that is later", fields: pairs("If-Unmodified-Since", dayAfter), get: sendsPage("X-Updated", modified)}),
+	}, guardTrial{}))
+}
+
+// The page may be from before a change that comes while it is made, and is younger than the date that is found then.
+func TestADateFoundWhileThePageIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(500 * time.Millisecond) //nolint:forbidigo // of a synctest bubble's clock
+		next := func(w http.ResponseWriter, r *http.Request) error {
+			updated := httpcond.FormatDate(time.Now())
+			time.Sleep(time.Minute) //nolint:forbidigo // the same
+			return sendsPage("X-Updated", updated)(w, r)
+		}
+		h := provisioned(t, datedBy(byHeader))
+		if got := newVisit(t, "GET", "/").to(h, next).rec.Header()["Last-Modified"]; got != nil {
+			t.Errorf("Last-Modified %q, want none", got)
+		}
+	})
+}
+
+// A write that rests on a date is not let through where the date cannot be told.
+func TestGuardByADateThatFails(t *testing.T) {
+	found := strong()
+	found.LastModified = &LastModified{From: pairsOf(byHeader)}
+	broken := sendsPage("X-Updated", "soon")
+	runGuardTrials(t, withDefaults([]guardTrial{
+		{handler: found, name: "If-Unmodified-Since", fields: pairs("If-Unmodified-Since", modified), get: broken, status: 503, outcome: "failed", reason: "guard_unavailable", calls: "GET"},
+		{handler: found, name: "a tag beside it", fields: pairs("If-Unmodified-Since", modified, "If-Match", strongTag), get: broken, reason: "matched"},
+		{
+			handler: found, name: "no date at all", fields: pairs("If-Unmodified-Since", modified), get: sendsPage(),
+			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", modified),
+		},
+	}, guardTrial{status: 204, outcome: "guarded", calls: "GET PUT"}))
+}
+
+// headWatch tells when the head goes out.
+type headWatch struct {
+	http.ResponseWriter
+	sent chan struct{}
+}
+
+func (w *headWatch) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	close(w.sent)
+}
+
+// When an inner instance stops waiting, the head comes to the outer ones while the handler still runs, and still
+// writes into the request's variables, which have no lock, and its URL.
+func TestSourcesOfAnOuterWhileTheHandlerRuns(t *testing.T) {
+	file := LastModifiedSource{File: pairs("{http.vars.root}{http.request.uri.path}")}
+	outer := datedBy(file)
+	outer.CacheControl = []CacheControl{{Path: "/handler.*", Directives: pairs("max-age=600"), Jitter: 10}}
+	outer, inner := provisioned(t, outer), provisioned(t, &Handler{Buffer: &Buffer{MaxDelay: caddy.Duration(time.Millisecond)}})
+	v := newVisit(t, "GET", "/handler.go")
+	caddyhttp.SetVar(v.r.Context(), "root", ".")
+	w := &headWatch{v.rec, make(chan struct{})}
+	next := func(to http.ResponseWriter, r *http.Request) error {
+		_, _ = io.WriteString(to, "some")
+		for i := 0; ; i++ {
+			select {
+			case <-w.sent:
+				return nil
+			case <-t.Context().Done():
+				return t.Context().Err()
+			default:
+				caddyhttp.SetVar(r.Context(), "root", ".")
+				r.URL.RawQuery = strconv.Itoa(i)
+			}
+		}
+	}
+	err := outer.ServeHTTP(w, v.r, within(inner, next))
+	if err != nil || v.rec.Header()["Last-Modified"] != nil || !strings.HasPrefix(v.rec.Header().Get("Cache-Control"), "max-age=") {
+		t.Errorf("error %v, fields %v; want a lifetime and no date", err, v.rec.Header())
+	}
+}
+
+// What a JSON body is decoded to is part of what is held.
+func TestDecodedJSONInTheBudget(t *testing.T) {
+	body := gzipped(modifiedJSON + strings.Repeat(" ", 500_000))
+	for room, want := range map[int64]string{200_000: "", 3_000_000: modified} {
+		h := provisioned(t, datedBy(byJSON))
+		h.set.maxTotal = room
+		v := newVisit(t, "GET", "/").to(h, sendsJSON(body, "Content-Encoding", "gzip"))
+		if got := v.rec.Header().Get("Last-Modified"); got != want || v.rec.Body.String() != body || v.rec.Header().Get("Etag") == "" {
+			t.Errorf("with %d bytes: Last-Modified %q, want %q; %d of %d bytes", room, got, want, v.rec.Body.Len(), len(body))
+		}
 	}
 }

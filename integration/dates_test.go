@@ -50,7 +50,8 @@ http://localhost:{with} {
 
 // TestDjangoDates: without a change of the application a page gets the date that Django would give it by
 // `last_modified`, from a field of the object, the newest of a list, or the template's file; and is answered as Django
-// would answer it, before and after a change.
+// would answer it, before and after a change. A later date than that is another date here, as it may have been the
+// page's before.
 func TestDjangoDates(t *testing.T) {
 	pages := newPageFolder(t)
 	bare, with := datedSite(t, pages)
@@ -61,9 +62,13 @@ func TestDjangoDates(t *testing.T) {
 				t.Fatalf("without conditional_cache: got %v, want 200 without Last-Modified", got)
 			}
 			first := sameDate(t, bare, with, view.dated, view.plain, nil)
-			for _, hours := range []time.Duration{-1, 0, 1} {
+			for _, hours := range []time.Duration{-1, 0} {
 				since := http.Header{"If-Modified-Since": {first.Add(hours * time.Hour).Format(http.TimeFormat)}}
 				sameDate(t, bare, with, view.dated, view.plain, since)
+			}
+			later := http.Header{"If-Modified-Since": {first.Add(time.Hour).Format(http.TimeFormat)}}
+			if got := with.get(t, view.plain, later); got.status != http.StatusOK {
+				t.Errorf("%v: got %v, want 200", later, got)
 			}
 			pages.change(t)
 			since := http.Header{"If-Modified-Since": {first.Format(http.TimeFormat)}}
@@ -93,13 +98,15 @@ func sameDate(t *testing.T, bare, with *client, dated, plain string, condition h
 	return parsed
 }
 
-// TestTemplatesDates: a page that Caddy renders is as new as the newest file it is made of. file_server, further in,
-// knows the date of one of them only, and must not answer for all.
-func TestTemplatesDates(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string, mtime time.Time) {
+// writerIn writes files into a folder.
+func writerIn(t *testing.T, dir string) func(name, content string, mtime time.Time) {
+	t.Helper()
+	return func(name, content string, mtime time.Time) {
 		t.Helper()
 		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +114,13 @@ func TestTemplatesDates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestTemplatesDates: a page that Caddy renders is as new as the newest file it is made of. file_server, further in,
+// knows the date of one of them only, and must not answer for all.
+func TestTemplatesDates(t *testing.T) {
+	dir := t.TempDir()
+	write := writerIn(t, dir)
 	write("page.html", `<p>{{include "/layout.html"}}</p>`, lastDeploy)
 	write("layout.html", "the first layout", lastDeploy.AddDate(0, 0, 1))
 	port := freePort(t)
@@ -143,5 +157,80 @@ func TestTemplatesDates(t *testing.T) {
 	write("page.html", "<p>no layout any more</p>", lastDeploy.AddDate(0, 0, 4))
 	if got := c.get(t, "/page.html", since); got.status != http.StatusOK || got.header.Get("Last-Modified") != "Sat, 06 Jan 2024 03:04:05 GMT" {
 		t.Errorf("after the layout has vanished: got %v, want 200 with the page's date", got)
+	}
+}
+
+// TestDatesThatMoveBackwards: what the newest file was is gone, and an older release is back. If-Modified-Since alone
+// tells.
+func TestDatesThatMoveBackwards(t *testing.T) {
+	dir := t.TempDir()
+	write := writerIn(t, dir)
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf(`http://localhost:%d {
+	root %s
+	conditional_cache {
+		last_modified normalize {
+			from file {http.vars.root}{path} {http.vars.root}{path}index.html {http.vars.root}/news.html
+		}
+	}
+	templates
+	file_server
+}`, port, dir))
+	write("index.html", `<p>{{if fileExists "news.html"}}{{include "/news.html"}}{{end}}</p>`, lastDeploy)
+	write("news.html", "some news", lastDeploy.AddDate(0, 0, 1))
+	c := plainClient(t, port)
+	first := c.get(t, "/", nil)
+	since := http.Header{"If-Modified-Since": first.header["Last-Modified"]}
+	if got := c.get(t, "/", since); first.body != "<p>some news</p>" || got.status != http.StatusNotModified {
+		t.Fatalf("got %v, then %v, want the page and a 304", first, got)
+	}
+	if err := os.Remove(filepath.Join(dir, "news.html")); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.get(t, "/", since); got.status != http.StatusOK || got.body != "<p></p>" || got.header.Get("Last-Modified") != "Tue, 02 Jan 2024 03:04:05 GMT" {
+		t.Errorf("without the newest file: got %v, want 200 with the older one's date", got)
+	}
+	write("index.html", "<p>from the backup</p>", lastDeploy.AddDate(-1, 0, 0))
+	since = http.Header{"If-Modified-Since": {"Tue, 02 Jan 2024 03:04:05 GMT"}}
+	if got := c.get(t, "/", since); got.status != http.StatusOK || got.body != "<p>from the backup</p>" {
+		t.Errorf("with an older release: got %v, want 200", got)
+	}
+}
+
+// TestRootOfTheRequest: a site's root may be made of what a request says, which file_server takes as it is. A date is
+// not looked for outside of the folder in front, nor does a request's text count as a placeholder.
+func TestRootOfTheRequest(t *testing.T) {
+	dir := t.TempDir()
+	write := writerIn(t, dir)
+	write("sites/one/page.html", "one", lastDeploy)
+	write("page.html", "of none", lastDeploy)
+	t.Setenv("CONDITIONAL_CACHE_TEST_SITE", "one")
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf(`http://localhost:%d {
+	root %s/sites/{http.request.header.X-Site}
+	conditional_cache {
+		last_modified normalize {
+			from file {http.vars.root}/page.html
+		}
+	}
+	handle /status {
+		rewrite * /page.html
+		file_server
+	}
+	respond "a page"
+}`, port, dir))
+	c := plainClient(t, port)
+	for site, want := range map[string]string{
+		"one": "Tue, 02 Jan 2024 03:04:05 GMT", "..": "", "one/../..": "", "one/../one": "", "two": "",
+		"{env.CONDITIONAL_CACHE_TEST_SITE}": "",
+	} {
+		asked := http.Header{"X-Site": {site}}
+		if got := c.get(t, "/", asked); got.status != http.StatusOK || got.header.Get("Last-Modified") != want {
+			t.Errorf("%s: got %v, want Last-Modified %q", site, got, want)
+		}
+	}
+	asked := http.Header{"X-Site": {"{env.CONDITIONAL_CACHE_TEST_SITE}"}}
+	if got := c.get(t, "/status", asked); got.status != http.StatusNotFound {
+		t.Errorf("file_server expands a placeholder of the request: got %v", got)
 	}
 }

@@ -121,3 +121,34 @@ func TestNoncePageKeepsItsPolicy(t *testing.T) {
 		t.Errorf("after a change: got %v, want 200 with its policy", got)
 	}
 }
+
+// A token in the form of ASP.NET's is left out only for visitors whom nothing signs in: for others it may be dead by now.
+func TestAntiforgeryTokenOfAUserCounts(t *testing.T) {
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf("http://localhost:%d {\n conditional_cache {\n etag auto {\n ignore csrf\n }\n }\n header Content-Type text/html\n"+
+		" respond `<input type=hidden name=__RequestVerificationToken value={http.request.uuid}-{http.request.uuid}>`\n}", port))
+	c := plainClient(t, port)
+	const antiforgery = ".AspNetCore.Antiforgery.a=b"
+	for _, tt := range []struct {
+		name   string
+		header http.Header
+		same   bool
+	}{
+		{"nobody", http.Header{"Cookie": {antiforgery}}, true},
+		{"a user by cookie", http.Header{"Cookie": {antiforgery + "; SignIn=alice"}}, false},
+		{"a user by credentials", http.Header{"Cookie": {antiforgery}, "Authorization": {"Basic YTpi"}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			first := c.get(t, "/", tt.header)
+			etag := first.header.Get("Etag")
+			if first.status != http.StatusOK || !strings.HasPrefix(etag, `W/"cc1.`) {
+				t.Fatalf("first load: got %v, want 200 with a weak tag", first)
+			}
+			header := tt.header.Clone()
+			header.Set("If-None-Match", etag)
+			if again := c.get(t, "/", header); (again.status == http.StatusNotModified) != tt.same {
+				t.Errorf("loaded again: got %v, want 304: %t", again, tt.same)
+			}
+		})
+	}
+}

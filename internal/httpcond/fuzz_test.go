@@ -166,6 +166,8 @@ func FuzzEvaluate(f *testing.F) {
 	f.Add("HEAD", ``, `*`, lmEqual, lmEqual, ``, int64(784111777), byte(0b1110))
 	f.Add("PUT", `*`, `x`, lmOlder, lmOlder, `W/"foo"`, int64(0), byte(0b0101))
 	f.Add("OPTIONS", `"x"`, `"foo"`, ``, ``, `"foo"`, int64(784111776), byte(0b1010))
+	f.Add("GET", ``, ``, lmNewer, lmNewer, ``, int64(784111777), byte(0b01_0100))
+	f.Add("GET", ``, ``, lmEqual, lmEqual, ``, int64(784111777), byte(0b10_0100))
 	f.Fuzz(func(t *testing.T, method, im, inm, ims, ius, tag string, lm int64, present byte) {
 		h := http.Header{}
 		for i, field := range [...][2]string{
@@ -182,8 +184,25 @@ func FuzzEvaluate(f *testing.F) {
 		if rep.Exists {
 			rep.ETag, rep.HasETag = ParseEntityTag(tag)
 		}
+		rep.Trust = DateTrust(present >> 4 % 3)
 		checkEvaluation(t, method, h, rep)
+		checkTrust(t, method, h, rep)
 	})
+}
+
+// checkTrust: a date that is trusted less never makes a 304 out of another answer, nor lets pass what was 412.
+func checkTrust(t *testing.T, method string, h http.Header, rep Representation) {
+	t.Helper()
+	p := ParsePreconditions(h, now, true)
+	rep.Trust = TrustOrder
+	more := p.Evaluate(method, rep).Verdict
+	for _, rep.Trust = range []DateTrust{TrustEqual, TrustDifference} {
+		less := p.Evaluate(method, rep).Verdict
+		if less == NotModified && more != NotModified || more == PreconditionFailed && less != PreconditionFailed {
+			t.Fatalf("%s %q on %+v: %v, trusted more %v", method, h, rep, less, more)
+		}
+		more = less
+	}
 }
 
 func checkEvaluation(t *testing.T, method string, h http.Header, rep Representation) {

@@ -3,6 +3,7 @@ package httpcond
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 )
@@ -110,6 +111,18 @@ var representations = []Representation{
 	undated(noTag), undated(weak), undated(strong),
 }
 
+// Those that net/http does not know.
+var trustedLess = []Representation{
+	trusted(noTag, TrustEqual), trusted(strong, TrustEqual), trusted(undated(strong), TrustEqual),
+	trusted(noTag, TrustDifference), trusted(strong, TrustDifference), trusted(undated(strong), TrustDifference),
+}
+
+// trusted is the same with a Last-Modified that is trusted so far.
+func trusted(rep Representation, trust DateTrust) Representation {
+	rep.Trust = trust
+	return rep
+}
+
 // Every combination of the choices above, against the oracle.
 func TestEvaluateExhaustively(t *testing.T) {
 	n := 0
@@ -140,7 +153,7 @@ func compareAll(t *testing.T, im, inm tagChoice, ius, ims dateChoice) (n int) {
 		}
 	}
 	p := ParsePreconditions(h, now, false)
-	for _, rep := range representations {
+	for _, rep := range slices.Concat(representations, trustedLess) {
 		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS"} {
 			n++
 			want := oracle(choiceFacts(method, rep, im, inm, ius, ims))
@@ -162,9 +175,9 @@ func choiceFacts(method string, rep Representation, im, inm tagChoice, ius, ims 
 		ifNoneMatch:      inm.lines != nil,
 		ifNoneMatchTrue:  !(inm.star && rep.Exists) && !((inm.strong || inm.weak) && rep.HasETag),
 		unmodifiedUsable: ius.valid && dated,
-		unmodifiedTrue:   ius.seconds >= 0,
-		modifUsable:      ims.valid && dated,
-		modifiedTrue:     ims.seconds < 0,
+		unmodifiedTrue:   ius.seconds == 0 || rep.Trust == TrustOrder && ius.seconds > 0,
+		modifUsable:      ims.valid && dated && rep.Trust != TrustDifference,
+		modifiedTrue:     ims.seconds < 0 || rep.Trust == TrustEqual && ims.seconds > 0,
 	}
 }
 
@@ -188,8 +201,10 @@ func parsedFacts(method string, p Preconditions, rep Representation) facts {
 	}
 	dated := rep.Exists && rep.LastModified != time.Time{}
 	f.unmodifiedUsable = dated && p.IfUnmodifiedSince.Valid
-	f.unmodifiedTrue = rep.LastModified.Unix() <= p.IfUnmodifiedSince.Time.Unix()
-	f.modifUsable = dated && p.IfModifiedSince.Valid
-	f.modifiedTrue = rep.LastModified.Unix() > p.IfModifiedSince.Time.Unix()
+	f.modifUsable = dated && p.IfModifiedSince.Valid && rep.Trust != TrustDifference
+	lm, ius, ims := rep.LastModified.Unix(), p.IfUnmodifiedSince.Time.Unix(), p.IfModifiedSince.Time.Unix()
+	if f.unmodifiedTrue, f.modifiedTrue = lm <= ius, lm > ims; rep.Trust != TrustOrder {
+		f.unmodifiedTrue, f.modifiedTrue = lm == ius, lm != ims
+	}
 	return f
 }

@@ -119,3 +119,30 @@ func TestLeftoverValidators(t *testing.T) {
 		t.Run(name, row.run)
 	}
 }
+
+// A date that may move backwards confirms nothing but itself, and one that may stay over a change nothing at all; both
+// stop what rests on another date.
+func TestTrustInDates(t *testing.T) {
+	const ims, ius = "If-Modified-Since: ", "If-Unmodified-Since: "
+	equal, difference := trusted(noTag, TrustEqual), trusted(noTag, TrustDifference)
+	for name, row := range map[string]evaluationRow{
+		"in order: later (§13.1.3, SHOULD)":            {"", []string{ims + lmNewer}, noTag, NotModified, ReasonIfModifiedSince},
+		"in order: later, a write (§13.1.4)":           {"PUT", []string{ius + lmNewer}, noTag, Proceed, ReasonMatched},
+		"equal: the same (§13.1.3, SHOULD)":            {"", []string{ims + lmEqual}, equal, NotModified, ReasonIfModifiedSince},
+		"equal: later (choice)":                        {"", []string{ims + lmNewer}, equal, Proceed, ReasonModifiedSince},
+		"equal: earlier (§13.1.3)":                     {"", []string{ims + lmOlder}, equal, Proceed, ReasonModifiedSince},
+		"equal: the same, a write (§13.1.4)":           {"PUT", []string{ius + lmEqual}, equal, Proceed, ReasonMatched},
+		"equal: later, a write (choice)":               {"PUT", []string{ius + lmNewer}, equal, PreconditionFailed, ReasonIfUnmodifiedSince},
+		"equal: earlier, a write (§13.1.4, MUST)":      {"PUT", []string{ius + lmOlder}, equal, PreconditionFailed, ReasonIfUnmodifiedSince},
+		"equal: none (§13.1.4, MUST)":                  {"PUT", []string{ius + lmOlder}, undated(equal), Proceed, ReasonIgnored},
+		"equal: a tag (§13.1.2)":                       {"", []string{`If-None-Match: "bar"`, ims + lmEqual}, trusted(strong, TrustEqual), Proceed, ReasonNoneMatched},
+		"difference: the same (choice)":                {"", []string{ims + lmEqual}, difference, Proceed, ReasonIgnored},
+		"difference: later (choice)":                   {"", []string{ims + lmNewer}, difference, Proceed, ReasonIgnored},
+		"difference: a tag (§13.1.2)":                  {"", []string{`If-None-Match: "foo"`, ims + lmEqual}, trusted(strong, TrustDifference), NotModified, ReasonIfNoneMatch},
+		"difference: the same, a write (§13.1.4)":      {"PUT", []string{ius + lmEqual}, difference, Proceed, ReasonMatched},
+		"difference: later, a write (choice)":          {"PUT", []string{ius + lmNewer}, difference, PreconditionFailed, ReasonIfUnmodifiedSince},
+		"difference: earlier, a write (§13.1.4, MUST)": {"PUT", []string{ius + lmOlder}, difference, PreconditionFailed, ReasonIfUnmodifiedSince},
+	} {
+		t.Run(name, row.run)
+	}
+}

@@ -46,8 +46,37 @@ type Representation struct {
 	ETag    EntityTag
 	// LastModified is in whole seconds; zero is none.
 	LastModified time.Time
+	// Trust says what LastModified can tell when it is compared.
+	Trust DateTrust
 	// Same compares opaque tags; nil compares them byte for byte.
 	Same SameFunc
+}
+
+// DateTrust is how far a Last-Modified is to be trusted. The steps take away:
+// what a date of one step confirms, that of the step before confirms as well.
+type DateTrust uint8
+
+const (
+	// TrustOrder: the date only moves forwards, as RFC 9110 §13.1.3 and §13.1.4
+	// suppose: what is not later than the client's date has not changed since.
+	TrustOrder DateTrust = iota
+	// TrustEqual: it may move backwards, so that an earlier date than the
+	// client's is a change as well. §13.1.3 says SHOULD of a 304 to a later
+	// date, and cannot mean one for a page that the client has not got.
+	TrustEqual
+	// TrustDifference: even where it stays there may be a change. It can tell
+	// that there was one, which is enough to stop a write by §13.1.4, but never
+	// that there was none: If-Modified-Since is ignored.
+	TrustDifference
+)
+
+// unmodified reports whether LastModified says that nothing has changed since
+// the client's date.
+func (rep *Representation) unmodified(since time.Time) bool {
+	if rep.Trust == TrustOrder {
+		return !rep.LastModified.After(since)
+	}
+	return rep.LastModified.Equal(since)
 }
 
 // Verdict is what preconditions make of a request.
@@ -101,10 +130,11 @@ const (
 	ReasonNoEntityTag Reason = "no_entity_tag"
 	// ReasonUnusable: If-None-Match had no well-formed member.
 	ReasonUnusable Reason = "if_none_match_unusable"
-	// ReasonModifiedSince: Last-Modified is later than If-Modified-Since.
+	// ReasonModifiedSince: Last-Modified is later than If-Modified-Since, or
+	// another date where only the same one is trusted.
 	ReasonModifiedSince Reason = "modified_since"
 	// ReasonIgnored: the date conditions were not valid, not for this method,
-	// or there was no Last-Modified to compare them with.
+	// or there was no Last-Modified to compare them with that is trusted so far.
 	ReasonIgnored Reason = "condition_ignored"
 )
 
@@ -190,7 +220,8 @@ func (p *Preconditions) ifMatch(rep *Representation) answer {
 	return fails
 }
 
-// ifUnmodifiedSince fails when the representation changed after the date. It is
+// ifUnmodifiedSince fails when the representation changed after the date, or has
+// another one where only the same is trusted. It is
 // ignored beside If-Match, even an unusable one, when it is not one valid date,
 // and without a Last-Modified (RFC 9110 §13.1.4).
 func (p *Preconditions) ifUnmodifiedSince(rep *Representation) answer {
@@ -198,7 +229,7 @@ func (p *Preconditions) ifUnmodifiedSince(rep *Representation) answer {
 	if p.IfMatch.Present || !c.Valid || !rep.Exists || rep.LastModified.IsZero() {
 		return absent
 	}
-	if rep.LastModified.After(c.Time) {
+	if !rep.unmodified(c.Time) {
 		return fails
 	}
 	return holds
@@ -228,15 +259,15 @@ func (p *Preconditions) ifNoneMatch(rep *Representation) (answer, EntityTag) {
 // It is ignored beside If-None-Match, even an unusable one: the tag is the finer
 // validator, and the date alone would answer 304 to changed content. Also for
 // methods other than GET and HEAD, when it is not one valid date, and without a
-// Last-Modified (RFC 9110 §13.1.3). A date in the future counts like any other:
+// Last-Modified that can confirm anything (RFC 9110 §13.1.3). A date in the future counts like any other:
 // the rule that called it invalid went with RFC 2616.
 func (p *Preconditions) ifModifiedSince(method string, rep *Representation) answer {
 	c := &p.IfModifiedSince
 	if p.IfNoneMatch.Present || !reads(method) || !c.Valid ||
-		!rep.Exists || rep.LastModified.IsZero() {
+		!rep.Exists || rep.LastModified.IsZero() || rep.Trust == TrustDifference {
 		return absent
 	}
-	if rep.LastModified.After(c.Time) {
+	if !rep.unmodified(c.Time) {
 		return holds
 	}
 	return fails

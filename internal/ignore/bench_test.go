@@ -35,6 +35,11 @@ func BenchmarkIgnore(b *testing.B) {
 		{"hostile/attributes", "csrf nonce<input " + filler("a = b ", size), []string{"csrf", "nonce"}},
 		{"hostile/near=nonce", filler("nonc", size), []string{"csrf", "nonce"}},
 		{"hostile/gaps", filler("<link nonce=a>", size), []string{"csrf", "nonce"}},
+		{"regexp/matches=600", filler("a line of text about something that took some 12 ms; and then another. It has been read 7 times.\n", size), []string{`\d+ ms`}},
+		{"regexp/matches=600/prefix=yes", filler("a line of text about something that took some 12 ms; and then another. It has been read 7 times.\n", size), []string{`some (\d+) ms`}},
+		// What reads on to the end for every match.
+		{"hostile/matches=short", filler("x", size), []string{`x(?:[^y]*y)?`}},
+		{"hostile/matches=short/size=1MiB", filler("x", 1<<20), []string{`x(?:[^y]*y)?`}},
 		{"hostile/gaps/size=1MiB", filler("<link nonce=a>", 1<<20), []string{"csrf", "nonce"}},
 	} {
 		b.Run("candidate="+bench.name, func(b *testing.B) {

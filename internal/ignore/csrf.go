@@ -3,7 +3,6 @@ package ignore
 import (
 	"bytes"
 	"encoding/base64"
-	"net/http"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ const (
 	phoenix format = 'P'
 	// ASP.NET: encrypted by the server, URL-safe base64 (Core: Microsoft.AspNetCore.Antiforgery, whose protected payloads
 	// begin with the bytes 09 F0 C9 F0; Framework: System.Web.Helpers.AntiForgery, UrlTokenEncode). Nobody else can
-	// unmask it. It is bound to the antiforgery cookie and to the user.
+	// unmask it. It is bound to the antiforgery cookie and to who is signed in (see visitorOf).
 	aspNet format = 'A'
 )
 
@@ -189,48 +188,4 @@ func isProtected(token []byte) bool {
 		}
 	}
 	return len(token) >= 64
-}
-
-// Cookies of ASP.NET by the beginnings of their names: what an antiforgery token is bound to, and what else tells its
-// visitors apart. A token for one user is refused from another, though the antiforgery cookie be the same.
-var (
-	antiforgeryCookies = [...]string{".AspNetCore.Antiforgery.", "__RequestVerificationToken"}
-	visitorCookies     = [...]string{".AspNetCore.", "__RequestVerificationToken", ".AspNet.", ".ASPXAUTH"}
-)
-
-// visitorOf is what counts instead of a token of ASP.NET: the cookies of the request, and its credentials. It is empty
-// if these do not tell whether the token is still good: without an antiforgery cookie, or when the response sets
-// another one.
-func visitorOf(request, response http.Header) string {
-	for _, line := range response["Set-Cookie"] {
-		if hasAnyPrefix(strings.TrimLeft(line, " \t"), antiforgeryCookies[:]) {
-			return ""
-		}
-	}
-	var visitor strings.Builder
-	bound := false
-	for _, line := range request["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			if pair = strings.TrimSpace(pair); hasAnyPrefix(pair, visitorCookies[:]) {
-				bound = bound || hasAnyPrefix(pair, antiforgeryCookies[:])
-				visitor.WriteString(pair + ";")
-			}
-		}
-	}
-	if !bound {
-		return ""
-	}
-	for _, line := range request["Authorization"] {
-		visitor.WriteString("\n" + line)
-	}
-	return visitor.String()
-}
-
-func hasAnyPrefix(s string, prefixes []string) bool {
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(s, prefix) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -272,84 +271,6 @@ func TestFieldsOfSeveralFormats(t *testing.T) {
 	// The formats are told apart: 32 bytes that are a secret of Django and of Rails are two secrets.
 	if formOf(t, first, "csrf") == formOf(t, `<meta name="csrf-token" content="`+railsToken(s, secret)+`">`, "csrf") {
 		t.Error("one form for two formats")
-	}
-}
-
-// ASP.NET's token cannot be unmasked; the antiforgery cookie it is bound to counts in its place.
-func TestAntiforgery(t *testing.T) {
-	s, page := newSource(7), fixture(t, "aspnet")
-	form := func(request, response http.Header) string {
-		t.Helper()
-		body := filled(page, func() string { return aspNetToken(s, "") })
-		return formWith(t, Response{Request: request, Header: response, MediaType: "text/html", Body: []byte(body)}, "csrf")
-	}
-	cookie := func(pairs ...string) http.Header { return http.Header{"Cookie": pairs} }
-	const antiforgery = ".AspNetCore.Antiforgery.9fXoN5jHCXs=CfDJ8A"
-	want := form(cookie(antiforgery), nil)
-	for _, tt := range []struct {
-		name              string
-		request, response http.Header
-		same              bool
-	}{
-		{"the same cookie", cookie(antiforgery), nil, true},
-		{"among others", cookie("a=b;" + antiforgery + "; c=d"), nil, true},
-		{"on a second line", cookie("a=b", antiforgery), nil, true},
-		{"another response cookie", cookie(antiforgery), http.Header{"Set-Cookie": {"a=b"}}, true},
-		{"another antiforgery cookie", cookie(antiforgery + "B"), nil, false},
-		{"two of them", cookie(antiforgery + "; .AspNetCore.Antiforgery.other=x"), nil, false},
-		{"of the same value and another name", cookie(".AspNetCore.Antiforgery.other=CfDJ8A"), nil, false},
-		{"of the Framework", cookie("__RequestVerificationToken_L2E1=CfDJ8A"), nil, false},
-		{"another user", cookie(antiforgery + "; .AspNetCore.Identity.Application=x"), nil, false},
-		{"another user of the Framework", cookie(antiforgery + "; .AspNet.ApplicationCookie=x"), nil, false},
-		{"another user of forms", cookie(antiforgery + "; .ASPXAUTH=x"), nil, false},
-		{"credentials", http.Header{"Cookie": {antiforgery}, "Authorization": {"Basic YQ=="}}, nil, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := form(tt.request, tt.response)
-			if again := form(tt.request, tt.response); again != got {
-				t.Error("another token, and the page is another one")
-			}
-			if (got == want) != tt.same {
-				t.Errorf("the same page: %t, want %t", got == want, tt.same)
-			}
-		})
-	}
-	for _, tt := range []struct {
-		name              string
-		request, response http.Header
-	}{
-		{"no cookie", nil, nil},
-		{"other cookies", cookie("a=b; .AspNetCore.Session=x; x.AspNetCore.Antiforgery.a=b"), nil},
-		{"a new cookie", cookie(antiforgery), http.Header{"Set-Cookie": {"a=b", antiforgery + "B; path=/"}}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if first := form(tt.request, tt.response); form(tt.request, tt.response) == first {
-				t.Error("a token is left out that nothing stands for")
-			}
-		})
-	}
-}
-
-// What does not look like a token of ASP.NET counts, though there is a cookie.
-func TestNoTokenOfASPNET(t *testing.T) {
-	page := `<input type=hidden name=__RequestVerificationToken value="` + strings.Repeat("a", 100) + `.">`
-	request := http.Header{"Cookie": {"__RequestVerificationToken=a"}}
-	if got := formWith(t, Response{Request: request, MediaType: "text/html", Body: []byte(page)}, "csrf"); got != page {
-		t.Errorf("it counts as %q", got)
-	}
-}
-
-// The cookie counts once, however many forms a page has.
-func TestVisitorCountsOnce(t *testing.T) {
-	s := newSource(8)
-	body := strings.Repeat(`<input type=hidden name=__RequestVerificationToken value=`+aspNetToken(s, "")+`>`, 100)
-	value := strings.Repeat("v", 4000)
-	got := formWith(t, Response{
-		Request:   http.Header{"Cookie": {"__RequestVerificationToken=" + value}},
-		MediaType: "text/html", Body: []byte(body),
-	}, "csrf")
-	if n := strings.Count(got, value); n != 1 {
-		t.Errorf("it counts %d times", n)
 	}
 }
 

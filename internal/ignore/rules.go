@@ -37,6 +37,8 @@ const (
 	// maxGaps bounds the memory that a hostile body can ask for: of an expression, or of all tags of a page, no more
 	// parts are left out.
 	maxGaps = 10_000
+	// maxPasses bounds the time: an expression reads no more than that many times the length of a body.
+	maxPasses = 12
 )
 
 // Marks of forms that are not the body as it came.
@@ -91,10 +93,13 @@ type Memory interface{ Space() Space }
 
 // Response is what there is to reduce.
 type Response struct {
-	Request   http.Header // whose cookies count where a token cannot be unmasked
-	Header    http.Header
-	MediaType string // of Header, in lower case and without parameters
-	Body      []byte
+	// Request counts where a token cannot be unmasked.
+	Request http.Header
+	// Identified says that the request has credentials or a client certificate, or that its user is known.
+	Identified bool
+	Header     http.Header
+	MediaType  string // of Header, in lower case and without parameters
+	Body       []byte
 	// MaxDecoded is the longest body that is decoded.
 	MaxDecoded int64
 	// Memory is where a form is made, if it comes to that. What Content returns may lie there.
@@ -127,7 +132,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 	case unknown:
 		return content, marks
 	}
-	found := r.find(content, resp.Request, resp.Header)
+	found := r.find(content, resp)
 	if len(found.gaps) == 0 {
 		return content, marks
 	}
@@ -150,16 +155,16 @@ type gaps struct {
 	instead []byte // of all of them, in the order in which they were found
 }
 
-// find looks for all that the rules leave out of a body. It allocates nothing when there is nothing.
-func (r *Rules) find(body []byte, request, response http.Header) gaps {
+// find looks for all that the rules leave out of a body, that of a response once it is decoded. It allocates nothing when there is nothing.
+func (r *Rules) find(body []byte, resp *Response) gaps {
 	s := scan{body: body, csrf: r.csrf && mayHaveToken(body), nonce: r.nonce && indexFold(body, "nonce") >= 0}
 	if s.csrf || s.nonce {
-		s.request, s.response = request, response
+		s.resp = resp
 		s.tags()
 	}
 	if len(body) <= maxExpression {
 		for i := range r.expressions {
-			s.found.gaps = r.expressions[i].appendMatches(s.found.gaps, body)
+			s.found.gaps = r.expressions[i].appendMatches(s.found.gaps, body, maxPasses)
 		}
 	}
 	return s.found

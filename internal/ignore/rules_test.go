@@ -121,6 +121,9 @@ func TestLeftOut(t *testing.T) {
 		`<form><input type=hidden name=csrfmiddlewaretoken value="TOKEN"></form><form><input type=hidden name=csrfmiddlewaretoken value="TOKEN"></form>`,
 		`<!-- <input type=hidden name=csrfmiddlewaretoken value="TOKEN"> -->`,
 		`<script>var form = '<input type="hidden" name="csrfmiddlewaretoken" value="TOKEN">'</script>`,
+		`<textarea><input type=hidden name=csrfmiddlewaretoken value=TOKEN></textarea>`,
+		`<p title='<input type=hidden name=csrfmiddlewaretoken value="TOKEN">'>`,
+		"\x00<input type=hidden name=csrfmiddlewaretoken value=TOKEN>\x00",
 		`<inputs><input><input ><input type=text name=csrfmiddlewaretoken value=a><input type=hidden name=csrfmiddlewaretoken value=TOKEN>`,
 		`a < b <<input type=hidden name=csrfmiddlewaretoken value=TOKEN>`,
 		`<meta name="csrf-token" content="TOKEN">`,
@@ -142,6 +145,10 @@ func TestLeftOut(t *testing.T) {
 		`<input x= type="hidden" name="csrfmiddlewaretoken" value="TOKEN">`,
 		`<inputx type="hidden" name="csrfmiddlewaretoken" value="TOKEN">`,
 		`<inpu type="hidden" name="csrfmiddlewaretoken" value="TOKEN">`,
+		"<input type=\"hidden\"\x00name=\"csrfmiddlewaretoken\" value=\"TOKEN\">",
+		"<input type=hid\x00den name=csrfmiddlewaretoken value=TOKEN>",
+		"<input type=hidden name=csrfmiddlewaretoken value=\"TOKEN\n\">",
+		"<input type=hidden name=csrfmiddlewaretoken value=\"TOKEN\x00\">",
 		`<meta name="csrf-param" content="TOKEN">`,
 		`<meta name="csrfmiddlewaretoken" content="TOKEN">`,
 		`<meta name="csrf-token" value="TOKEN">`,
@@ -168,6 +175,8 @@ func TestNonces(t *testing.T) {
 		`<meta name="csp-nonce" content="abc" />`:    `<meta name="csp-nonce" content="[]" />`,
 		`<meta nonce=a name="csp-nonce" content=b>`:  `<meta nonce=[] name="csp-nonce" content=[]>`,
 		`<meta content=b name="csp-nonce" nonce=aa>`: `<meta content=[] name="csp-nonce" nonce=[]>`,
+		// No 304 can leave out a policy that is in the page.
+		`<meta http-equiv=Content-Security-Policy content="'nonce-a'"><script nonce=a>`: `<meta http-equiv=Content-Security-Policy content="'nonce-a'"><script nonce=[]>`,
 	} {
 		if got := read(t, formOf(t, page, "nonce")); got != want {
 			t.Errorf("%s counts as %q, want %q", page, got, want)
@@ -372,7 +381,8 @@ func TestGzip(t *testing.T) {
 	broken[len(broken)-5] ^= 1 // of the checksum
 	for name, resp := range map[string]Response{
 		"longer than the limit": tooLong, "no memory": noMemory, "no text": image,
-		"cut off": coded(zip[:len(zip)-1], "gzip"), "a wrong checksum": coded(broken, "gzip"), "no gzip": coded([]byte("a 7"), "gzip"),
+		"cut off": coded(zip[:len(zip)-1], "gzip"), "cut off in a second member": coded(append(slices.Clone(zip), zip[:len(zip)-1]...), "gzip"),
+		"Zstandard": coded([]byte("a 7"), "zstd"), "a wrong checksum": coded(broken, "gzip"), "no gzip": coded([]byte("a 7"), "gzip"),
 		"empty": coded(nil, "gzip"), "rubbish behind": coded(append(slices.Clone(zip), 'x'), "gzip"),
 		"Brotli": coded([]byte("a 7"), "br"), "twice": coded(zip, "gzip", "gzip"), "gzip in Brotli": coded(zip, "gzip, br"), "unknown": coded([]byte("a 7"), "x"),
 	} {
@@ -382,6 +392,17 @@ func TestGzip(t *testing.T) {
 	}
 	if got := read(t, formWith(t, coded([]byte("a 7"), ""), `\d`)); got != "a []" {
 		t.Errorf("an empty Content-Encoding: it counts as %q", got)
+	}
+}
+
+// In UTF-16 a page has no tags that are known here.
+func TestUTF16(t *testing.T) {
+	var page []byte
+	for _, c := range `<script nonce="abc"><meta name="csrf-token" content="` + djangoToken(newSource(1), djangoSecret(newSource(2))) + `">` {
+		page = append(page, byte(c), 0)
+	}
+	if got := formOf(t, string(page), "csrf", "nonce"); got != string(page) {
+		t.Errorf("it counts as %q", got)
 	}
 }
 
@@ -414,6 +435,101 @@ func TestBoundOfGaps(t *testing.T) {
 		if got := strings.Count(read(t, formOf(t, strings.Repeat(part, n), word)), "[]"); got != maxGaps {
 			t.Errorf("%s: %d parts are left out, want %d", word, got, maxGaps)
 		}
+	}
+}
+
+// The groups of a match are parts as well.
+func TestBoundOfGroups(t *testing.T) {
+	body := []byte(strings.Repeat("abc", maxGaps))
+	e, err := compile("(a)(b)(c)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := []gap{{}}
+	if got := len(e.appendMatches(before, body, maxPasses)); got != len(before)+maxGaps {
+		t.Errorf("%d parts are left out, want %d", got-len(before), maxGaps)
+	}
+}
+
+// Matches behind the first few are found by counted octets: they are those that regexp finds.
+func TestManyMatches(t *testing.T) {
+	for _, tt := range []struct{ name, word, page string }{
+		{"plain", `\d+ ms`, strings.Repeat("in 12 ms, ", 50)},
+		{"with a prefix", `in (\d)`, strings.Repeat("in 12 ms, in no time, ", 20)},
+		{"with a prefix behind a boundary", `ms\b`, strings.Repeat("ms, ms1, é", 20)},
+		{"with a prefix before a boundary", `(?:ms)\B`, strings.Repeat("ms, ms1, msms ", 20)},
+		{"side by side", `\d`, strings.Repeat("1", 50)},
+		{"a character before counts", `\b\d`, strings.Repeat("1 23 a4 ", 20)},
+		{"and whether it is none", `\B\d`, strings.Repeat("1 23 a4 ", 20)},
+		{"lines", `(?m)^\d`, strings.Repeat("12\n3 4\n", 20)},
+		{"ends of lines", `(?m)\d$`, strings.Repeat("12\n3 4\n", 20)},
+		{"the beginning", `(?:^|x)\d`, "1" + strings.Repeat("2x3", 20)},
+		{"the end", `\d(?:x|$)`, strings.Repeat("2x3", 20)},
+		{"groups", `a(\d)(b)?`, strings.Repeat("a1b a2 ", 20)},
+		{"shortest", `<.*?>`, strings.Repeat("<a><bb> ", 20)},
+		{"longest", `<.*>`, strings.Repeat("<a><bb>\n", 20)},
+		{"of several the first", `a|ab`, strings.Repeat("ab", 20)},
+		{"long letters", `é.`, strings.Repeat("éàé€é😀", 20)},
+		{"bytes that are no UTF-8", `\x{FFFD}`, strings.Repeat("\xff\xc3\x80\xe2\x82", 20)},
+		{"around them", `a.`, strings.Repeat("a\xffa\xc3a\x80b", 20)},
+		{"quoted to the end", `\Qa)`, strings.Repeat("a) ", 20)},
+		{"any case", `(?i)aB`, strings.Repeat("AB ab b", 20)},
+		{"none in the end", `a1`, strings.Repeat("a1", 20) + strings.Repeat("b", 1000)},
+		{"none in the end, with the literal", `a\d`, strings.Repeat("a1", 20) + strings.Repeat("a", 20)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, err := compile(tt.word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := e.appendMatches(nil, []byte(tt.page), maxPasses), allMatches(&e, tt.page)
+			if !slices.Equal(got, want) || len(want) < 20 {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// An expression that reads on to the end for every short match has its first matches, and the rest counts as it is: the
+// same each time, and a change of it is a change.
+func TestBoundOfReading(t *testing.T) {
+	const word = `x(?:[^y]*y)?`
+	page := strings.Repeat("x", 1<<14)
+	e, err := compile(word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := e.appendMatches(nil, []byte(page), maxPasses)
+	if len(found) < 4 || len(found) > maxPasses {
+		t.Errorf("%d parts are left out, want about as many as passes, %d", len(found), maxPasses)
+	}
+	form := formOf(t, page, word)
+	if formOf(t, page, word) != form {
+		t.Error("not the same twice")
+	}
+	if formOf(t, page[1:]+"a", word) == form {
+		t.Error("a letter that is not left out does not count")
+	}
+}
+
+// The reader never hands out more than it may, but for the rest of a letter.
+func TestRunes(t *testing.T) {
+	r := runes{rest: []byte("aé\xff€"), left: 5}
+	for _, want := range []struct {
+		c    rune
+		size int
+	}{{'a', 1}, {'é', 2}, {'\uFFFD', 1}, {'€', 3}} {
+		if c, size, err := r.ReadRune(); c != want.c || size != want.size || err != nil {
+			t.Fatalf("got %q of %d, %v, want %q of %d", c, size, err, want.c, want.size)
+		}
+	}
+	if _, _, err := r.ReadRune(); err != io.EOF || r.short {
+		t.Errorf("at the end: %v, short: %t", err, r.short)
+	}
+	r = runes{rest: []byte("ab"), left: 1}
+	_, _, _ = r.ReadRune()
+	if _, _, err := r.ReadRune(); err != io.EOF || !r.short {
+		t.Errorf("with nothing left: %v, short: %t", err, r.short)
 	}
 }
 

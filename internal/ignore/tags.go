@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"net/http"
 )
 
 // element is a kind of tag that is looked at.
@@ -30,11 +29,11 @@ type attributes struct{ name, kind, value, content, nonce span }
 
 // scan goes through the tags of a body, once and from its start to its end, whatever the body is.
 type scan struct {
-	body              []byte
-	csrf, nonce       bool
-	request, response http.Header
-	found             gaps
-	identified        bool // what stands for the visitor is among what counts
+	body        []byte
+	csrf, nonce bool
+	resp        *Response
+	found       gaps
+	visited     bool // what stands for the visitor is among what counts
 }
 
 // tags finds tokens and nonces. Tags are read as HTML reads them (WHATWG HTML §13.2.5), but everywhere: in comments and
@@ -218,14 +217,14 @@ func (s *scan) unmask(format format, token []byte) (counts []byte, ok bool) {
 		if !isProtected(token) {
 			return nil, false
 		}
-		if s.identified { // once is enough, and hostile pages have many forms
+		if s.visited { // once is enough, and hostile pages have many forms
 			return append(counts, byte(format), 0), true
 		}
-		visitor := visitorOf(s.request, s.response)
+		visitor := visitorOf(s.resp)
 		if visitor == "" {
 			return nil, false
 		}
-		s.identified = true
+		s.visited = true
 		counts = binary.AppendUvarint(append(counts, byte(format)), uint64(len(visitor)))
 		return append(counts, visitor...), true
 	}

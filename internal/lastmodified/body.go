@@ -21,28 +21,33 @@ const (
 	maxLists = 8
 )
 
+// Space is memory for a decoded body. Reading into it fails when there is none left.
+type Space interface {
+	io.ReaderFrom
+	Bytes() []byte
+}
+
 // Body asks the sources that are known with the body, if there are any. Of a gzip-coded one at most maxBody
-// bytes are decoded. The body is not changed.
-func (q *Search) Body(header http.Header, body []byte, maxBody int64) {
+// bytes are decoded, into space, which is empty. The body is not changed.
+func (q *Search) Body(header http.Header, body []byte, maxBody int64, space Space) {
 	if !q.unread {
 		return
 	}
-	err := readable(header, body, maxBody, func(text []byte) error {
+	q.unread = false
+	err := readable(header, body, maxBody, space, func(text []byte) error {
 		switch {
 		case tooDeep(text):
 			return errUnread
 		case !gjson.ValidBytes(text):
 			return errNoJSON
 		}
-		q.unread = false
 		for i := range q.sources.json {
 			q.path(&q.sources.json[i], text)
 		}
 		return nil
 	})
 	if err != nil {
-		q.unread = err == errUnread //nolint:errorlint // one of ours, never wrapped
-		q.miss("json", err)
+		q.take("json", time.Time{}, err)
 	}
 }
 
@@ -72,7 +77,9 @@ func (q *Search) value(d *dated, v gjson.Result, lists int) {
 		t, err = fromNumber(v.Num)
 	case gjson.String:
 		t, err = d.read(v.Str, q.now)
-	case gjson.Null, gjson.False, gjson.True, gjson.JSON:
+	case gjson.Null:
+		err = errAbsent // what was never changed has one in many an API
+	case gjson.False, gjson.True, gjson.JSON:
 	}
 	q.take(d.label, t, err)
 }
@@ -121,34 +128,42 @@ func endOfString(text []byte, i int) int {
 type decoder struct {
 	source bytes.Reader
 	gzip   gzip.Reader
-	text   bytes.Buffer
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
+// decode decodes a body into space, if it is gzip to its end and not longer than most.
+func (d *decoder) decode(space Space, body []byte, most int64) error {
+	d.source.Reset(body)
+	defer d.source.Reset(nil) // the pool is not to keep the body
+	if err := d.gzip.Reset(&d.source); err != nil {
+		return errUnread
+	}
+	if n, err := space.ReadFrom(io.LimitReader(&d.gzip, most+1)); err != nil || n > most {
+		return errUnread
+	}
+	return nil
+}
+
 // readable hands a body on as plain text, which is good for the time of the call. Without the byte order
 // mark, that is, which some servers put in front (RFC 8259 §8.1).
-func readable(header http.Header, body []byte, maxBody int64, use func([]byte) error) error {
+func readable(header http.Header, body []byte, maxBody int64, space Space, use func([]byte) error) error {
 	if len(body) > maxJSON {
 		return errUnread
 	}
 	coding := strings.ToLower(strings.TrimSpace(strings.Join(header["Content-Encoding"], ",")))
-	if coding == "" || coding == "identity" {
+	switch coding {
+	case "", "identity":
 		return use(bytes.TrimPrefix(body, []byte("\ufeff")))
-	}
-	if coding != "gzip" && coding != "x-gzip" {
+	case "gzip", "x-gzip":
+	default:
 		return errUnread
 	}
 	d := decoders.Get().(*decoder)
-	defer decoders.Put(d)
-	d.source.Reset(body)
-	d.text.Reset()
-	if err := d.gzip.Reset(&d.source); err != nil {
-		return errUnread
+	err := d.decode(space, body, min(maxBody, maxJSON))
+	decoders.Put(d)
+	if err != nil {
+		return err
 	}
-	most := min(maxBody, maxJSON)
-	if n, err := d.text.ReadFrom(io.LimitReader(&d.gzip, most+1)); err != nil || n > most {
-		return errUnread
-	}
-	return use(bytes.TrimPrefix(d.text.Bytes(), []byte("\ufeff")))
+	return use(bytes.TrimPrefix(space.Bytes(), []byte("\ufeff")))
 }

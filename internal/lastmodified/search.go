@@ -1,8 +1,11 @@
 package lastmodified
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,33 +23,71 @@ type Search struct {
 	now     time.Time
 	latest  time.Time
 	unread  bool // the body may name a later date, and is not read yet
+	failed  bool // a source could not be asked, and might have named a later date
+}
+
+// Request is what of the request the sources go by. Files may only be asked by the goroutine that serves it:
+// what placeholders stand for has no lock.
+type Request struct {
+	Replacer *caddy.Replacer
+	// Elsewhere tells that this is another goroutine, so that no file can be asked.
+	Elsewhere bool
 }
 
 // Begin asks the sources that are known at the head of a 200. lastModified are the lines of its own
 // Last-Modified, which may be off header already. notes tells whether Missed is wanted.
-func (s *Sources) Begin(header http.Header, lastModified []string, repl *caddy.Replacer, now time.Time, notes bool) *Search {
+func (s *Sources) Begin(header http.Header, lastModified []string, r Request, now time.Time, notes bool) *Search {
 	q := &Search{sources: s, notes: notes, now: now}
 	for i := range s.headers {
 		q.field(&s.headers[i], header, lastModified)
 	}
 	for i := range s.files {
-		t, err := s.files[i].mtime(repl)
-		q.take(s.files[i].label, t, err)
+		q.file(&s.files[i], r)
 	}
 	q.unread = len(s.json) > 0 && isJSON(header)
 	return q
 }
 
-// Date is the latest date the sources gave, not later than the response's own. It is not known as long as
-// the body may name a later one: an earlier date would confirm what a client has of an older body.
-func (q *Search) Date(date time.Time) (time.Time, bool) {
-	if q.unread || q.latest.IsZero() {
+// Unread reports whether the body may name a later date, and is not read yet.
+func (q *Search) Unread() bool { return q.unread }
+
+// Date is the latest date the sources gave. It is not known as long as the body may name a later one, nor if a
+// source has failed that might have: an earlier date would confirm what a client has of an older body.
+func (q *Search) Date() (time.Time, bool) {
+	if q.unread || q.failed || q.latest.IsZero() {
 		return time.Time{}, false
 	}
-	if q.latest.After(date) {
-		return date.UTC().Truncate(time.Second), true
-	}
 	return q.latest, true
+}
+
+// Err tells that there may be a date, though none is known. It is no error if no source has one.
+func (q *Search) Err() error {
+	if q.unread || q.failed {
+		return errFailed
+	}
+	return nil
+}
+
+// Settled reports whether the date stays what it is: the second that it names was over when the request came (asked),
+// and when the response was dated. Within it another change would not show (RFC 9110 §8.8.2.2), nor would one that
+// came while the response was made, of which it may know nothing. So no date is later than Date (§8.8.2.1).
+func (q *Search) Settled(asked, date time.Time) bool {
+	settled := httpcond.StrongDate(q.latest, asked) && httpcond.StrongDate(q.latest, date)
+	if !settled {
+		q.miss("the latest", errRecent)
+	}
+	return settled
+}
+
+// file asks a file. One that has the time of a build tool says nothing of its changes, unlike a field or a key, which
+// say so that there was none.
+func (q *Search) file(f *file, r Request) {
+	t, err := time.Time{}, errElsewhere
+	if !r.Elsewhere {
+		t, err = f.mtime(r.Replacer)
+	}
+	q.failed = q.failed || err == nil && httpcond.BuildEpoch(t)
+	q.take(f.label, t, err)
 }
 
 // field asks the lines of a response field, all of which may be dates.
@@ -64,16 +105,23 @@ func (q *Search) field(d *dated, header http.Header, lastModified []string) {
 	}
 }
 
-// take takes the date that a source gave, or notes why it gave none.
+// take takes the date that a source gave, or notes why it gave none. One that is not there has none; any other might
+// have had the latest.
 func (q *Search) take(source string, t time.Time, err error) {
 	switch {
 	case err != nil:
+		q.failed = q.failed || !absent(err)
 		q.miss(source, err)
 	case httpcond.BuildEpoch(t):
 		q.miss(source, errBuild)
 	case t.After(q.latest):
 		q.latest = t.UTC().Truncate(time.Second)
 	}
+}
+
+// absent reports whether a source is not there: it is known then to have no date.
+func absent(err error) bool {
+	return errors.Is(err, errAbsent) || errors.Is(err, errFolder) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // maxMissed is how many notes are taken of one response: a list may have thousands of members.

@@ -3,7 +3,9 @@ package lastmodified
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -44,7 +46,7 @@ func compiled(tb testing.TB, sources ...Source) *Sources {
 // wantDate checks the date of a search; zero is none.
 func wantDate(t *testing.T, q *Search, want time.Time) {
 	t.Helper()
-	got, ok := q.Date(now)
+	got, ok := q.Date()
 	if ok == want.IsZero() || !got.Equal(want) || got.Location() != time.UTC || got.Nanosecond() != 0 {
 		t.Errorf("date %v, %v, want %v (missed: %q)", got, ok, want, q.Missed)
 	}
@@ -74,22 +76,26 @@ func TestHeaderSource(t *testing.T) {
 		{"RFC 3339, cut to seconds", nil, []string{"X-Updated", "2024-05-06T09:08:09.999+02:00"}, day, nil},
 		{"Unix seconds", nil, []string{"X-Updated", "1714979289"}, day, nil},
 		{"the latest line", nil, []string{"X-Updated", "1714979289", "X-Updated", "1715065689", "X-Updated", "1714979289"}, dayAfter, nil},
-		{"lines that are no dates", nil, []string{"X-Updated", "today", "X-Updated", "1714979289"}, day, []string{"header X-Updated: no date"}},
+		{"a line that is no date", nil, []string{"X-Updated", "today", "X-Updated", "1714979289"}, time.Time{}, []string{"header X-Updated: no date"}},
+		{"an empty line", nil, []string{"X-Updated", " ", "X-Updated", "1714979289"}, day, []string{"header X-Updated: not there"}},
 		{"absent", nil, nil, time.Time{}, []string{"header X-Updated: not there"}},
 		{"before 1980-01-02", nil, []string{"X-Updated", "315619199"}, time.Time{}, []string{"build tool"}},
 		{"1980-01-02", nil, []string{"X-Updated", "315619200"}, time.Unix(315619200, 0).UTC(), nil},
-		{"in the future: Date", nil, []string{"X-Updated", "Mon, 06 May 2030 07:08:09 GMT"}, now.Truncate(time.Second), nil},
+		{"in the future: not settled", nil, []string{"X-Updated", "Mon, 06 May 2030 07:08:09 GMT"}, day.AddDate(6, 0, 0), nil},
 		{"a layout", []Source{odd}, []string{"X-Updated", " 06.05.2024 07:08 "}, day.Truncate(time.Minute), nil},
 		{"a layout, and nothing else", []Source{odd}, []string{"X-Updated", "1714979289"}, time.Time{}, []string{"header X-Updated: no date"}},
 		{"a layout with a zone", []Source{{Header: "X-Updated", Layout: "2006-01-02 15:04:05 -0700"}}, []string{"X-Updated", "2024-05-06 09:08:09 +0200"}, day, nil},
 		{"the latest source", []Source{{Header: "X-A"}, {Header: "X-B"}, {Header: "X-C"}}, []string{"X-A", "1714979289", "X-B", "1715065689", "X-C", "1714979289"}, dayAfter, nil},
+		{"one source is not there", []Source{{Header: "X-A"}, {Header: "X-B"}}, []string{"X-A", "1714979289"}, day, []string{"header X-B: not there"}},
+		{"one is no date", []Source{{Header: "X-A"}, {Header: "X-B"}}, []string{"X-A", "1714979289", "X-B", "today"}, time.Time{}, []string{"header X-B: no date"}},
+		{"one says that there was no change", []Source{{Header: "X-A"}, {Header: "X-B"}}, []string{"X-A", "1714979289", "X-B", "0"}, day, []string{"header X-B: the time of a build tool"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sources := tt.sources
 			if sources == nil {
 				sources = []Source{{Header: "X-Updated"}}
 			}
-			q := compiled(t, sources...).Begin(header(tt.fields...), nil, nil, now, true)
+			q := compiled(t, sources...).Begin(header(tt.fields...), nil, Request{}, now, true)
 			wantDate(t, q, tt.want)
 			wantMissed(t, q, tt.missed...)
 		})
@@ -99,16 +105,16 @@ func TestHeaderSource(t *testing.T) {
 // A Last-Modified in an odd form is off the header by then.
 func TestLastModifiedInAnOddForm(t *testing.T) {
 	s := compiled(t, Source{Header: "Last-Modified", Layout: "2006-01-02 15:04:05"})
-	wantDate(t, s.Begin(header(), []string{"2024-05-06 07:08:09"}, nil, now, false), day)
-	wantDate(t, s.Begin(header("Last-Modified", "2024-05-06 07:08:09"), nil, nil, now, false), time.Time{})
+	wantDate(t, s.Begin(header(), []string{"2024-05-06 07:08:09"}, Request{}, now, false), day)
+	wantDate(t, s.Begin(header("Last-Modified", "2024-05-06 07:08:09"), nil, Request{}, now, false), time.Time{})
 }
 
 // Notes are taken when they are wanted, and not without end.
 func TestNotes(t *testing.T) {
 	s := compiled(t, Source{Header: "X-Updated"})
 	lines := http.Header{"X-Updated": slices.Repeat([]string{"today"}, 100)}
-	wantMissed(t, s.Begin(lines, nil, nil, now, false))
-	if q := s.Begin(lines, nil, nil, now, true); len(q.Missed) != maxMissed {
+	wantMissed(t, s.Begin(lines, nil, Request{}, now, false))
+	if q := s.Begin(lines, nil, Request{}, now, true); len(q.Missed) != maxMissed {
 		t.Errorf("%d notes, want %d", len(q.Missed), maxMissed)
 	}
 }
@@ -126,12 +132,14 @@ func TestJSONSource(t *testing.T) {
 		{"a list: the latest", "items.#.at", `{"items":[{"at":1714979289},{"at":1715065689},{"at":"2024-05-06T07:08:09Z"}]}`, dayAfter, nil},
 		{"a list at the top", "#.at", `[{"at":1715065689},{"at":1714979289}]`, dayAfter, nil},
 		{"lists in lists", "a.#.b.#.at", `{"a":[{"b":[{"at":1714979289}]},{"b":[{"at":1714979289},{"at":1715065689}]},{}]}`, dayAfter, nil},
-		{"a list of dates", "dates", `{"dates":[1714979289,"2024-05-07T07:08:09Z",null]}`, dayAfter, []string{"json dates: no date"}},
+		{"a list of dates", "dates", `{"dates":[1714979289,"2024-05-07T07:08:09Z",null]}`, dayAfter, []string{"json dates: not there"}},
+		{"a list, one of them no date", "dates", `{"dates":[1714979289,"soon"]}`, time.Time{}, []string{"json dates: no date"}},
+		{"a list, one of them zero", "dates", `{"dates":[1714979289,"0001-01-01T00:00:00Z",""]}`, day, []string{"build tool", "json dates: not there"}},
 		{"an empty list", "items.#.at", `{"items":[]}`, time.Time{}, nil},
 		{"a query", `items.#(live==true)#.at`, `{"items":[{"live":true,"at":1714979289},{"live":false,"at":1715065689}]}`, day, nil},
 		{"a number with a fraction", "t", `{"t":1714979289.987}`, day, nil},
 		{"milliseconds", "t", `{"t":1714979289999}`, day, nil},
-		{"the greatest number of seconds", "t", `{"t":99999999999}`, now.Truncate(time.Second), nil},
+		{"the greatest number of seconds", "t", `{"t":99999999999}`, time.Unix(99999999999, 0).UTC(), nil},
 		{"the least number of milliseconds", "t", `{"t":100000000000}`, time.Time{}, []string{"build tool"}},
 		{"milliseconds of 1980", "t", `{"t":315619200000}`, time.Unix(315619200, 0).UTC(), nil},
 		{"microseconds", "t", `{"t":1714979289000000}`, time.Time{}, []string{"json t: no date"}},
@@ -141,7 +149,7 @@ func TestJSONSource(t *testing.T) {
 		{"zero", "t", `{"t":0}`, time.Time{}, []string{"build tool"}},
 		{"a date without a zone", "t", `{"t":"2024-05-06T07:08:09"}`, time.Time{}, []string{"json t: no date"}},
 		{"true", "t", `{"t":true}`, time.Time{}, []string{"json t: no date"}},
-		{"null", "t", `{"t":null}`, time.Time{}, []string{"json t: no date"}},
+		{"null", "t", `{"t":null}`, time.Time{}, []string{"json t: not there"}},
 		{"an object", "t", `{"t":{"t":1714979289}}`, time.Time{}, []string{"json t: no date"}},
 		{"absent", "t", `{"u":1714979289}`, time.Time{}, []string{"json t: not there"}},
 		{"a byte order mark", "t", "\ufeff" + `{"t":1714979289}`, day, nil},
@@ -157,9 +165,9 @@ func TestJSONSource(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := header("Content-Type", "application/json")
-			q := compiled(t, Source{JSON: tt.path}).Begin(h, nil, nil, now, true)
+			q := compiled(t, Source{JSON: tt.path}).Begin(h, nil, Request{}, now, true)
 			wantDate(t, q, time.Time{})
-			q.Body(h, []byte(tt.body), 4<<20)
+			q.Body(h, []byte(tt.body), 4<<20, new(bytes.Buffer))
 			wantDate(t, q, tt.want)
 			wantMissed(t, q, tt.missed...)
 		})
@@ -175,8 +183,8 @@ func nested(n int) string {
 
 func TestJSONLayout(t *testing.T) {
 	h := header("Content-Type", "application/json")
-	q := compiled(t, Source{JSON: "t", Layout: "2006-01-02T15:04:05"}, Source{JSON: "n", Layout: "2006-01-02"}).Begin(h, nil, nil, now, false)
-	q.Body(h, []byte(`{"t":"2024-05-06T07:08:09.123456","n":1714979288}`), 4<<20)
+	q := compiled(t, Source{JSON: "t", Layout: "2006-01-02T15:04:05"}, Source{JSON: "n", Layout: "2006-01-02"}).Begin(h, nil, Request{}, now, false)
+	q.Body(h, []byte(`{"t":"2024-05-06T07:08:09.123456","n":1714979288}`), 4<<20, new(bytes.Buffer))
 	wantDate(t, q, day)
 }
 
@@ -197,7 +205,9 @@ func TestUnreadBody(t *testing.T) {
 		{"no JSON by its type", "text/html", "", body, 4 << 20, day},
 		{"no JSON by its type, but nearly", "application/json-seq", "", body, 4 << 20, day},
 		{"no type", "", "", body, 4 << 20, day},
-		{"not JSON: nothing in it", "application/json", "", "<p>", 4 << 20, day},
+		{"not JSON", "application/json", "", "<p>", 4 << 20, time.Time{}},
+		{"JSON without the key", "application/json", "", "{}", 4 << 20, day},
+		{"JSON with something else there", "application/json", "", `{"t":{}}`, 4 << 20, time.Time{}},
 		{"of 1 MiB", "application/json", "", padded, 4 << 20, dayAfter},
 		{"over 1 MiB", "application/json", "", padded + " ", 4 << 20, time.Time{}},
 		{"too deep", "application/json", "", deep(maxDepth) + "}", 4 << 20, time.Time{}},
@@ -221,15 +231,15 @@ func TestUnreadBody(t *testing.T) {
 			if tt.coding != "" {
 				h.Set("Content-Encoding", tt.coding)
 			}
-			q := sources.Begin(h, nil, nil, now, true)
+			q := sources.Begin(h, nil, Request{}, now, true)
 			before := []byte(tt.body)
-			q.Body(h, before, tt.maxBody)
+			q.Body(h, before, tt.maxBody, new(bytes.Buffer))
 			wantDate(t, q, tt.want)
 			if string(before) != tt.body {
 				t.Error("the body has been changed")
 			}
-			if unread := slices.Contains(q.Missed, "json: "+errUnread.Error()); unread != tt.want.IsZero() {
-				t.Errorf("missed %q", q.Missed)
+			if failed := q.Err() != nil; failed != tt.want.IsZero() || failed == (len(q.Missed) == 0) && tt.body == body {
+				t.Errorf("error %v, missed %q", q.Err(), q.Missed)
 			}
 		})
 	}
@@ -246,8 +256,8 @@ func zipped(text string) string {
 // Several paths are asked of one body, and one that gives nothing takes nothing from the others.
 func TestSeveralPaths(t *testing.T) {
 	h := header("Content-Type", "application/json")
-	q := compiled(t, Source{JSON: "a"}, Source{JSON: "b"}, Source{JSON: "c"}, Source{JSON: "d"}).Begin(h, nil, nil, now, true)
-	q.Body(h, []byte(`{"a":1714979289,"b":1715065689,"d":1714979289}`), 4<<20)
+	q := compiled(t, Source{JSON: "a"}, Source{JSON: "b"}, Source{JSON: "c"}, Source{JSON: "d"}).Begin(h, nil, Request{}, now, true)
+	q.Body(h, []byte(`{"a":1714979289,"b":1715065689,"d":1714979289}`), 4<<20, new(bytes.Buffer))
 	wantDate(t, q, dayAfter)
 	wantMissed(t, q, "json c: not there")
 }
@@ -281,9 +291,9 @@ func TestHostileDocuments(t *testing.T) {
 		sources := compiled(t, Source{JSON: path})
 		for name, text := range documents {
 			h := header("Content-Type", "application/json")
-			q := sources.Begin(h, nil, nil, now, true)
+			q := sources.Begin(h, nil, Request{}, now, true)
 			start := time.Now()
-			q.Body(h, []byte(text), 4<<20)
+			q.Body(h, []byte(text), 4<<20, new(bytes.Buffer))
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("%s of %s took %v", path, name, took)
 			} else if testing.Verbose() && took > 20*time.Millisecond {
@@ -312,7 +322,10 @@ func fileTree(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for name, to := range map[string]string{"link": "page.html", "dangling": "nowhere"} {
+	if err := os.Mkdir(filepath.Join(dir, "site/a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"link": "page.html", "dangling": "nowhere", "loop": "loop"} {
 		if err := os.Symlink(to, filepath.Join(dir, "site", name)); err != nil {
 			t.Skip(err)
 		}
@@ -342,7 +355,16 @@ func TestFileSource(t *testing.T) {
 		{"a link", "{http.vars.root}/link", "", day, nil},
 		{"a link to nothing", "{http.vars.root}/dangling", "", time.Time{}, []string{"no such file"}},
 		{"of a build tool", "{http.vars.root}/nix", "", time.Time{}, []string{"build tool"}},
-		{"in the future: Date", "{http.vars.root}/soon", "", now.Truncate(time.Second), nil},
+		{"in the future: not settled", "{http.vars.root}/soon", "", now.AddDate(1, 0, 0).Truncate(time.Second), nil},
+		{"of a build tool, beside another", "{http.vars.root}/nix {http.vars.root}/page.html", "", time.Time{}, []string{"build tool"}},
+		{"a folder, beside another", "{http.vars.root}/parts {http.vars.root}/page.html", "", time.Time{}, []string{"not a regular file"}},
+		{"a folder, beside a file in it", "{http.vars.root}{http.request.uri.path} {http.vars.root}{http.request.uri.path}layout.html", "/parts/", dayAfter, []string{"a file in it counts"}},
+		{"a folder, beside a file in it that is not there", "{http.vars.root}{http.request.uri.path} {http.vars.root}{http.request.uri.path}none {http.vars.root}/page.html", "/parts/", time.Time{}, []string{"not a regular file", "no such file"}},
+		{"a folder, beside a file whose name begins like its", "{http.vars.root}/a {http.vars.root}/a..b", "", time.Time{}, []string{"not a regular file"}},
+		{"a folder, and by chance a file in it", "{http.vars.root}{http.request.uri.path} {http.vars.root}/page.html", "/", time.Time{}, []string{"not a regular file"}},
+		{"a file as a folder, beside another", "{http.vars.root}/page.html/x {http.vars.root}/page.html", "", day, []string{"not a directory"}},
+		{"what cannot be asked, beside another", "{http.vars.root}/loop {http.vars.root}/page.html", "", time.Time{}, []string{"stat"}},
+		{"upwards, beside another", "{http.vars.root}{http.request.uri.path} {http.vars.root}/page.html", "/../secret", time.Time{}, []string{`".." in a placeholder`}},
 		{"an unknown placeholder", dir + "/site/page.html{unknown}", "", time.Time{}, []string{"{unknown} is empty or not known"}},
 		{"an empty placeholder", dir + "/site/page.html{http.request.uri.path}", "", time.Time{}, []string{"{http.request.uri.path} is empty"}},
 		{"upwards", "{http.vars.root}{http.request.uri.path}", "/../secret", time.Time{}, []string{`".." in a placeholder`}},
@@ -358,7 +380,7 @@ func TestFileSource(t *testing.T) {
 			repl := caddy.NewReplacer()
 			repl.Set("http.vars.root", filepath.Join(dir, "site"))
 			repl.Set("http.request.uri.path", tt.path)
-			q := compiled(t, Source{Files: strings.Fields(tt.files)}).Begin(nil, nil, repl, now, true)
+			q := compiled(t, Source{Files: strings.Fields(tt.files)}).Begin(nil, nil, Request{Replacer: repl}, now, true)
 			wantDate(t, q, tt.want)
 			wantMissed(t, q, tt.missed...)
 		})
@@ -382,10 +404,99 @@ func TestRootUpwards(t *testing.T) {
 	repl.Set("http.vars.root", "..")
 	repl.Set("http.request.uri.path", "/page")
 	s := compiled(t, Source{Files: []string{"{http.vars.root}{http.request.uri.path}"}})
-	wantDate(t, s.Begin(nil, nil, repl, now, false), day)
+	wantDate(t, s.Begin(nil, nil, Request{Replacer: repl}, now, false), day)
 	repl.Set("http.vars.other", "..")
 	s = compiled(t, Source{Files: []string{"{http.vars.other}{http.request.uri.path}"}})
-	wantDate(t, s.Begin(nil, nil, repl, now, false), time.Time{})
+	wantDate(t, s.Begin(nil, nil, Request{Replacer: repl}, now, false), time.Time{})
+}
+
+// A root may be made of what the request says. file_server takes it as it is then, and so do we: what looks like a
+// placeholder is none, and nothing leads out of the folder in front.
+func TestRootOfTheRequest(t *testing.T) {
+	dir := fileTree(t)
+	t.Chdir(dir)
+	t.Setenv("LASTMODIFIED_TEST", "site")
+	for _, tt := range []struct {
+		name, root string
+		want       time.Time
+		missed     string
+	}{
+		{"a folder", dir + "/site", day, ""},
+		{"a folder below it", "site/parts/", time.Time{}, "no such file"},
+		{"upwards", dir + "/site/..", time.Time{}, `".."`},
+		{"upwards and on", dir + "/parts/../site", time.Time{}, `".."`},
+		{"upwards at the top", "/.." + dir + "/site", time.Time{}, `".."`},
+		{"upwards in front, by the operator", "./../" + filepath.Base(dir) + "/site", day, ""},
+		{"upwards in front, and once more", "../" + filepath.Base(dir) + "/parts/../site", time.Time{}, `".."`},
+		{"as Windows writes it", `site\..\site`, time.Time{}, `".."`},
+		{"a placeholder", dir + "/{env.LASTMODIFIED_TEST}", time.Time{}, "no such file"},
+		{"NUL", dir + "/site\x00", time.Time{}, "invalid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			repl := caddy.NewReplacer()
+			repl.Set("http.vars.root", tt.root)
+			q := compiled(t, Source{Files: []string{"{http.vars.root}/page.html"}}).Begin(nil, nil, Request{Replacer: repl}, now, true)
+			wantDate(t, q, tt.want)
+			if got := strings.Join(q.Missed, "; "); !strings.Contains(got, tt.missed) || (got == "") != (tt.missed == "") {
+				t.Errorf("missed %q, want %q", got, tt.missed)
+			}
+		})
+	}
+}
+
+// In another goroutine than the request's no file is asked, as its placeholders have no lock: it might be the newest.
+func TestFilesElsewhere(t *testing.T) {
+	dir := fileTree(t)
+	s := compiled(t, Source{Files: []string{dir + "/site/page.html"}}, Source{Header: "X-Updated"})
+	q := s.Begin(header("X-Updated", "1714979289"), nil, Request{Elsewhere: true}, now, true)
+	wantDate(t, q, time.Time{})
+	wantMissed(t, q, "stopped waiting")
+	q = compiled(t, Source{Header: "X-Updated"}).Begin(header("X-Updated", "1714979289"), nil, Request{Elsewhere: true}, now, true)
+	wantDate(t, q, day)
+}
+
+// RFC 9110 §8.8.2.2: a date says nothing of what comes within its second, after the response or while it is made.
+func TestSettled(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		asked, date time.Duration // after the date that was found
+		want        bool
+	}{
+		{"long ago", time.Hour, time.Hour, true},
+		{"its second is just over", time.Second, time.Second, true},
+		{"its second is not over when the request comes", time.Second - 1, time.Minute, false},
+		{"… nor by Date", time.Minute, time.Second - 1, false},
+		{"in the future", -time.Hour, -time.Hour, false},
+		{"Date comes from a cache", time.Hour, -time.Hour, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			q := compiled(t, Source{Header: "X-Updated"}).Begin(header("X-Updated", "1714979289"), nil, Request{}, now, true)
+			if got := q.Settled(day.Add(tt.asked), day.Add(tt.date)); got != tt.want || got != (len(q.Missed) == 0) {
+				t.Errorf("%t, want %t; missed %q", got, tt.want, q.Missed)
+			}
+			wantDate(t, q, day)
+		})
+	}
+}
+
+// full is a space without room.
+type full struct{ bytes.Buffer }
+
+func (*full) ReadFrom(io.Reader) (int64, error) { return 0, errors.New("full") }
+
+// A body that there is no memory for is not read, which the next one does not feel.
+func TestNoSpace(t *testing.T) {
+	h := header("Content-Type", "application/json", "Content-Encoding", "gzip")
+	for _, space := range []Space{new(full), new(bytes.Buffer)} {
+		q := compiled(t, Source{JSON: "t"}).Begin(h, nil, Request{}, now, true)
+		q.Body(h, []byte(zipped(`{"t":1714979289}`)), 4<<20, space)
+		if _, none := space.(*full); none {
+			wantDate(t, q, time.Time{})
+			wantMissed(t, q, "json: not read")
+		} else {
+			wantDate(t, q, day)
+		}
+	}
 }
 
 // FuzzJSON: whatever document and path, there is an answer, and it is a date that can be sent.
@@ -410,10 +521,13 @@ func FuzzJSON(f *testing.F) {
 		if coded {
 			h.Set("Content-Encoding", "gzip")
 		}
-		q := Compile([]Source{source}).Begin(h, nil, nil, now, true)
-		q.Body(h, body, 1<<16)
-		got, ok := q.Date(now)
-		if ok && (got.After(now) || got.Unix() < 315619200 || got.Nanosecond() != 0 || got.Location() != time.UTC) {
+		q := Compile([]Source{source}).Begin(h, nil, Request{}, now, true)
+		q.Body(h, body, 1<<16, new(bytes.Buffer))
+		got, ok := q.Date()
+		if ok && q.Settled(now, now) && got.Add(time.Second).After(now) {
+			t.Errorf("%q of %q: %v is settled", path, body, got)
+		}
+		if ok && (got.Unix() < 315619200 || got.Nanosecond() != 0 || got.Location() != time.UTC) {
 			t.Errorf("%q of %q: %v", path, body, got)
 		}
 		if !ok && !got.IsZero() {
@@ -425,7 +539,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzHeader: a field's date can be sent, and one line more never makes it earlier.
+// FuzzHeader: a field's date can be sent, and one line more never makes it earlier, if it does not take it away.
 func FuzzHeader(f *testing.F) {
 	f.Add("1714979289", "Mon, 06 May 2024 07:08:09 GMT", "")
 	f.Add("06.05.2024 07:08", "today", "02.01.2006 15:04")
@@ -435,9 +549,9 @@ func FuzzHeader(f *testing.F) {
 			return
 		}
 		s := Compile([]Source{source})
-		one, _ := s.Begin(header("X-Updated", line), nil, nil, now, false).Date(now)
-		two, ok := s.Begin(header("X-Updated", line, "X-Updated", another), nil, nil, now, false).Date(now)
-		if two.Before(one) || ok && (two.After(now) || two.Unix() < 315619200 || two.Nanosecond() != 0) {
+		one, _ := s.Begin(header("X-Updated", line), nil, Request{}, now, false).Date()
+		two, ok := s.Begin(header("X-Updated", line, "X-Updated", another), nil, Request{}, now, false).Date()
+		if ok && two.Before(one) || ok && (two.Unix() < 315619200 || two.Nanosecond() != 0) {
 			t.Errorf("%v of %q, %v with %q", one, line, two, another)
 		}
 	})
@@ -475,9 +589,9 @@ func BenchmarkSource(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				q := s.Begin(h, nil, repl, now, false)
-				q.Body(h, body, 4<<20)
-				if _, ok := q.Date(now); !ok && !strings.Contains(bench.name, "missing") {
+				q := s.Begin(h, nil, Request{Replacer: repl}, now, false)
+				q.Body(h, body, 4<<20, new(bytes.Buffer))
+				if _, ok := q.Date(); !ok && !strings.Contains(bench.name, "missing") {
 					b.Fatal(fmt.Sprint("no date: ", bench.name))
 				}
 			}

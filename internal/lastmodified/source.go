@@ -221,12 +221,16 @@ func Compile(sources []Source) *Sources {
 			s.files = append(s.files, newFile(filepath.FromSlash(path)))
 		}
 	}
+	nest(s.files)
 	return s
 }
 
-// read reads one date: in the layout, if there is one.
+// read reads one date: in the layout, if there is one. An empty text is none.
 func (d *dated) read(text string, now time.Time) (time.Time, error) {
-	if d.layout == "" {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return time.Time{}, errAbsent
+	case d.layout == "":
 		if t, ok := httpcond.ParseLenientDate(text, now); ok {
 			return t, nil
 		}
@@ -240,11 +244,15 @@ func (d *dated) read(text string, now time.Time) (time.Time, error) {
 }
 
 var (
-	errAbsent  = errors.New("not there")
-	errNoDate  = errors.New("no date that is understood")
-	errBuild   = errors.New("the time of a build tool")
-	errUnread  = errors.New("not read: too long, too deep, or in another content coding than gzip")
-	errNoJSON  = errors.New("not JSON")
-	errNoFile  = errors.New("not a regular file")
-	errOutside = errors.New(`".." in a placeholder`)
+	errAbsent    = errors.New("not there")
+	errNoDate    = errors.New("no date that is understood")
+	errBuild     = errors.New("the time of a build tool")
+	errUnread    = errors.New("not read: too long, too deep, no memory for it, or in another content coding than gzip")
+	errFailed    = errors.New("the date of the last change could not be told")
+	errRecent    = errors.New("of this second, or later: another change might not show")
+	errElsewhere = errors.New("not asked, as an instance further in has stopped waiting")
+	errNoJSON    = errors.New("not JSON")
+	errNoFile    = errors.New("not a regular file")
+	errFolder    = errors.New("a folder; a file in it counts")
+	errOutside   = errors.New(`".." in a placeholder`)
 )
