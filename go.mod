@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/dustin/go-humanize v1.1.0
+	github.com/maypok86/otter/v2 v2.4.0
 	github.com/quic-go/quic-go v0.63.0
 	github.com/tidwall/gjson v1.20.1
 	github.com/zeebo/xxh3 v1.1.0

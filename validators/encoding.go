@@ -113,16 +113,29 @@ func cutText(s string) (text, rest string, ok bool) {
 	return s[width:end], s[end:], true
 }
 
-// uvarint is binary.Uvarint of a string.
+// uvarint is binary.Uvarint of a string; width is 0 if there is no number, or one of more than 64 bits.
 func uvarint(s string) (n uint64, width int) {
-	var head [binary.MaxVarintLen64]byte
-	return binary.Uvarint(head[:copy(head[:], s)])
+	if s != "" && s[0] < 0x80 {
+		return uint64(s[0]), 1 // which most are, so this much is worth inlining
+	}
+	return longUvarint(s)
+}
+
+func longUvarint(s string) (n uint64, width int) {
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		if octet := s[i]; octet >= 0x80 {
+			n |= uint64(octet&0x7f) << (7 * i)
+		} else if i < binary.MaxVarintLen64-1 || octet <= 1 {
+			return n | uint64(octet)<<(7*i), i + 1
+		}
+	}
+	return 0, 0
 }
 
 // varint is binary.Varint of a string.
 func varint(s string) (n int64, width int) {
-	var head [binary.MaxVarintLen64]byte
-	return binary.Varint(head[:copy(head[:], s)])
+	u, width := uvarint(s)
+	return int64(u>>1) ^ -int64(u&1), width //nolint:gosec // zigzag, as it was written
 }
 
 func fixed(s string) uint64 {

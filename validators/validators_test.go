@@ -74,8 +74,9 @@ func TestDecodeRefusesRubbish(t *testing.T) {
 	r := full()
 	whole := encode(t, &r)
 	variants := encode(t, &validators.Record{Nominated: "cookie", Variants: "short"})
+	wide := whole[:18] + "\x00" + strings.Repeat("\xff", 9) + "\x02" + "\x00\x02\x00\x00\x00\x00\x00"
 	cases := map[string]string{
-		"nothing": "", "version 2": "\x02" + whole[1:], "text": "hello, is this a record of any version at all?",
+		"a number of 65 bits": wide, "nothing": "", "version 2": "\x02" + whole[1:], "text": "hello, is this a record of any version at all?",
 		"nobody's time": encode(t, &validators.Record{ETag: `"x"`}), "broken list of variants": variants, "more": whole + "x",
 	}
 	for name, s := range cases {

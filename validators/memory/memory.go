@@ -1,0 +1,151 @@
+// Package memory is the store of `remember` that every Caddy has: it keeps records in the memory of the process,
+// bounded by their number, and through reloads of the configuration.
+//
+//	remember {
+//		store memory {
+//			max_entries 100000
+//		}
+//	}
+//
+// A record takes 260 bytes in all where its entity tag has 47 and it carries a Cache-Control of 18; 276 when it has
+// been saved a second time. When the store is full, what is asked for seldom gives way to what is asked for often (W-TinyLFU). Nothing runs in the
+// background: what has expired is cleared away by the calls that come later, and gives way before that if its
+// room is needed.
+package memory
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+const (
+	defaultMaxEntries = 100_000
+	// maxMaxEntries would be some 28 GB. What is more is a slip of the pen.
+	maxMaxEntries = 100_000_000
+)
+
+// pool has the records of this process by the Options they were made with: a new configuration is provisioned
+// before the old one is cleaned up, so that records survive a reload. Stores with the same options share them,
+// which their keys allow for.
+var pool = caddy.NewUsagePool()
+
+func init() {
+	caddy.RegisterModule(new(Store))
+}
+
+// Store is the Caddy module http.conditional_cache.stores.memory. It can be used after Provision, or comes ready
+// from New.
+type Store struct {
+	// The greatest number of records to keep, at some 260 to 280 bytes each. Default: 100000.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	*records `json:"-"`
+	acquired atomic.Bool
+}
+
+// Options are what a store without Caddy is made with.
+type Options struct {
+	// MaxEntries is as in Store; 0 means the default.
+	MaxEntries int
+}
+
+// New returns a store that shares nothing with any other. It needs no closing.
+func New(options Options) (*Store, error) {
+	s := &Store{MaxEntries: cmp.Or(options.MaxEntries, defaultMaxEntries)}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	s.records = newRecords(s.MaxEntries)
+	return s, nil
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: validators.StoreNamespace + ".memory", New: func() caddy.Module { return new(Store) }}
+}
+
+// Provision takes the records out of the pool. It starts nothing.
+func (s *Store) Provision(caddy.Context) error {
+	s.MaxEntries = cmp.Or(s.MaxEntries, defaultMaxEntries)
+	if err := s.check(); err != nil {
+		return err
+	}
+	kept, _, err := pool.LoadOrNew(s.key(), func() (caddy.Destructor, error) { return newRecords(s.MaxEntries), nil })
+	if err != nil {
+		return fmt.Errorf("making room for records: %w", err)
+	}
+	s.records = kept.(*records) // nothing else is put into the pool
+	s.acquired.Store(true)
+	return nil
+}
+
+func (s *Store) key() Options { return Options{MaxEntries: s.MaxEntries} }
+
+func (s *Store) check() error {
+	if s.MaxEntries < 1 || s.MaxEntries > maxMaxEntries {
+		return fmt.Errorf("max_entries has to be from 1 to %d, not %d", maxMaxEntries, s.MaxEntries)
+	}
+	return nil
+}
+
+// Cleanup gives the records back. Requests that still use the store go on as before; when the last one is over
+// and no configuration has the records, their memory is free. Caddy calls it after a failed Provision, too.
+func (s *Store) Cleanup() error {
+	if !s.acquired.Swap(false) {
+		return nil
+	}
+	_, err := pool.Delete(s.key())
+	return err
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
+//
+//	memory {
+//	    max_entries <n>
+//	}
+func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the store's name
+	if d.NextArg() {
+		return d.Errf("unexpected %q: memory has its options in a block", d.Val())
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "max_entries" {
+			return d.Errf("unrecognized subdirective %q; memory knows max_entries", d.Val())
+		}
+		if err := s.unmarshalMaxEntries(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) unmarshalMaxEntries(d *caddyfile.Dispenser) error {
+	if s.MaxEntries != 0 {
+		return d.Err("max_entries is there twice")
+	}
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Errf("max_entries takes one number, not %d arguments", len(args))
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 || n > maxMaxEntries {
+		return d.Errf("max_entries has to be a whole number from 1 to %d, not %q", maxMaxEntries, args[0])
+	}
+	s.MaxEntries = n
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner     = (*Store)(nil)
+	_ caddy.CleanerUpper    = (*Store)(nil)
+	_ caddyfile.Unmarshaler = (*Store)(nil)
+	_ validators.Store      = (*Store)(nil)
+)

@@ -1,0 +1,297 @@
+package memory_test
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+	"github.com/conditionalcache/caddy-conditional-cache/validators/storetest"
+)
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) validators.Store {
+		t.Helper()
+		return newStore(t, 0)
+	})
+}
+
+func save(tb testing.TB, s validators.Store, key validators.Key, record validators.Record, ttl time.Duration) {
+	tb.Helper()
+	if err := s.Save(tb.Context(), key, record, ttl); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func forget(tb testing.TB, s validators.Store, uri validators.URI) {
+	tb.Helper()
+	if err := s.Forget(tb.Context(), uri); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func purge(tb testing.TB, s validators.Store, scope validators.Scope) {
+	tb.Helper()
+	if err := s.Purge(tb.Context(), scope); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func has(tb testing.TB, s validators.Store, key validators.Key) bool {
+	tb.Helper()
+	record, _ := load(tb, s, key)
+	return record.Exists()
+}
+
+func TestLoadAllocatesNothing(t *testing.T) {
+	s, key := newStore(t, 0), numbered(1)
+	fill(t, s, []validators.Key{key})
+	purge(t, s, validators.Scope{Path: "/elsewhere"})
+	if n := testing.AllocsPerRun(1000, func() { load(t, s, key) }); n != 0 {
+		t.Errorf("a hit makes %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { load(t, s, numbered(2)) }); n > 4 { // four are the key's
+		t.Errorf("a miss makes %v allocations", n)
+	}
+}
+
+// The bubble ends only when all goroutines in it have: none is left behind by a store that nobody closes.
+func TestRecordsEndToTheNanosecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key := newStore(t, 0), numbered(1)
+		_, stamp := load(t, s, key)
+		save(t, s, key, typical(stamp, 1), time.Minute)
+		time.Sleep(time.Minute - 1) //nolint:forbidigo // of the bubble's time
+		if !has(t, s, key) {
+			t.Error("gone before its time")
+		}
+		time.Sleep(1) //nolint:forbidigo // of the bubble's time
+		if has(t, s, key) {
+			t.Error("there when its time was over")
+		}
+	})
+}
+
+func TestLifetimesAtTheEnds(t *testing.T) {
+	s, key := newStore(t, 0), numbered(1)
+	_, stamp := load(t, s, key)
+	save(t, s, key, typical(stamp, 1), math.MaxInt64)
+	if !has(t, s, key) {
+		t.Error("what may be kept for ever is gone at once")
+	}
+	for _, ttl := range []time.Duration{0, -1, math.MinInt64} {
+		save(t, s, key, typical(stamp, 1), time.Hour)
+		save(t, s, key, typical(stamp, 1), ttl)
+		if has(t, s, key) {
+			t.Errorf("a ttl of %d keeps a record, or the one before it", ttl)
+		}
+	}
+}
+
+func TestWhatIsFullDropsWhatIsNotAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const room = 1000
+		s, keys := newStore(t, room), numberedKeys(20*room)
+		favourites := keys[:100]
+		fill(t, s, favourites)
+		for n := len(favourites); n < len(keys); n += 100 {
+			for _, key := range favourites {
+				has(t, s, key)
+				synctest.Wait() // until it is counted: of many reads at one time, only some are
+			}
+			fill(t, s, keys[n:n+100])
+		}
+		synctest.Wait()
+		stats, kept := s.Stats(), 0
+		for _, key := range favourites {
+			if has(t, s, key) {
+				kept++
+			}
+		}
+		if stats.Entries > room || stats.Entries < room*9/10 {
+			t.Errorf("%d records are kept, want about %d", stats.Entries, room)
+		}
+		if int64(stats.Evictions) != int64(len(keys))-stats.Entries {
+			t.Errorf("of %d records, %d are kept and %d were evicted", len(keys), stats.Entries, stats.Evictions)
+		}
+		if kept < 95 {
+			t.Errorf("only %d of 100 records that are asked for all the time are kept", kept)
+		}
+	})
+}
+
+func TestWhatIsOutOfDateIsDroppedWhenFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newStore(t, 0), numberedKeys(10)
+		fill(t, s, keys)
+		purge(t, s, validators.Scope{})
+		for _, key := range keys {
+			has(t, s, key)
+		}
+		synctest.Wait()
+		if stats := s.Stats(); stats.Entries != 0 || stats.Evictions != 0 {
+			t.Errorf("%d records are left, %d were evicted", stats.Entries, stats.Evictions)
+		}
+	})
+}
+
+func TestFirstSeenIsNoEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key := newStore(t, 0), numbered(1)
+		for _, tag := range []string{`"a"`, `"b"`, `"b"`} {
+			if _, err := s.FirstSeen(t.Context(), key, tag, time.Now(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := s.Stats().Entries; n != 0 {
+			t.Errorf("%d entries", n)
+		}
+		time.Sleep(time.Hour) //nolint:forbidigo // of the bubble's time
+		fill(t, s, numberedKeys(2000))
+		synctest.Wait() // until what has expired is cleared away
+		if n := s.Stats().Entries; n != 2000 {
+			t.Errorf("%d entries, want 2000", n)
+		}
+	})
+}
+
+func TestALateSaveLeavesANewerRecordAlone(t *testing.T) {
+	s, key := newStore(t, 0), numbered(1)
+	_, before := load(t, s, key)
+	forget(t, s, key.URI)
+	_, after := load(t, s, key)
+	save(t, s, key, typical(after, 1), time.Hour)
+	save(t, s, key, typical(before, 2), time.Hour)
+	if record, _ := load(t, s, key); record.ETag != typical(after, 1).ETag {
+		t.Errorf("found %+v", record)
+	}
+}
+
+func TestStampsOfAnotherStoreAreWorthNothing(t *testing.T) {
+	a, b, key := newStore(t, 0), newStore(t, 0), numbered(1)
+	_, stamp := load(t, a, key)
+	_, other := load(t, b, key)
+	for name, foreign := range map[string]validators.Stamp{
+		"both halves": other, "none": {},
+		"Forgotten": {Forgotten: other.Forgotten, Purged: stamp.Purged},
+		"Purged":    {Forgotten: stamp.Forgotten, Purged: other.Purged},
+	} {
+		save(t, a, key, typical(foreign, 1), time.Hour)
+		if has(t, a, key) {
+			t.Errorf("a record with %s of another store is found", name)
+		}
+	}
+	save(t, a, key, typical(stamp, 1), time.Hour)
+	if !has(t, a, key) {
+		t.Error("a record with a stamp of this store is not found")
+	}
+}
+
+// What lies many purges behind is written down again, with a stamp of now and the ttl that it had.
+func TestPurgesElsewhereAreCheckedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key := newStore(t, 0), numbered(1)
+		fill(t, s, []validators.Key{key}) // for an hour
+		time.Sleep(time.Minute)           //nolint:forbidigo // of the bubble's time
+		for range 200 {
+			purge(t, s, validators.Scope{Path: "/elsewhere"})
+		}
+		for range 2 {
+			if record, stamp := load(t, s, key); record.Stamp != stamp {
+				t.Errorf("stamp %v, want %v", record.Stamp, stamp)
+			}
+		}
+		for range validators.MaxPurges - 1 {
+			purge(t, s, validators.Scope{Path: "/elsewhere"})
+		}
+		if !has(t, s, key) {
+			t.Error("the old stamp was kept, which more purges than are told apart have followed")
+		}
+		time.Sleep(59*time.Minute - 1) //nolint:forbidigo // of the bubble's time
+		if !has(t, s, key) {
+			t.Error("gone before its time")
+		}
+		time.Sleep(1) //nolint:forbidigo // of the bubble's time
+		if has(t, s, key) {
+			t.Error("there when its time was over")
+		}
+	})
+}
+
+// URIs that share a place are forgotten together, and no others are.
+func TestForgettingHitsOnePlace(t *testing.T) {
+	s, keys := newStore(t, 0), numberedKeys(20_000)
+	fill(t, s, keys)
+	forget(t, s, keys[0].URI)
+	for n, key := range keys {
+		if same := key.URI.Sum%65536 == keys[0].URI.Sum%65536; has(t, s, key) == same {
+			t.Fatalf("record %d is found: %v; its place is the one that was forgotten: %v", n, !same, same)
+		}
+	}
+}
+
+func TestFirstSeenIsKeptWhileAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key, start := newStore(t, 0), numbered(1), time.Now()
+		seen := func() time.Time {
+			at, err := s.FirstSeen(t.Context(), key, `"a"`, time.Now(), time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		for range 100 {
+			if at := seen(); !at.Equal(start) {
+				t.Fatalf("after %s: %s, want %s", time.Since(start), at, start)
+			}
+			time.Sleep(time.Minute) //nolint:forbidigo // of the bubble's time
+		}
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // of the bubble's time
+		if at := seen(); !at.Equal(time.Now()) {
+			t.Errorf("kept for longer than twice the ttl: %s", at)
+		}
+	})
+}
+
+func TestFirstSeenAndLifetimesAtTheEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key, now := newStore(t, 0), numbered(1), time.Unix(1_800_000_000, 0)
+		time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
+		for n, ttl := range []time.Duration{time.Hour, 0, -time.Hour, math.MinInt64, math.MaxInt64} {
+			at, err := s.FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, n), now, ttl)
+			if want := now.Add(time.Duration(n) * time.Second); err != nil || !at.Equal(want) {
+				t.Errorf("ttl %s: %s, %v; want %s", ttl, at, err, want)
+			}
+		}
+		time.Sleep(1000 * time.Hour) //nolint:forbidigo // of the bubble's time
+		if at, err := s.FirstSeen(t.Context(), key, `"4"`, now.Add(time.Hour), 0); err != nil || !at.Equal(now.Add(4*time.Second)) {
+			t.Errorf("what was to be kept for ever is forgotten: %s, %v", at, err)
+		}
+	})
+}
+
+func TestPurgesAtOneTimeAllCount(t *testing.T) {
+	const goroutines, each = 8, 30 // fewer than are told apart
+	s, keys := newStore(t, 0), numberedKeys(goroutines*each)
+	fill(t, s, keys)
+	var purges sync.WaitGroup
+	start := make(chan struct{})
+	for n := range goroutines {
+		purges.Go(func() {
+			<-start
+			for _, key := range keys[n*each : (n+1)*each] {
+				purge(t, s, validators.Scope{Path: key.URI.Path})
+			}
+		})
+	}
+	close(start)
+	purges.Wait()
+	for n, key := range keys {
+		if has(t, s, key) {
+			t.Errorf("record %d is found", n)
+		}
+	}
+}

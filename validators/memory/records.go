@@ -1,0 +1,192 @@
+package memory
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// behind is how many purges a record may lag behind before a hit writes down that it has been checked. Up to
+// there it costs less to check it again each time.
+const behind = 16
+
+// records is what stores with the same options share. A value is eight octets with the time when its ttl is over,
+// in nanoseconds of the clock, and then the encoded record, or what firstSeen makes.
+type records struct {
+	cache *otter.Cache[validators.Digest, string]
+	clock clock
+	*forgetting
+
+	lookups   *stats.Counter
+	evictions atomic.Uint64
+	firsts    atomic.Int64 // how many values are of firstSeen
+}
+
+const deadlineSize = 8
+
+func newRecords(maxEntries int) *records {
+	r := &records{clock: clock{start: time.Now()}, forgetting: newForgetting(), lookups: stats.NewCounter()}
+	r.cache = otter.Must(&otter.Options[validators.Digest, string]{
+		MaximumSize:      maxEntries,
+		ExpiryCalculator: otter.ExpiryWritingFunc(timeLeft),
+		OnAtomicDeletion: r.deleted,
+		Clock:            r.clock,
+	})
+	return r
+}
+
+// clock counts the nanoseconds since the store was made, so that a step of the system's clock moves no ttl. It
+// does not tick: there is no goroutine to clear away what has expired.
+type clock struct{ start time.Time }
+
+// NowNano is never 0.
+func (c clock) NowNano() int64 { return int64(time.Since(c.start)) + 1 }
+
+// Tick returns nil, which stands for a clock that does not tick.
+func (clock) Tick(time.Duration) <-chan time.Time { return nil }
+
+// after is the time that lies d ahead.
+func (c clock) after(d time.Duration) int64 {
+	now := c.NowNano()
+	if int64(d) > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + int64(d)
+}
+
+// timeLeft is never 0 or less, which would mean that there is no limit.
+func timeLeft(e otter.Entry[validators.Digest, string]) time.Duration {
+	return max(1, time.Duration(deadline(e.Value)-e.SnapshotAtNano))
+}
+
+func deadline(value string) int64 {
+	var octets [deadlineSize]byte
+	copy(octets[:], value)
+	return int64(binary.LittleEndian.Uint64(octets[:])) //nolint:gosec // as it was written
+}
+
+func appendDeadline(b []byte, nanos int64) []byte {
+	return binary.LittleEndian.AppendUint64(b, uint64(nanos)) //nolint:gosec // is read back as it was
+}
+
+// Name is "memory".
+func (*records) Name() string { return "memory" }
+
+// Load implements validators.Store. What it finds out of date it drops.
+func (r *records) Load(_ context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
+	value, found := r.cache.GetIfPresent(key.Sum)
+	// Read after the record: one that is saved meanwhile with a newer stamp is not taken for out of date.
+	stamp, purges := r.now(key.URI)
+	if !found {
+		r.lookups.RecordMisses(1)
+		return validators.Record{}, stamp, nil
+	}
+	record, err := validators.Decode(value[deadlineSize:])
+	if err != nil || outOfDate(record.Stamp, stamp, purges, key.URI) {
+		r.drop(key.Sum, value)
+		r.lookups.RecordMisses(1)
+		return validators.Record{}, stamp, nil
+	}
+	if stamp.Purged-record.Stamp.Purged > behind {
+		record.Stamp.Purged = stamp.Purged
+		r.restamp(key.Sum, value, &record)
+	}
+	r.lookups.RecordHits(1)
+	return record, stamp, nil
+}
+
+func outOfDate(stamp, now validators.Stamp, purges *validators.Purges, uri validators.URI) bool {
+	return stamp.Forgotten != now.Forgotten || purges.Cover(stamp.Purged, uri)
+}
+
+// drop takes a value away if it is still the one that was found.
+func (r *records) drop(sum validators.Digest, value string) {
+	r.cache.ComputeIfPresent(sum, func(current string) (string, otter.ComputeOp) {
+		if current != value {
+			return "", otter.CancelOp
+		}
+		return "", otter.InvalidateOp
+	})
+}
+
+// restamp writes a record down again that was found in value and has a new stamp now.
+func (r *records) restamp(sum validators.Digest, value string, record *validators.Record) {
+	restamped := encode(record, deadline(value))
+	r.cache.ComputeIfPresent(sum, func(current string) (string, otter.ComputeOp) {
+		if current != value {
+			return "", otter.CancelOp
+		}
+		return restamped, otter.WriteOp
+	})
+}
+
+// Save implements validators.Store. A record that is out of date leaves what is there alone, which may be newer.
+func (r *records) Save(_ context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
+	now, purges := r.now(key.URI)
+	switch {
+	case outOfDate(record.Stamp, now, purges, key.URI):
+	case ttl <= 0:
+		r.cache.Invalidate(key.Sum)
+	default:
+		r.cache.Set(key.Sum, encode(&record, r.clock.after(ttl)))
+	}
+	return nil
+}
+
+func encode(record *validators.Record, deadline int64) string {
+	var room [512]byte
+	b, _ := record.AppendBinary(appendDeadline(room[:0], deadline)) // never fails
+	return string(b)
+}
+
+// Delete implements validators.Store.
+func (r *records) Delete(_ context.Context, key validators.Key) error {
+	r.cache.Invalidate(key.Sum)
+	return nil
+}
+
+// Forget implements validators.Store. It takes one addition, however many records there are.
+func (r *records) Forget(_ context.Context, uri validators.URI) error {
+	r.forget(uri)
+	return nil
+}
+
+// Purge implements validators.Store. It takes as long whatever the number of records.
+func (r *records) Purge(_ context.Context, scope validators.Scope) error {
+	r.purge(scope)
+	return nil
+}
+
+// Stats implements validators.Store. Entries counts records that are out of date or have expired until they are
+// cleared away.
+func (r *records) Stats() validators.Stats {
+	lookups := r.lookups.Snapshot()
+	return validators.Stats{
+		Entries:   max(0, int64(r.cache.EstimatedSize())-r.firsts.Load()),
+		Hits:      lookups.Hits,
+		Misses:    lookups.Misses,
+		Evictions: r.evictions.Load(),
+		Available: true,
+	}
+}
+
+// deleted counts what leaves the cache. It is called with a lock held, and may not use the cache.
+func (r *records) deleted(e otter.DeletionEvent[validators.Digest, string]) {
+	switch {
+	case e.Cause == otter.CauseReplacement:
+	case isFirstSeen(e.Value):
+		r.firsts.Add(-1)
+	case e.Cause == otter.CauseOverflow:
+		r.evictions.Add(1)
+	}
+}
+
+// Destruct is called by the pool. Requests may still be using the records: their memory goes with the last one.
+func (*records) Destruct() error { return nil }

@@ -1,0 +1,205 @@
+// Package storetest has the tests that every validators.Store has to pass, one for each thing that its comments
+// promise. A store's own tests call Run, and RunShared if many processes can share it:
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) validators.Store { … })
+//	}
+//
+// What is kept already, of an earlier run say, does no harm: each test has hosts and keys of its own. But it must not
+// be in use meanwhile, as everything is purged now and then.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+const (
+	// long is a ttl that no test lives to see the end of.
+	long = time.Hour
+	// patience is how long processes that share a store may take to hear of each other, and how long a
+	// call may take that has nothing to wait for.
+	patience = 5 * time.Second
+	// interval is how often it is looked whether they have.
+	interval = 2 * time.Millisecond
+)
+
+// Run tests one store. Open returns a store, ready for use, that has room for 20,000 records at least; it has
+// t.Cleanup close the store if that needs closing, and the store is used after that, too.
+func Run(t *testing.T, open func(t *testing.T) validators.Store) {
+	t.Helper()
+	for _, clause := range clauses {
+		t.Run(clause.name, func(t *testing.T) { clause.check(t, open(t)) })
+	}
+	t.Run("a store that was closed", func(t *testing.T) { closed(t, open) })
+}
+
+// RunShared tests a store that many processes share. Open returns two stores, as two processes would have them, of
+// which neither shares anything with the other but the place where records are kept.
+func RunShared(t *testing.T, open func(t *testing.T) (a, b validators.Store)) {
+	t.Helper()
+	for _, clause := range sharedClauses {
+		t.Run(clause.name, func(t *testing.T) {
+			a, b := open(t)
+			clause.check(t, a, b)
+		})
+	}
+}
+
+// unique is a name that no other test has.
+func unique() string { return strings.ToLower(rand.Text()) }
+
+func newHost() string { return unique() + ".example" }
+
+func newKey(host, target string) validators.Key {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		panic(err) // targets are constants of this package
+	}
+	key := validators.Key{URI: validators.NewURI(host, u)}
+	_, _ = rand.Read(key.Sum[:]) // never fails
+	return key
+}
+
+// newRecord is one with a value in every place.
+func newRecord(stamp validators.Stamp) validators.Record {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r := validators.Record{
+		Stamp:        stamp,
+		ETag:         fmt.Sprintf(`W/"cc1.%s"`, unique()),
+		LastModified: at,
+		Size:         1 << 40,
+		Received:     at.Add(time.Minute + 123*time.Millisecond),
+		Date:         at.Add(time.Minute),
+		InitialAge:   90 * time.Second,
+		Lifetime:     90*time.Second + time.Millisecond,
+		Flags:        validators.Cookies | validators.NeverStale,
+	}
+	r.AddField("Cache-Control", "public, max-age=60")
+	r.AddField("X-Own", "")
+	r.AddField("X-Own", "ü\x00\r\n")
+	return r
+}
+
+func load(t *testing.T, s validators.Store, key validators.Key) (validators.Record, validators.Stamp) {
+	t.Helper()
+	record, stamp, err := s.Load(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return record, stamp
+}
+
+func stampOf(t *testing.T, s validators.Store, key validators.Key) validators.Stamp {
+	t.Helper()
+	_, stamp := load(t, s, key)
+	return stamp
+}
+
+func save(t *testing.T, s validators.Store, key validators.Key, record validators.Record, ttl time.Duration) {
+	t.Helper()
+	must(t, "Save", s.Save(t.Context(), key, record, ttl))
+}
+
+// remember saves a new record of a response to a request that begins now.
+func remember(t *testing.T, s validators.Store, key validators.Key) validators.Record {
+	t.Helper()
+	record := newRecord(stampOf(t, s, key))
+	save(t, s, key, record, long)
+	return record
+}
+
+func forget(t *testing.T, s validators.Store, uri validators.URI) {
+	t.Helper()
+	must(t, "Forget", s.Forget(t.Context(), uri))
+}
+
+func purge(t *testing.T, s validators.Store, scope validators.Scope) {
+	t.Helper()
+	must(t, "Purge", s.Purge(t.Context(), scope))
+}
+
+func firstSeen(t *testing.T, s validators.Store, key validators.Key, tag string, now time.Time) time.Time {
+	t.Helper()
+	seen, err := s.FirstSeen(t.Context(), key, tag, now, long)
+	must(t, "FirstSeen", err)
+	return seen
+}
+
+func must(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func has(t *testing.T, s validators.Store, key validators.Key) bool {
+	t.Helper()
+	record, _ := load(t, s, key)
+	return record.Exists()
+}
+
+func wantRecord(t *testing.T, s validators.Store, key validators.Key, want validators.Record) {
+	t.Helper()
+	if got, _ := load(t, s, key); !reflect.DeepEqual(got, want) {
+		t.Errorf("found %+v, want %+v", got, want)
+	}
+}
+
+// wantFound allows for a stamp that was renewed.
+func wantFound(t *testing.T, s validators.Store, key validators.Key, what string) {
+	t.Helper()
+	if !has(t, s, key) {
+		t.Errorf("%s is not found", what)
+	}
+}
+
+func wantNothing(t *testing.T, s validators.Store, key validators.Key, what string) {
+	t.Helper()
+	if got, _ := load(t, s, key); !reflect.DeepEqual(got, validators.Record{}) {
+		t.Errorf("%s is found: %+v", what, got)
+	}
+}
+
+// eventually looks until something is so, or patience is at its end.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for !so() {
+		if !pause(ctx) {
+			t.Fatalf("after %s: not yet: %s", patience, what)
+		}
+	}
+}
+
+// never looks a few times whether something is so.
+func never(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for range 10 {
+		if so() {
+			t.Fatal(what)
+		}
+		pause(t.Context())
+	}
+}
+
+// pause waits for an interval, and reports whether the context goes on.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
