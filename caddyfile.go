@@ -2,6 +2,7 @@ package conditionalcache
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // parseCaddyfile makes a handler of a directive.
@@ -69,7 +71,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        epoch       <text>
 //	    }
 //	    last_modified   normalize|off|remove {
-//	        from        header <field> [<layout>] | json <path> [<layout>] | file <path...>
+//	        from        header <field> [<layout>] | json <path> [<layout>] | file <path...> | first_seen
 //	        lenient
 //	    }
 //	    cache_control   [<selector>] <directive...> {
@@ -86,6 +88,13 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	    ranges          on|off|stream
 //	    guard_writes    [<method...>] {
 //	        require
+//	    }
+//	    remember        [<ttl>] {
+//	        store          memory { max_entries <n> } | redis { ... }
+//	        key            <text with placeholders>
+//	        ignore_cookies <pattern...>
+//	        grace          <duration>
+//	        stale_if_error <duration>
 //	    }
 //	    not_modified {
 //	        keep        <field...>
@@ -127,7 +136,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, p *parser) error {
 		h.CacheControl = append(h.CacheControl, *shorthand)
 		p.rows = append(p.rows, at)
 	}
-	return cmp.Or(p.checkMatchers(), p.checkGuard(), p.checkModified(), p.checkSources())
+	return cmp.Or(p.checkMatchers(), p.checkGuard(), p.checkModified(), p.checkSources(), p.checkRemember())
 }
 
 // parseShorthand reads the directive's own arguments.
@@ -162,6 +171,8 @@ type parser struct {
 	dated        caddyfile.Dispenser   // where expires stands
 	rows         []caddyfile.Dispenser // where the rows stand
 	body         caddyfile.Dispenser   // where the first `from json` stands
+	firstSeen    caddyfile.Dispenser   // where `from first_seen` stands
+	remembered   caddyfile.Dispenser   // where remember stands
 }
 
 // reference is where a response matcher is named: by a row, or by its definition, which may come later.
@@ -200,6 +211,8 @@ func (p *parser) subdirective() error {
 		return p.ranges()
 	case "guard_writes":
 		return p.guardWrites()
+	case "remember":
+		return p.remember()
 	case "not_modified":
 		return p.notModified()
 	case "content_location":
@@ -209,7 +222,7 @@ func (p *parser) subdirective() error {
 }
 
 var subdirectives = []string{
-	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "not_modified", "content_location", "@<name>",
+	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "remember", "not_modified", "content_location", "@<name>",
 }
 
 func (p *parser) etag() error {
@@ -260,7 +273,7 @@ func (p *parser) lastModified() error {
 func (p *parser) from(l *LastModified) error {
 	args := p.RemainingArgs()
 	if len(args) == 0 || args[0] == "" {
-		return p.Errf("from needs a source: header, json or file")
+		return p.Errf("from needs a source: header, json, file or first_seen")
 	}
 	kind, args := args[0], args[1:]
 	var source LastModifiedSource
@@ -278,9 +291,12 @@ func (p *parser) from(l *LastModified) error {
 			err = p.Errf("from file needs at least one path, such as {http.vars.root}{path}")
 		}
 	case "first_seen":
-		return p.Errf("from first_seen needs the store of remember, which is not available in this version; remove it")
+		p.firstSeen, source.FirstSeen = p.here(), true
+		if len(args) > 0 {
+			err = p.surplus(args[0], "from first_seen", "no argument")
+		}
 	default:
-		return p.Errf("unrecognized source of last_modified: %q; use header, json or file", kind)
+		return p.Errf("unrecognized source of last_modified: %q; use header, json, file or first_seen", kind)
 	}
 	if err != nil {
 		return err
@@ -308,6 +324,9 @@ func (p *parser) sourceText(kind, needs, takes string, args []string) (name, lay
 func (p *parser) checkSources() error {
 	if err := p.h.checkSources(); err != nil {
 		return p.body.WrapErr(err)
+	}
+	if err := p.h.checkFirstSeen(); err != nil {
+		return p.firstSeen.WrapErr(err)
 	}
 	return nil
 }
@@ -513,6 +532,99 @@ func (p *parser) guardWrites() error {
 func (p *parser) checkGuard() error {
 	if err := p.h.checkGuard(); err != nil {
 		return p.guard.WrapErr(err)
+	}
+	return nil
+}
+
+func (p *parser) remember() error {
+	p.remembered = p.here()
+	r := new(Remember)
+	p.h.Remember = r
+	args := p.RemainingArgs()
+	if len(args) > 1 {
+		return p.surplus(args[1], "remember", "one ttl; options go in a block")
+	}
+	if len(args) == 1 {
+		ttl, err := p.span("remember", args[0])
+		if r.TTL = ttl; err != nil {
+			return err
+		}
+	}
+	return p.block("remember", options{
+		"store":          func() (err error) { r.StoreRaw, err = p.store(); return err },
+		"key":            func() (err error) { r.Key, err = p.key(); return err },
+		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.cookies(); return err },
+		"grace":          func() (err error) { r.Grace, err = p.spanOf("grace"); return err },
+		"stale_if_error": func() (err error) { r.StaleIfError, err = p.spanOf("stale_if_error"); return err },
+	})
+}
+
+// spanOf reads the duration behind an option.
+func (p *parser) spanOf(name string) (caddy.Duration, error) {
+	word, err := p.text(name, "10m")
+	if err != nil {
+		return 0, err
+	}
+	return p.span(name, word)
+}
+
+func (p *parser) span(name, word string) (caddy.Duration, error) {
+	d, err := caddy.ParseDuration(word)
+	switch {
+	case err != nil:
+		return 0, p.Errf("%s: %q is not a duration such as 90s, 10m or 1d", name, word)
+	case d == 0:
+		return 0, p.Errf("%s %s: nothing would last; leave it out for %s", name, word, withoutSpan[name])
+	case !isSpan(d):
+		return 0, p.Errf("%s: %s is not a duration of whole seconds from 1s to 365d", name, word)
+	}
+	return caddy.Duration(d), nil
+}
+
+// withoutSpan says what holds where a duration is not given.
+var withoutSpan = map[string]string{
+	"remember": "the lifetime that the response gives itself", "grace": "no grace", "stale_if_error": "errors that are passed on",
+}
+
+func (p *parser) key() (string, error) {
+	args := p.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return "", p.Errf("key needs a text, such as {header.X-Api-Key}")
+	case len(args) > 1:
+		return "", p.surplus(args[1], "key", "one text; put quotes around one with spaces")
+	}
+	return args[0], p.at(checkKey(args[0]))
+}
+
+func (p *parser) cookies() ([]string, error) {
+	patterns, err := p.words("ignore_cookies", "_ga*")
+	if err != nil {
+		return nil, err
+	}
+	return patterns, p.at(checkCookies(patterns))
+}
+
+// store reads the name of a store, and hands what follows to its module.
+func (p *parser) store() (json.RawMessage, error) {
+	if !p.NextArg() || p.Val() == "" {
+		return nil, p.Errf("store needs a name, such as memory")
+	}
+	name := p.Val()
+	if err := checkStoreName(name); err != nil {
+		return nil, p.WrapErr(err)
+	}
+	module, err := caddyfile.UnmarshalModule(p.Dispenser, validators.StoreNamespace+"."+name)
+	if err != nil {
+		return nil, err // with file and line
+	}
+	return caddyconfig.JSONModuleObject(module, "name", name, nil), nil
+}
+
+// checkRemember comes last, as what contradicts may stand below.
+func (p *parser) checkRemember() error {
+	if err := p.h.checkRemember(); err != nil {
+		return p.remembered.WrapErr(err)
 	}
 	return nil
 }
@@ -774,6 +886,7 @@ func (p *parser) at(err error) error {
 //
 //	conditional_cache {
 //	    max_total <size>
+//	    store     memory { max_entries <n> } | redis { ... }
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, prev any) (any, error) {
 	d.Next() // consume the option's name
@@ -788,12 +901,13 @@ func parseGlobalOption(d *caddyfile.Dispenser, prev any) (any, error) {
 	at := p.here()
 	err := p.block("conditional_cache", options{
 		"max_total": func() (err error) { app.MaxTotal, err = parseSize(d); return err },
+		"store":     func() (err error) { app.StoreRaw, err = p.store(); return err },
 	})
 	if err != nil {
 		return nil, err
 	}
-	if app.MaxTotal == 0 {
-		return nil, at.Errf("the global option conditional_cache needs a block with max_total")
+	if app.MaxTotal == 0 && app.StoreRaw == nil {
+		return nil, at.Errf("the global option conditional_cache needs a block with max_total or store")
 	}
 	return httpcaddyfile.App{Name: "conditional_cache", Value: caddyconfig.JSON(app, nil)}, nil
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -54,10 +55,12 @@ const (
 	reasonRangeLength    = "range_length"
 )
 
-// Who made a 304 that was not made here.
+// Who made a 304 that was not made here, or what it was made from.
 const (
-	reasonUpstream = "upstream"
-	reasonInner    = "inner"
+	reasonUpstream   = "upstream"
+	reasonInner      = "inner"
+	reasonRemembered = "remembered"
+	reasonIfError    = "stale_if_error"
 )
 
 // exchangeVar is the request variable by which nested instances find the outermost one's exchange.
@@ -69,6 +72,13 @@ var errNotNeeded error = &http3.Error{Remote: true, ErrorCode: http3.ErrCodeRequ
 
 // ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.memory != nil && remember.Unsafe(r.Method) && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
+		return h.forgetting(w, r, next)
+	}
+	return h.serve(w, r, next)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	outermost, _ := caddyhttp.GetVar(r.Context(), exchangeVar).(*exchange)
 	switch reason := h.passes(r, outermost); {
 	case reason == reasonMethod && outermost == nil && isWrite(r):
@@ -76,7 +86,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case reason != "":
 		return h.pass(w, r, next, reason)
 	}
-	x := &exchange{h: h, r: r, method: r.Method}
+	var visit remember.Visit
+	why, answered := h.recall(w, r, outermost, &visit)
+	if answered {
+		return nil
+	}
+	x := &exchange{h: h, r: r, method: r.Method, visit: visit, notRecalled: why}
 	x.enter(w, outermost)
 	defer x.leave()
 	x.present()
@@ -87,6 +102,124 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		err = x.finish(err)
 	}
 	x.failed = err != nil
+	return err
+}
+
+// recall answers from memory, if that is allowed and a condition of the request matches. If not, it says why, and
+// the visit goes on with the exchange.
+func (h *Handler) recall(w http.ResponseWriter, r *http.Request, outermost *exchange, visit *remember.Visit) (why string, answered bool) {
+	if h.memory == nil {
+		return "", false
+	}
+	now := time.Now()
+	visit.Begin(r.Context(), h.memory, h.asRemembered(r), now)
+	matched, why := h.matchesRecord(r, outermost, visit)
+	if why == "" {
+		if answered, why = visit.MayAnswer(now); answered {
+			h.answerFromMemory(w, r, outermost, visit, matched, now)
+			return "", true
+		}
+	}
+	visit.Detach()
+	return why, false
+}
+
+// asRemembered is a request as far as remembering is concerned.
+func (h *Handler) asRemembered(r *http.Request) remember.Request {
+	request := remember.Request{
+		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header, Known: authenticated(r),
+	}
+	if r.TLS != nil {
+		request.Scheme = "https"
+	}
+	if h.Remember != nil && h.Remember.Key != "" {
+		var err error
+		if request.Extra, err = replacer(r).ReplaceOrErr(h.Remember.Key, false, true); err != nil {
+			request.Known = true // what tells users apart is not known, so that nobody is to share
+			h.logger.Error("remember key: nothing is remembered", zap.Error(err))
+		}
+	}
+	return request
+}
+
+// matchesRecord compares what a request asks with what is remembered: why is empty if it only asks whether that has
+// changed, and it has not.
+func (h *Handler) matchesRecord(r *http.Request, outermost *exchange, visit *remember.Visit) (matched httpcond.EntityTag, why string) {
+	fields := r.Header
+	if outermost != nil {
+		original := upstream.Original(upstream.Snapshot(fields), outermost.left, outermost.original)
+		fields = original.Header()
+	}
+	lines := fields["If-None-Match"]
+	if lines == nil && fields["If-Modified-Since"] == nil || fields["If-Match"] != nil || fields["If-Unmodified-Since"] != nil {
+		return matched, remember.WhyCondition
+	}
+	if why := visit.Unusable(); why != "" {
+		return matched, why
+	}
+	rep := visit.Representation()
+	if len(lines) == 1 {
+		if named, ok := httpcond.ParseEntityTag(lines[0]); ok { // as most are; a list would be allocated
+			if rep.HasETag && httpcond.WeakMatch(named, rep.ETag, rep.Same) {
+				return named, ""
+			}
+			return named, remember.WhyChanged
+		}
+	}
+	pre := httpcond.ParsePreconditions(fields, time.Now(), h.set.lenient)
+	if result := pre.Evaluate(r.Method, rep); result.Verdict == httpcond.NotModified {
+		return result.Matched, ""
+	}
+	return matched, remember.WhyChanged
+}
+
+// recalled is an answer from memory: one allocation for the lists of its fields and what there is to say.
+type recalled struct {
+	space remember.Space
+	said  journal.Note
+}
+
+func (h *Handler) answerFromMemory(
+	w http.ResponseWriter, r *http.Request, outermost *exchange, visit *remember.Visit, matched httpcond.EntityTag, now time.Time,
+) {
+	answer := &recalled{said: journal.Note{Outcome: journal.OutcomeNotModified, Reason: reasonRemembered}}
+	header := w.Header()
+	visit.Fill(header, h.formOf(matched, visit), now, &answer.space)
+	if outermost != nil {
+		outermost.answered304 = true // what there is to say, it says when it passes this on
+	} else {
+		answer.said.ETag = first(header["Etag"])
+		answer.said.Offer(r)
+	}
+	w.WriteHeader(http.StatusNotModified)
+	flushHTTP3(w, r)
+	if c := h.logger.Check(zap.DebugLevel, journal.OutcomeNotModified); c != nil {
+		c.Write(zap.String("reason", reasonRemembered), zap.String("method", r.Method), zap.String("uri", sentURI(r)))
+	}
+}
+
+// formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
+func (h *Handler) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
+	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched) {
+		return ""
+	}
+	return h.namedForm(matched).String()
+}
+
+// forgetting serves a request that may change what its URI stands for, and forgets what is remembered of that.
+func (h *Handler) forgetting(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
+	witness := &remember.Witness{ResponseWriter: w, Forget: func(status int, header http.Header) {
+		if remember.Changes(status) {
+			h.memory.Forget(ctx, remember.Changed(host, target, header))
+		}
+	}}
+	status := http.StatusInternalServerError // of a panic
+	defer func() { witness.End(status) }()
+	err := h.serve(witness, r, next)
+	if status = http.StatusOK; err != nil {
+		status = statusOf(err)
+	}
 	return err
 }
 
@@ -257,6 +390,8 @@ type exchange struct {
 	rowApplied   bool         // what was made of an upstream's word is not that word
 	urlHash      uint64       // for rows that spread their lifetimes
 	upstream.Validators
+	visit       remember.Visit
+	notRecalled string               // why it was not answered from memory; empty: there is none
 	search      *lastmodified.Search // for a Last-Modified that the upstream has not sent; nil if it is not to be
 	madeHere    bool                 // ETag is one of ours
 	untagged    bool                 // held, but not for a tag
@@ -268,6 +403,7 @@ type exchange struct {
 	answered304 bool                 // of the outermost: an instance has made a 304
 	spaces      []*capture.Scratch   // in use while the digest is made
 	dateFound   bool                 // of the outermost: an instance has found a Last-Modified
+	asSeen      remember.Request     // for first_seen
 	asked       time.Time            // when the request came; known if dates are looked for
 	cookied     bool                 // the request is somebody's, or has a cookie that may tell whose; known with asked
 	ignoring    bool                 // of the outermost: an instance leaves parts of the body out of its tag
@@ -356,8 +492,12 @@ func (x *exchange) ready(w http.ResponseWriter) {
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
 	x.personal = (len(x.h.set.rows) > 0 || x.h.set.afterModified != 0) && identified(x.r)
-	if x.h.set.from != nil {
+	if x.h.set.from != nil || x.h.set.firstSeen {
 		x.asked, x.cookied = time.Now(), h["Cookie"] != nil || identified(x.r)
+	}
+	if x.h.set.firstSeen {
+		x.asSeen = x.h.asRemembered(x.r)
+		x.asSeen.Header = maps.Clone(h)
 	}
 	for i := range x.h.set.rows {
 		if x.h.set.rows[i].Spreads() {
@@ -412,16 +552,23 @@ func (x *exchange) unbind() {
 
 // identified reports whether the server or the upstream can tell who asks: credentials, a user that
 // Caddy has authenticated (whatever became of the credentials since), or a client certificate.
-func identified(r *http.Request) bool {
-	if r.Header["Authorization"] != nil || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+func identified(r *http.Request) bool { return r.Header["Authorization"] != nil || authenticated(r) }
+
+// authenticated reports whether this server has found out who asks.
+func authenticated(r *http.Request) bool {
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		return true
 	}
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return false
-	}
-	user, _ := repl.GetString("http.auth.user.id")
+	user, _ := replacer(r).GetString("http.auth.user.id")
 	return user != ""
+}
+
+// replacer is the request's, with its placeholders.
+func replacer(r *http.Request) *caddy.Replacer {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		return repl
+	}
+	return caddy.NewReplacer()
 }
 
 // present shows the upstream the conditional fields it can judge, and the method it is to answer.
@@ -432,7 +579,7 @@ func (x *exchange) present() {
 		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
 			WithholdAll: set.withholdAll,
 			Undated:     set.treatment.Undated,
-			DatesFound:  set.from != nil,
+			DatesFound:  set.from != nil || set.firstSeen,
 			Repaired:    set.treatment.Repaired,
 		})
 		x.presentRange()
@@ -564,6 +711,7 @@ func (x *exchange) leave() {
 	x.Settle()
 	x.Close()
 	x.unbind()
+	x.visit.Leave()
 	if x.asGet {
 		x.r.Method = x.method
 	}
@@ -576,8 +724,16 @@ func (x *exchange) leave() {
 	}
 	decided := x.said.Last()
 	if c := x.h.logger.Check(zap.DebugLevel, decided.Outcome); c != nil {
-		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", sentURI(x.r)), x.missed())
+		c.Write(zap.String("reason", decided.Reason), zap.String("method", x.method), zap.String("uri", sentURI(x.r)), x.missed(), x.recalling())
 	}
+}
+
+// recalling says why the answer is not from memory.
+func (x *exchange) recalling() zap.Field {
+	if x.notRecalled == "" {
+		return zap.Skip()
+	}
+	return zap.String("memory", x.notRecalled)
 }
 
 // missed says which sources of a date gave none.
@@ -592,6 +748,9 @@ func (x *exchange) missed() zap.Field {
 func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	x.now, x.declared = time.Now(), declaredLength(header)
 	x.misread = x.misreads(status, header)
+	if !x.misread {
+		x.visit.Judge(header, x.now)
+	}
 	x.readValidators(status, header)
 	if x.probe != nil {
 		return x.probe.head(x, status, header)
@@ -599,7 +758,11 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	if x.misread {
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
 	}
+	if status >= 500 && x.covers() {
+		return x.cover(header)
+	}
 	x.chooseRow(status, header)
+	x.compareWithRecord(status, header)
 	switch {
 	case status == http.StatusNotModified:
 		return x.relayNotModified(header)
@@ -613,6 +776,62 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 		return x.judgeAtHead(status, header, reason)
 	}
 	return x.hold(status, header)
+}
+
+// compareWithRecord drops what is remembered where the upstream says something else, and gives the answer to a
+// HEAD the tag that its GET has had.
+func (x *exchange) compareWithRecord(status int, header http.Header) {
+	record, _ := x.visit.Record()
+	if record.Received.IsZero() {
+		return
+	}
+	switch {
+	case status == http.StatusNotModified, status == http.StatusPartialContent, status >= 500:
+	case status != http.StatusOK:
+		x.visit.Drop()
+	case x.method == http.MethodHead && !x.asGet:
+		x.compareHead(header)
+	case x.ETag.Usable && !x.visit.Names(x.ETag.Tag.String()):
+		x.visit.Drop()
+	}
+}
+
+// compareHead compares the head of a GET's answer with the one that is remembered (RFC 9111 §4.3.5).
+func (x *exchange) compareHead(header http.Header) {
+	switch {
+	case x.visit.Differs(header, x.LastModified):
+		x.visit.Drop()
+	case x.visit.Names(first(header["Etag"])):
+		x.visit.Confirm(header)
+	case header["Etag"] == nil && !x.ETag.Present && x.h.set.mode != "off" && x.visit.Fresh(x.now):
+		if record, _ := x.visit.Record(); record.ETag != "" {
+			header["Etag"] = []string{record.ETag}
+			x.ETag, x.madeHere = upstream.ReadETag(header["Etag"]), true
+		}
+	}
+}
+
+// covers reports whether what is remembered may answer for a next handler that fails.
+func (x *exchange) covers() bool {
+	if !x.visit.MayCover(time.Now()) || x.pre.IfMatch.Present || x.pre.IfUnmodifiedSince.Present {
+		return false
+	}
+	x.result = x.pre.Evaluate(x.method, x.visit.Representation())
+	return x.result.Verdict == httpcond.NotModified
+}
+
+// cover answers from memory in place of a failure.
+func (x *exchange) cover(header http.Header) capture.Decision {
+	x.fillFromMemory()
+	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified, Declared: x.unread(header)}
+}
+
+func (x *exchange) fillFromMemory() {
+	x.outermost.answered304 = true
+	x.Restore()
+	header := x.OuterHeader()
+	x.visit.Fill(header, x.h.formOf(x.result.Matched, &x.visit), time.Now(), new(remember.Space))
+	x.said.Add(journal.OutcomeNotModified, reasonIfError, header)
 }
 
 // readValidators reads what the upstream has sent, and looks elsewhere for a date that it has not.
@@ -666,6 +885,26 @@ func (x *exchange) takeDate(header http.Header) {
 	if settled {
 		header["Last-Modified"] = []string{httpcond.FormatDate(date)}
 	}
+}
+
+// takeFirstSeen makes the response's date the time when its tag was first seen, unless it has a later one. No two
+// tags have the same, so that it need not be settled; but it is not sent before it has come.
+func (x *exchange) takeFirstSeen(header http.Header) {
+	if !x.h.set.firstSeen || !x.ETag.Usable || header["Last-Modified"] != nil && !x.outermost.dateFound ||
+		x.search != nil && x.search.Err() != nil {
+		return
+	}
+	opaque := x.ETag.Tag.Opaque
+	if own, ours := tag.Parse(opaque); ours {
+		opaque = own.Digest
+	}
+	date, ok := x.h.dates.FirstSeen(&x.asSeen, header["Vary"], opaque, x.now)
+	if !ok || date.After(x.Date) || date.Before(x.LastModified) {
+		return
+	}
+	x.LastModified, x.outermost.dateFound, x.outermost.dateAlone = date, true, x.worthAlone(header)
+	header["Last-Modified"] = []string{httpcond.FormatDate(date)}
+	freshness.NoHeuristic(header)
 }
 
 // worthAlone reports whether a date that was found says as much of a response as a tag would. It knows what the page
@@ -748,6 +987,9 @@ func (x *exchange) holdAll() capture.Decision {
 
 // judgeAtHead evaluates the preconditions against the validators that are known without the body.
 func (x *exchange) judgeAtHead(status int, header http.Header, reason string) capture.Decision {
+	if status == http.StatusOK {
+		x.takeFirstSeen(header)
+	}
 	x.evaluate(status)
 	x.dropDate(header)
 	if x.result.Verdict != httpcond.Proceed {
@@ -932,6 +1174,9 @@ func (x *exchange) leavesTagToOuter() bool {
 // head goes out.
 func (x *exchange) stream(status int, header http.Header, reason string) capture.Decision {
 	x.dress(header)
+	if status == http.StatusOK {
+		x.prepare(header, x.declared)
+	}
 	if x.part.Reason != "" && !x.spilled {
 		reason = string(x.part.Reason) // who asks for a part wants to know why it is the whole
 	}
@@ -945,11 +1190,23 @@ func (x *exchange) stream(status int, header http.Header, reason string) capture
 	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread(header)}
 }
 
+// prepare makes the record of a 200 to GET as it goes out, to be saved when it is complete.
+func (x *exchange) prepare(header http.Header, size int64) {
+	if x.method == http.MethodHead && !x.asGet {
+		return
+	}
+	x.visit.Prepare(remember.Response{Header: header, LastModified: x.LastModified, Trust: x.trust(), Size: size})
+}
+
 // answer gives the verdict in place of the response.
 func (x *exchange) answer(header http.Header) capture.Decision {
 	d := capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
 	if x.result.Verdict == httpcond.NotModified {
+		known := x.ETag.Usable && x.visit.Names(x.ETag.Tag.String())
 		x.notModified(header)
+		if known {
+			x.visit.Confirm(header)
+		}
 		d.Status = http.StatusNotModified
 		return d
 	}
@@ -977,6 +1234,8 @@ func (x *exchange) finish(err error) error {
 		return x.fail(found, err)
 	case found == capture.Held:
 		return x.complete()
+	case found == capture.Streamed && x.Status() == http.StatusOK && (x.method != http.MethodHead || x.asGet):
+		x.visit.Save(x.Whole(x.declared))
 	case found == capture.Untouched:
 		x.said.Add(journal.OutcomeStreamed, reasonNoResponse, nil)
 		x.Adopt()
@@ -984,8 +1243,18 @@ func (x *exchange) finish(err error) error {
 	return nil
 }
 
-// fail lets an error travel on. Nothing held is sent, tagged or remembered.
+// fail lets an error travel on, unless what is remembered answers for it. Nothing held is sent, tagged or
+// remembered.
 func (x *exchange) fail(found capture.Found, err error) error {
+	if (found == capture.Untouched || found == capture.Held) && statusOf(err) >= 500 && !x.gone() && x.covers() {
+		x.fillFromMemory()
+		x.SendHead(http.StatusNotModified)
+		flushHTTP3(x.Unwrap(), x.r)
+		return nil
+	}
+	if statusOf(err) < 500 {
+		x.visit.Drop() // a 404 is an answer like any other
+	}
 	if x.said.Last().Outcome != journal.OutcomeFailed {
 		x.said.Add(journal.OutcomeFailed, journal.ReasonError, nil)
 	}
@@ -1043,15 +1312,14 @@ func (x *exchange) complete() error {
 	if !x.ETag.Present && !x.untagged {
 		x.setTag(header, body)
 	}
+	x.takeFirstSeen(header)
+	x.prepare(header, int64(len(body)))
+	x.visit.Save(true)
 	switch x.evaluate(http.StatusOK); x.result.Verdict {
 	case httpcond.NotModified:
 		x.notModified(header)
 		x.SendHead(http.StatusNotModified)
-		if x.r.ProtoMajor == 3 {
-			// Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304 must
-			// not have unless the 200 does (RFC 9110 §8.6).
-			_ = http.NewResponseController(x.Unwrap()).Flush()
-		}
+		flushHTTP3(x.Unwrap(), x.r)
 	case httpcond.PreconditionFailed:
 		x.said.Add(journal.OutcomePreconditionFailed, string(x.result.Reason), nil)
 		return x.refused()
@@ -1059,6 +1327,14 @@ func (x *exchange) complete() error {
 		return x.proceed(header, body)
 	}
 	return nil
+}
+
+// flushHTTP3 flushes a 304: Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304
+// must not have unless the 200 does (RFC 9110 §8.6).
+func flushHTTP3(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 3 {
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 // proceed sends what was held: the part of it that Range asks for, or the whole.
@@ -1128,6 +1404,9 @@ func (x *exchange) digest(header http.Header, body []byte) tag.Digest {
 		MaxDecoded: set.maxBody, Memory: x,
 	})
 	if len(marks) > 0 {
+		if !httpcond.VariesOn(header["Vary"], "Cookie") {
+			x.visit.Forbid() // a mark may be of who asks
+		}
 		meta.ContentType = slices.Concat(meta.ContentType, marks)
 	}
 	return set.maker.Digest(meta, content)
@@ -1190,24 +1469,32 @@ func (x *exchange) trim(header http.Header) {
 // with the client's own tag if it answers a translated condition.
 func (x *exchange) relayNotModified(header http.Header) capture.Decision {
 	reason := reasonInner
+	confirmed := false
 	if !x.outermost.answered304 {
 		reason = reasonUpstream
 		x.outermost.answered304 = true
 		if x.view == upstream.Translated {
-			header["Etag"] = []string{x.translatedBack().String()}
+			confirmed = x.visit.NamesDated(x.matching.Opaque)
+			header["Etag"] = []string{x.h.namedForm(x.matching).String()}
+		} else if lines := header["Etag"]; lines != nil {
+			if confirmed = x.visit.Names(first(lines)); !confirmed {
+				x.visit.Drop()
+			}
 		}
 		x.trim(header)
 	}
 	x.dress(header)
+	if confirmed {
+		x.visit.Confirm(header)
+	}
 	x.said.Add(journal.OutcomeNotModified, reason, header)
 	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
 }
 
-// translatedBack is the client's tag behind a translated condition. Under auto it stays as weak as the
-// client knows it: how the 200 would be coded, the 304 does not say.
-func (x *exchange) translatedBack() httpcond.EntityTag {
-	named := x.matching
-	if mode := x.h.set.mode; mode != "auto" {
+// namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:
+// how the 200 would be coded, is not known where there is none.
+func (h *Handler) namedForm(named httpcond.EntityTag) httpcond.EntityTag {
+	if mode := h.set.mode; mode != "auto" {
 		named.Weak = mode == "weak"
 	}
 	return named
@@ -1461,6 +1748,14 @@ func (x *exchange) asSent() *http.Request {
 	return asSent(x.r)
 }
 
+// sentURL is the URI of a request as the client sent it. It must not be changed.
+func sentURL(r *http.Request) *url.URL {
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil {
+		return sent.URL
+	}
+	return r.URL
+}
+
 // sentURI is that URI, for the log.
 func sentURI(r *http.Request) string {
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.RequestURI != "" {
@@ -1608,6 +1903,14 @@ func (x *exchange) stronglyTagged() httpcond.Representation {
 // contentCoded reports whether a response says of itself that it is content-coded. An empty field says nothing.
 func contentCoded(header http.Header) bool {
 	return slices.ContainsFunc(header["Content-Encoding"], func(line string) bool { return line != "" })
+}
+
+// statusOf is the status of the answer to an error.
+func statusOf(err error) int {
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.StatusCode != 0 {
+		return handlerErr.StatusCode
+	}
+	return http.StatusInternalServerError
 }
 
 func first(lines []string) string {

@@ -1553,6 +1553,7 @@ func TestExamplesAreNotWarnedOf(t *testing.T) {
 		if name == "Caddyfile.example" {
 			_, sites, _ = strings.Cut(sites, "\n}\n") // behind the global options
 		}
+		sites = strings.ReplaceAll(sites, "{header.", "{http.request.header.") // as the adapter would have
 		for d := caddyfile.NewTestDispenser(sites); d.Next(); {
 			if d.Val() != "conditional_cache" {
 				continue
@@ -4268,4 +4269,599 @@ func TestDecodedJSONInTheBudget(t *testing.T) {
 			t.Errorf("with %d bytes: Last-Modified %q, want %q; %d of %d bytes", room, got, want, v.rec.Body.Len(), len(body))
 		}
 	}
+}
+
+// remembering is a handler that remembers, with records of its own.
+func remembering(t *testing.T, change func(*Handler)) *Handler {
+	t.Helper()
+	h := &Handler{Remember: &Remember{TTL: caddy.Duration(time.Hour)}, Block: t.Name()}
+	if change != nil {
+		change(h)
+	}
+	return provisioned(t, h)
+}
+
+// step is one request to a handler that remembers, and what becomes of it.
+type step struct {
+	method string // GET
+	target string // "/"
+	fields []string
+	next   caddyhttp.HandlerFunc // sendsPage
+	asked  bool                  // next is called
+	status int                   // 200
+	reason string                // empty: any
+	want   []string
+}
+
+func (s *step) run(t *testing.T, h caddyhttp.MiddlewareHandler, i int) {
+	t.Helper()
+	method, target, next, status := cmp.Or(s.method, http.MethodGet), cmp.Or(s.target, "/"), s.next, cmp.Or(s.status, http.StatusOK)
+	if next == nil {
+		next = sendsPage()
+	}
+	v := newVisit(t, method, target, s.fields...).to(h, next)
+	if asked := v.seen != nil; asked != s.asked {
+		t.Errorf("step %d: the upstream was asked: %v, want %v", i, asked, s.asked)
+	}
+	if got := v.status(); got != status {
+		t.Errorf("step %d: status %d, want %d (error %v, panic %v)", i, got, status, v.err, v.panicked)
+	}
+	if got := v.said("reason"); s.reason != "" && got != s.reason {
+		t.Errorf("step %d: reason %q, want %q", i, got, s.reason)
+	}
+	if status == http.StatusNotModified && v.rec.Body.Len() > 0 {
+		t.Errorf("step %d: a 304 with a body", i)
+	}
+	wantPairs(t, fmt.Sprintf("the response of step %d", i), v.rec.Header(), s.want)
+}
+
+func runSteps(t *testing.T, h caddyhttp.MiddlewareHandler, steps ...step) {
+	t.Helper()
+	for i := range steps {
+		steps[i].run(t, h, i+1)
+	}
+}
+
+// first and revalidation are the steps that most scripts begin with.
+var (
+	firstVisit   = step{asked: true}
+	revalidation = step{fields: pairs("If-None-Match", strongTag), status: 304, reason: "remembered", want: pairs("Etag", strongTag)}
+)
+
+func changed() step { return step{fields: pairs("If-None-Match", strongTag), status: 304, asked: true} }
+
+func TestRememberedNotModified(t *testing.T) { //nolint:funlen // a table
+	suffixed := strings.TrimSuffix(strongTag, `"`) + `-gzip"` // as encode writes it
+	cases := map[string]struct {
+		handler func(*Handler)
+		steps   []step
+	}{
+		"a tag of ours": {nil, []step{firstVisit, revalidation, {
+			fields: pairs("If-None-Match", staleTag), asked: true,
+		}, {asked: true}, revalidation}},
+		"in the form the client named": {nil, []step{
+			firstVisit,
+			{fields: pairs("If-None-Match", weakTag), status: 304, want: pairs("Etag", weakTag)},
+			{fields: pairs("If-None-Match", datedTag), status: 304, want: pairs("Etag", datedTag)},
+			{fields: pairs("If-None-Match", suffixed), status: 304, want: pairs("Etag", suffixed)},
+			{fields: pairs("If-None-Match", `"x", `+strongTag), status: 304, want: pairs("Etag", strongTag)},
+			{fields: pairs("If-None-Match", "*"), status: 304, want: pairs("Etag", strongTag)},
+		}},
+		"HEAD from a GET's record": {nil, []step{
+			firstVisit, {method: http.MethodHead, fields: pairs("If-None-Match", strongTag), status: 304, reason: "remembered"},
+		}},
+		"other conditions": {nil, []step{
+			firstVisit,
+			{fields: pairs("If-None-Match", strongTag, "If-Match", strongTag), asked: true, status: 304},
+			{fields: pairs("If-None-Match", strongTag, "If-Unmodified-Since", modified), asked: true, status: 304},
+			{fields: pairs("If-Modified-Since", modified), asked: true},
+			{fields: pairs("Range", "bytes=0-0", "If-None-Match", strongTag), status: 304},
+		}},
+		"If-Modified-Since": {nil, []step{
+			{next: sendsPage("Last-Modified", modified), asked: true},
+			{fields: pairs("If-Modified-Since", modified), status: 304, reason: "remembered"},
+			{fields: pairs("If-Modified-Since", dayAfter), status: 304, reason: "remembered"},
+			{fields: pairs("If-Modified-Since", dayBefore), asked: true},
+			{fields: pairs("If-None-Match", `"x"`, "If-Modified-Since", dayAfter), asked: true},
+		}},
+		"fields of RFC 9110 §15.4.5": {nil, []step{
+			{next: sendsPage("Cache-Control", "public, max-age=9", "Vary", "Accept", "Content-Location", "/p", "X-Own", "1"), asked: true},
+			{
+				fields: pairs("If-None-Match", strongTag), status: 304,
+				want: pairs("Cache-Control", "public, max-age=9", "Vary", "Accept", "Content-Location", "/p", "X-Own", "", "Content-Type", "", "Age", "0"),
+			},
+		}},
+		"not_modified keep": {
+			func(h *Handler) { h.NotModified = &NotModified{Keep: pairs("x-own", "Last-Modified")} }, []step{
+				{next: sendsPage("X-Own", "1", "Last-Modified", modified), asked: true},
+				{fields: pairs("If-None-Match", strongTag), status: 304, reason: "remembered", want: pairs("X-Own", "1", "Last-Modified", modified)},
+			},
+		},
+		"an upstream's tag, streamed": {nil, []step{
+			{next: sendsPage("Etag", `"u"`), asked: true},
+			{fields: pairs("If-None-Match", `"u"`), status: 304, reason: "remembered", want: pairs("Etag", `"u"`)},
+		}},
+		"a body that is too long for a tag, with a date": {
+			func(h *Handler) { h.Buffer = &Buffer{MaxBody: 2} }, []step{
+				{next: sendsPage("Last-Modified", modified), asked: true},
+				{fields: pairs("If-Modified-Since", modified), status: 304, reason: "remembered", want: pairs("Last-Modified", modified)},
+			},
+		},
+		"no validator": {
+			func(h *Handler) { h.ETag = &ETag{Mode: "off"} },
+			[]step{firstVisit, {fields: pairs("If-None-Match", "*"), asked: true, status: 304}},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) { runSteps(t, remembering(t, c.handler), c.steps...) })
+	}
+}
+
+// cutOff declares more than it sends.
+func cutOff(fields ...string) caddyhttp.HandlerFunc {
+	return sendsPage(append(fields, "Content-Length", strconv.Itoa(len(page)+1))...)
+}
+
+func TestNotRemembered(t *testing.T) {
+	asked := step{fields: pairs("If-None-Match", strongTag), asked: true, status: 304}
+	askedForU := step{fields: pairs("If-None-Match", `"u"`), next: sendsPage("Etag", `"u"`), asked: true, status: 304}
+	cases := map[string][]step{
+		"a body that is cut off": {{next: cutOff(), asked: true}, asked},
+		"a streamed body that is cut off": {
+			{next: cutOff("Etag", `"u"`), asked: true}, askedForU,
+		},
+		"an abort": {{next: aborting(sendsPage(), http.ErrAbortHandler), asked: true, status: 502}, asked},
+		"an error": {{next: failing(sendsPage(), errors.New("x")), asked: true, status: 500}, asked},
+		"a 404":    {{next: sends(404, page, "Etag", `"u"`), asked: true, status: 404}, askedForU},
+		"a 206":    {{next: sends(206, page, "Etag", `"u"`, "Content-Range", "bytes 0-4/5"), asked: true, status: 206}, askedForU},
+		"what a client named": {
+			{fields: pairs("If-None-Match", `"u"`), next: sends(304, "", "Etag", `"u"`), asked: true, status: 304},
+			askedForU,
+		},
+		"what a verdict at the head said": {askedForU, askedForU},
+		"private":                         {{next: sendsPage("Cache-Control", "private"), asked: true}, asked},
+		"a cookie":                        {{next: sendsPage("Set-Cookie", "a=1"), asked: true}, asked},
+		"for a session":                   {{fields: pairs("Cookie", "a=1"), asked: true}, asked},
+		"with credentials":                {{fields: pairs("Authorization", "x"), asked: true}, asked},
+		"a HEAD":                          {{method: http.MethodHead, next: sends(200, "", "Etag", `"u"`), asked: true}, askedForU},
+	}
+	for name, steps := range cases {
+		t.Run(name, func(t *testing.T) { runSteps(t, remembering(t, nil), steps...) })
+	}
+}
+
+func TestForgetting(t *testing.T) {
+	post := func(next caddyhttp.HandlerFunc, status int) step {
+		return step{method: http.MethodPost, next: next, asked: true, status: status}
+	}
+	at := func(target string, s step) step { s.target = target; return s }
+	cases := map[string][]step{
+		"a write":                   {firstVisit, revalidation, post(sends(204, ""), 204), changed()},
+		"one that writes no status": {firstVisit, post(func(http.ResponseWriter, *http.Request) error { return nil }, 200), changed()},
+		"one that redirects":        {firstVisit, post(sends(303, "", "Location", "/elsewhere"), 303), changed()},
+		"one that is refused":       {firstVisit, post(sends(403, ""), 403), revalidation},
+		"one that is refused by an error": {
+			firstVisit, post(failing(nil, caddyhttp.Error(405, errors.New("x"))), 405), revalidation,
+		},
+		"one that fails":  {firstVisit, post(sends(500, ""), 500), changed()},
+		"one that aborts": {firstVisit, post(aborting(nil, http.ErrAbortHandler), 200), changed()},
+		"Location of a write elsewhere": {
+			firstVisit, at("/form", post(sends(201, "", "Location", "/"), 201)), changed(),
+		},
+		"Content-Location of a write elsewhere": {
+			firstVisit, at("/form", post(sends(200, "", "Content-Location", "http://example.com/"), 200)), changed(),
+		},
+		"Location on another server": {
+			firstVisit, at("/form", post(sends(201, "", "Location", "http://other.example/"), 201)), revalidation,
+		},
+		"another query": {firstVisit, at("/?q", post(sends(204, ""), 204)), revalidation},
+		"OPTIONS":       {firstVisit, {method: http.MethodOptions, next: sends(204, ""), asked: true, status: 204}, revalidation},
+		"PROPFIND":      {firstVisit, {method: "PROPFIND", next: sends(207, ""), asked: true, status: 207}, revalidation},
+		"a method of its own": {
+			firstVisit, {method: "BREW", next: sends(200, ""), asked: true}, changed(),
+		},
+	}
+	for name, steps := range cases {
+		t.Run(name, func(t *testing.T) { runSteps(t, remembering(t, nil), steps...) })
+	}
+}
+
+// TestForgottenBeforeTheAnswer: who has seen a write's answer must not be answered from before it.
+func TestForgottenBeforeTheAnswer(t *testing.T) {
+	h := remembering(t, nil)
+	runSteps(t, h, firstVisit, revalidation)
+	v := newVisit(t, http.MethodPut, "/")
+	asked := false
+	rec := httptest.NewRecorder()
+	err := h.ServeHTTP(headWatcher{rec, func() {
+		newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag).serve(h, func(w http.ResponseWriter, r *http.Request) error {
+			asked = true
+			return sendsPage()(w, r)
+		})
+	}}, v.r, sends(204, ""))
+	if err != nil || !asked {
+		t.Errorf("error %v; at the time of the head the page was answered from memory: %v", err, !asked)
+	}
+}
+
+// headWatcher calls a function when the head comes.
+type headWatcher struct {
+	*httptest.ResponseRecorder
+	then func()
+}
+
+func (w headWatcher) WriteHeader(status int) {
+	w.then()
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+func TestRecordsAreCorrected(t *testing.T) {
+	tagU := step{next: sendsPage("Etag", `"u"`), asked: true}
+	namesU := step{fields: pairs("If-None-Match", `"u"`), status: 304, reason: "remembered"}
+	namesUAsked := step{fields: pairs("If-None-Match", `"u"`), next: sendsPage("Etag", `"u"`), asked: true, status: 304}
+	cases := map[string][]step{
+		"another tag in a 304": {
+			tagU, namesU, {fields: pairs("If-None-Match", `"v"`), next: sends(304, "", "Etag", `"v"`), asked: true, status: 304}, namesUAsked,
+		},
+		"the same tag in a 304": {
+			tagU,
+			{fields: pairs("If-None-Match", `"u"`, "Cache-Control", "no-cache"), next: sends(304, "", "Etag", `"u"`, "Cache-Control", "public"), asked: true, status: 304},
+			{fields: pairs("If-None-Match", `"u"`), status: 304, want: pairs("Cache-Control", "public")},
+		},
+		"a 304 that is private": {
+			tagU,
+			{fields: pairs("If-None-Match", `"u"`, "Cache-Control", "no-cache"), next: sends(304, "", "Etag", `"u"`, "Cache-Control", "private"), asked: true, status: 304},
+			namesUAsked,
+		},
+		"another tag at the head": {
+			tagU, {fields: pairs("If-None-Match", `"v"`), next: sendsPage("Etag", `"v"`), asked: true, status: 304}, namesUAsked,
+		},
+		"the same tag at the head": {
+			tagU,
+			{fields: pairs("If-None-Match", `"u"`, "Cache-Control", "no-cache"), next: sendsPage("Etag", `"u"`, "Cache-Control", "max-age=3"), asked: true, status: 304},
+			{fields: pairs("If-None-Match", `"u"`), status: 304, want: pairs("Cache-Control", "max-age=3")},
+		},
+		"another length of a HEAD":  {firstVisit, {method: http.MethodHead, next: sends(200, "", "Content-Length", "1"), asked: true}, changed()},
+		"a HEAD's own tag":          {firstVisit, {method: http.MethodHead, next: sends(200, "", "Etag", `"u"`), asked: true}, changed()},
+		"the same length of a HEAD": {firstVisit, {method: http.MethodHead, next: sends(200, "", "Content-Length", strconv.Itoa(len(page))), asked: true, want: pairs("Etag", strongTag)}, revalidation},
+		"a HEAD that says nothing":  {firstVisit, {method: http.MethodHead, next: sends(200, ""), asked: true, want: pairs("Etag", strongTag)}, revalidation},
+		"gone":                      {firstVisit, {next: sends(410, ""), asked: true, status: 410}, changed()},
+		"gone, by an error":         {firstVisit, {next: failing(nil, caddyhttp.Error(404, errors.New("x"))), asked: true, status: 404}, changed()},
+		"a failure":                 {firstVisit, {next: sends(503, ""), asked: true, status: 503}, revalidation},
+		"another page":              {firstVisit, {next: sends(200, "other"), asked: true}, changed()},
+	}
+	for name, steps := range cases {
+		t.Run(name, func(t *testing.T) { runSteps(t, remembering(t, nil), steps...) })
+	}
+}
+
+// TestTranslatedConfirmation: an upstream's 304 to the date in a tag of ours confirms the record of that tag with that
+// date, and no other.
+func TestTranslatedConfirmation(t *testing.T) {
+	dated := step{next: sendsPage("Last-Modified", modified, "Cache-Control", "max-age=60"), asked: true}
+	reload := pairs("If-None-Match", datedTag, "Cache-Control", "max-age=0")
+	runSteps(t, remembering(t, func(h *Handler) { h.Remember.TTL = 0 }), dated,
+		step{fields: reload, next: sends(304, "", "Cache-Control", "max-age=70"), asked: true, status: 304, want: pairs("Etag", datedTag)},
+		step{fields: pairs("If-None-Match", datedTag), status: 304, reason: "remembered", want: pairs("Cache-Control", "max-age=70")},
+		step{fields: pairs("If-None-Match", staleDated), next: sends(304, "", "Cache-Control", "max-age=80"), asked: true, status: 304, want: pairs("Etag", staleDated)},
+		step{fields: pairs("If-None-Match", datedTag), status: 304, reason: "remembered", want: pairs("Cache-Control", "max-age=70")},
+	)
+}
+
+func TestFailureCoveredByARecord(t *testing.T) {
+	reload := pairs("If-None-Match", strongTag, "Cache-Control", "max-age=0")
+	fresh := step{next: sendsPage("Cache-Control", "max-age=60"), asked: true}
+	covered := func(next caddyhttp.HandlerFunc) step {
+		return step{fields: reload, next: next, asked: true, status: 304, reason: "stale_if_error", want: pairs("Etag", strongTag, "Retry-After", "", "Cache-Control", "max-age=60")}
+	}
+	covering := func(h *Handler) { h.Remember.TTL, h.Remember.StaleIfError = 0, caddy.Duration(time.Hour) }
+	for name, next := range map[string]caddyhttp.HandlerFunc{
+		"a 503":                sends(503, "sorry", "Retry-After", "9"),
+		"an error":             failing(nil, caddyhttp.Error(502, errors.New("x"))),
+		"another error":        failing(nil, errors.New("x")),
+		"an abort in the body": aborting(sendsPage("Retry-After", "9"), http.ErrAbortHandler),
+	} {
+		t.Run(name, func(t *testing.T) { runSteps(t, remembering(t, covering), fresh, covered(next)) })
+	}
+	t.Run("not of another tag", func(t *testing.T) {
+		runSteps(t, remembering(t, covering), fresh, step{fields: pairs("If-None-Match", staleTag), next: sends(503, ""), asked: true, status: 503})
+	})
+	t.Run("not of a refusal", func(t *testing.T) {
+		runSteps(t, remembering(t, covering), fresh, step{fields: reload, next: sends(403, ""), asked: true, status: 403})
+	})
+	t.Run("not unless it is configured", func(t *testing.T) {
+		runSteps(t, remembering(t, func(h *Handler) { h.Remember.TTL = 0 }), fresh, step{fields: reload, next: sends(503, ""), asked: true, status: 503})
+	})
+	t.Run("not without a condition", func(t *testing.T) {
+		runSteps(t, remembering(t, covering), fresh, step{fields: pairs("Cache-Control", "max-age=0"), next: sends(503, ""), asked: true, status: 503})
+	})
+}
+
+func TestRememberedUnderRewrites(t *testing.T) {
+	h := remembering(t, nil)
+	inside := func(w http.ResponseWriter, r *http.Request) error {
+		r.URL.Path, r.URL.RawQuery = "/index.php", "q="+r.URL.Path
+		r.Header.Set("Cookie", "made=inside")
+		return sendsPage()(w, r)
+	}
+	for _, target := range []string{"/a", "/b"} {
+		v := newVisit(t, http.MethodGet, target)
+		v.serve(h, inside)
+	}
+	for _, target := range []string{"/a", "/b"} {
+		runSteps(t, h, step{target: target, fields: pairs("If-None-Match", strongTag), status: 304, reason: "remembered"})
+	}
+	runSteps(t, h, step{target: "/index.php?q=/a", fields: pairs("If-None-Match", strongTag), asked: true, status: 304})
+}
+
+func TestKeyOfRemember(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.Remember.Key = "{http.request.header.X-Api-Key}" })
+	runSteps(t, h, step{fields: pairs("X-Api-Key", "a"), asked: true},
+		step{fields: pairs("X-Api-Key", "a", "If-None-Match", strongTag), status: 304, reason: "remembered"},
+		step{fields: pairs("X-Api-Key", "b", "If-None-Match", strongTag), asked: true, status: 304})
+}
+
+func TestUserOfCaddyIsNotRemembered(t *testing.T) {
+	h := remembering(t, nil)
+	for range 2 {
+		v := newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag)
+		v.repl.Set("http.auth.user.id", "ada")
+		if v.to(h, sendsPage()); v.seen == nil {
+			t.Error("answered from memory")
+		}
+	}
+	runSteps(t, h, firstVisit, revalidation)
+}
+
+func TestInnerInstanceRemembers(t *testing.T) {
+	inner := remembering(t, nil)
+	outer := provisioned(t, &Handler{ContentLocation: true})
+	runSteps(t, nestedIn{outer, inner}, firstVisit, step{fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Etag", strongTag, "Content-Location", "/")})
+}
+
+// nestedIn is two instances on one request.
+type nestedIn struct{ outer, inner *Handler }
+
+func (n nestedIn) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return n.outer.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		return n.inner.ServeHTTP(w, r, next)
+	}))
+}
+
+func TestErrorRouteRemembersNothing(t *testing.T) {
+	h := remembering(t, nil)
+	runSteps(t, h, firstVisit)
+	v := newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag).with(caddyhttp.ErrorCtxKey, errors.New("x"))
+	if v.serve(h, sends(404, "sorry")); v.seen == nil || v.rec.Code != 404 {
+		t.Errorf("got %d", v.rec.Code)
+	}
+}
+
+func TestRememberedAnswerAllocations(t *testing.T) {
+	h := remembering(t, nil)
+	runSteps(t, h, step{next: sendsPage("Cache-Control", "max-age=60"), asked: true})
+	v := newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag)
+	w := &discarding{header: make(http.Header)}
+	allocs := testing.AllocsPerRun(200, func() {
+		clear(w.header)
+		if err := h.ServeHTTP(w, v.r, sendsPage()); err != nil || w.status != 304 {
+			t.Fatal(err, w.status)
+		}
+	})
+	t.Logf("%v allocations", allocs)
+	// Date and Age are texts, one block has the lists, and what placeholders are asked costs a closure; the
+	// replacer's list of these grows only because this test asks it again and again.
+	if allocs > 5 {
+		t.Errorf("%v allocations for one answer", allocs)
+	}
+}
+
+// discarding is a response writer without any costs.
+type discarding struct {
+	header http.Header
+	status int
+}
+
+func (w *discarding) Header() http.Header         { return w.header }
+func (w *discarding) WriteHeader(status int)      { w.status = status }
+func (w *discarding) Write(p []byte) (int, error) { return len(p), nil }
+
+// digestOf is that of a configuration with a change.
+func digestOf(t *testing.T, change func(*Handler)) [32]byte {
+	t.Helper()
+	h := &Handler{ETag: &ETag{Secret: "one"}, Remember: &Remember{TTL: caddy.Duration(time.Minute)}, Block: "1"}
+	change(h)
+	return provisioned(t, h).configDigest()
+}
+
+// secretFromFile has the secret in a file.
+func secretFromFile(t *testing.T, secret string) func(*Handler) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(h *Handler) { h.ETag.Secret = "{file." + path + "}" }
+}
+
+// Nodes with one configuration share records.
+func TestConfigDigestIsTheSameOnEveryNode(t *testing.T) {
+	t.Setenv("CONDITIONAL_CACHE_SECRET", "one")
+	want := digestOf(t, func(*Handler) {})
+	if want == [32]byte{} {
+		t.Error("there is no digest")
+	}
+	for name, change := range map[string]func(*Handler){
+		"another store":        func(h *Handler) { h.Remember.StoreRaw = []byte(`{"name": "memory", "max_entries": 10}`) },
+		"the secret elsewhere": func(h *Handler) { h.ETag.Secret = "{env.CONDITIONAL_CACHE_SECRET}" },
+		"the secret in a file": secretFromFile(t, "one"),
+	} {
+		if digestOf(t, change) != want {
+			t.Errorf("%s: the digest is another one", name)
+		}
+	}
+}
+
+// What may change an answer makes the records of before worthless.
+func TestConfigDigestTellsConfigurationsApart(t *testing.T) {
+	matcher := func(m caddyhttp.ResponseMatcher) func(*Handler) {
+		return func(h *Handler) { h.ResponseMatchers = map[string]caddyhttp.ResponseMatcher{"a": m} }
+	}
+	seen := map[[32]byte]string{digestOf(t, func(*Handler) {}): "no change"}
+	for name, change := range map[string]func(*Handler){
+		"secret":            func(h *Handler) { h.ETag.Secret = "two" },
+		"no secret":         func(h *Handler) { h.ETag.Secret = "" },
+		"octet FF":          secretFromFile(t, "\xff"),
+		"octet FE":          secretFromFile(t, "\xfe"),
+		"epoch":             func(h *Handler) { h.ETag.Epoch = "2" },
+		"epoch for secret":  func(h *Handler) { h.ETag.Secret, h.ETag.Epoch = "", "one" },
+		"mode":              func(h *Handler) { h.ETag.Mode = "weak" },
+		"ignore":            func(h *Handler) { h.ETag.Ignore = []string{"nonce"} },
+		"block":             func(h *Handler) { h.Block = "2" },
+		"ttl":               func(h *Handler) { h.Remember.TTL *= 2 },
+		"grace":             func(h *Handler) { h.Remember.Grace = caddy.Duration(time.Minute) },
+		"stale_if_error":    func(h *Handler) { h.Remember.StaleIfError = caddy.Duration(time.Minute) },
+		"key":               func(h *Handler) { h.Remember.Key = "{http.request.host}" },
+		"ignore_cookies":    func(h *Handler) { h.Remember.IgnoreCookies = []string{"_ga*"} },
+		"no remember":       func(h *Handler) { h.Remember = nil },
+		"row":               func(h *Handler) { h.CacheControl = []CacheControl{{Directives: []string{"max-age=1"}}} },
+		"row with a path":   func(h *Handler) { h.CacheControl = []CacheControl{{Path: "/a", Directives: []string{"max-age=1"}}} },
+		"not_modified keep": func(h *Handler) { h.NotModified = &NotModified{Keep: []string{"Link"}} },
+		"not_modified drop": func(h *Handler) { h.NotModified = &NotModified{Drop: []string{"Link"}} },
+		"first_seen":        func(h *Handler) { h.LastModified = &LastModified{From: []LastModifiedSource{{FirstSeen: true}}} },
+		"response matcher":  matcher(caddyhttp.ResponseMatcher{StatusCode: []int{404}}),
+		"absent field":      matcher(caddyhttp.ResponseMatcher{Headers: http.Header{"Link": nil}}),
+	} {
+		got := digestOf(t, change)
+		if other, twice := seen[got]; twice {
+			t.Errorf("%s: the digest is that of %s", name, other)
+		}
+		seen[got] = name
+	}
+}
+
+func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
+	for name, c := range map[string]struct {
+		h    *Handler
+		want string
+	}{
+		"bare":       {new(Handler), ""},
+		"remember":   {&Handler{Remember: new(Remember)}, "memory"},
+		"first_seen": {&Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}}, "memory"},
+		"its own":    {&Handler{Remember: &Remember{StoreRaw: []byte(`{"name": "memory", "max_entries": 7}`)}}, "memory"},
+	} {
+		h := provisioned(t, c.h)
+		if (h.store != nil) != (c.want != "") || h.store != nil && h.store.Name() != c.want {
+			t.Errorf("%s: store %v, want %q", name, h.store, c.want)
+		}
+		if h.set.from != nil {
+			t.Errorf("%s: first_seen is asked for as if it were a date of the response", name)
+		}
+		for range 2 { // Caddy may clean up what was cleaned up
+			if err := h.Cleanup(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if err := new(Handler).Cleanup(); err != nil {
+		t.Errorf("without Provision: %v", err)
+	}
+}
+
+// The store that is not built in has to say how it comes in. (The tests of the whole have it built in.)
+func TestRedisHasToBeBuiltIn(t *testing.T) {
+	err := (&Remember{StoreRaw: []byte(`{"name": "redis"}`)}).check()
+	if err == nil || !strings.Contains(err.Error(), "--with github.com/conditionalcache/caddy-conditional-cache/validators/redis") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestKeysOfPlaceholders(t *testing.T) {
+	for _, text := range []string{
+		"v1", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}`, `C:\ {http.vars.a}`, `\\\{`, "{geoip2.country_code}", `back\`,
+		"{http.request.uri.query.a[0]}", "{http.regexp.name.1}",
+	} {
+		if err := checkKey(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		"", " ", "\t", "{", "}", "a}", "{a", "{}", "{ a}", "{a b}", "{a{b}}", "{$A}", `\{a}`, `{a\`, `{a\}`, `\\{a}`, "{header.X}", "{cookie.a}", "{host}", "{é}",
+	} {
+		if err := checkKey(text); err == nil {
+			t.Errorf("%s: accepted", text)
+		}
+	}
+}
+
+// TestFirstSeen: a tag is dated by when it became the current one. The date never goes back, also when the old page does.
+func TestFirstSeen(t *testing.T) {
+	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}, Block: t.Name()})
+	dated := func(next caddyhttp.HandlerFunc, fields ...string) (date time.Time, v *visit) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { //nolint:forbidigo // until a second is over
+			// A second one within a second is not sent before its time has come.
+			v = newVisit(t, http.MethodGet, "/", fields...).to(h, next)
+			if date, err := http.ParseTime(v.rec.Header().Get("Last-Modified")); err == nil {
+				return date, v
+			}
+		}
+		t.Fatalf("no date: %v", v.rec.Header())
+		return date, v
+	}
+	other := sends(200, "other", "Content-Type", "text/plain")
+	first, v := dated(sendsPage())
+	if age := time.Since(first); age < 0 || age > time.Minute {
+		t.Errorf("first seen %v ago", age)
+	}
+	wantPairs(t, "the response", v.rec.Header(), pairs("Cache-Control", "no-cache"))
+	if again, _ := dated(sendsPage()); !again.Equal(first) {
+		t.Errorf("the same page was dated %v, then %v", first, again)
+	}
+	second, _ := dated(other)
+	third, _ := dated(sendsPage())
+	if !second.After(first) || !third.After(second) {
+		t.Errorf("dated %v, %v, %v", first, second, third)
+	}
+	for date, want := range map[time.Time]int{third: 304, first: 200, third.Add(time.Second): 200} {
+		v := newVisit(t, http.MethodGet, "/", "If-Modified-Since", httpcond.FormatDate(date)).to(h, sendsPage())
+		if v.status() != want {
+			t.Errorf("If-Modified-Since %v: %d, want %d", date, v.status(), want)
+		}
+	}
+}
+
+func TestFirstSeenOfOtherDatesAndTags(t *testing.T) {
+	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}, Block: t.Name()})
+	v := newVisit(t, http.MethodGet, "/", "Cookie", "a=1").to(h, sendsPage("Last-Modified", modified))
+	wantPairs(t, "a response with a date", v.rec.Header(), pairs("Last-Modified", modified, "Cache-Control", ""))
+	v = newVisit(t, http.MethodGet, "/u").to(h, sendsPage("Etag", `"u"`))
+	if v.rec.Header().Get("Last-Modified") == "" {
+		t.Error("an upstream's tag is not dated")
+	}
+	v = newVisit(t, http.MethodGet, "/long").to(h, endlessPage())
+	wantPairs(t, "a response without a tag", v.rec.Header(), pairs("Last-Modified", ""))
+}
+
+// endlessPage is too long to be tagged.
+func endlessPage() caddyhttp.HandlerFunc {
+	return sends(200, strings.Repeat("x", defaultMaxBody+1), "Content-Type", "text/plain")
+}
+
+// TestFirstSeenIsRemembered: the date goes into the record, and matches itself only.
+func TestFirstSeenIsRemembered(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		h.LastModified = &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}
+		h.NotModified = &NotModified{Keep: pairs("Last-Modified")}
+	})
+	v := newVisit(t, http.MethodGet, "/").to(h, sendsPage())
+	date := v.rec.Header().Get("Last-Modified")
+	seen, err := http.ParseTime(date)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runSteps(t, h,
+		step{fields: pairs("If-Modified-Since", date), status: 304, reason: "remembered", want: pairs("Last-Modified", date)},
+		step{fields: pairs("If-Modified-Since", httpcond.FormatDate(seen.Add(time.Hour))), asked: true},
+	)
 }

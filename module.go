@@ -9,6 +9,9 @@ package conditionalcache
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,13 +28,18 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+
+	_ "github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
 
 const (
@@ -39,6 +47,8 @@ const (
 	defaultMaxDelay = 200 * time.Millisecond
 	defaultMaxTotal = 256 << 20
 	maxMaxBody      = 1 << 40
+	defaultStore    = "memory"
+	maxRemembered   = 365 * 24 * time.Hour
 )
 
 // budget counts the bodies held by this process. It outlives configurations, as requests of the old
@@ -48,6 +58,7 @@ var budget capture.Budget
 func init() {
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(adminapi.New(held))
 	httpcaddyfile.RegisterHandlerDirective("conditional_cache", parseCaddyfile)
 	// Inside encode, whose output for a streamed body is not the same twice; outside of everything that
 	// makes content.
@@ -60,6 +71,12 @@ type App struct {
 	// The bytes of response bodies held at one time by this process, over all sites and requests.
 	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB).
 	MaxTotal int64 `json:"max_total,omitempty"`
+
+	// The store of every `remember`, and of every source `first_seen`, of a handler that does not name one itself.
+	// Default: memory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
+
+	store validators.Store // nil: none is named
 }
 
 // CaddyModule returns the Caddy module information.
@@ -67,17 +84,21 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "conditional_cache", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision sets the defaults.
-func (a *App) Provision(caddy.Context) error {
+// Provision sets the defaults and loads the store.
+func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.MaxTotal = cmp.Or(a.MaxTotal, defaultMaxTotal)
-	return a.check()
+	if err := a.check(); err != nil || a.StoreRaw == nil {
+		return err
+	}
+	a.store, err = loadStore(ctx, a)
+	return err
 }
 
 func (a *App) check() error {
 	if a.MaxTotal <= 0 {
 		return errors.New("max_total has to be a positive number of bytes")
 	}
-	return nil
+	return checkStore(a.StoreRaw)
 }
 
 // Start implements caddy.App; there is nothing to start.
@@ -85,6 +106,27 @@ func (*App) Start() error { return nil }
 
 // Stop implements caddy.App; there is nothing to stop.
 func (*App) Stop() error { return nil }
+
+// held is for the admin API, which outlives configurations as well.
+func held() adminapi.Held {
+	now := adminapi.Held{Bytes: budget.Held(), MaxTotal: defaultMaxTotal}
+	if app, err := configuredApp(caddy.ActiveContext()); err == nil && app != nil {
+		now.MaxTotal = app.MaxTotal
+	}
+	return now
+}
+
+// configuredApp is the app of a configuration, or nil if it has none.
+func configuredApp(ctx caddy.Context) (*App, error) {
+	app, err := ctx.AppIfConfigured("conditional_cache")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, nil //nolint:nilnil // the app is optional
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil // the module ID is ours
+}
 
 // Handler gives responses validators (RFC 9110 §8.8) and a freshness policy (RFC 9111), and answers
 // conditional requests (RFC 9110 §13) and range requests (§14) against them.
@@ -131,6 +173,10 @@ type Handler struct {
 	// made here: these always are. Needs `etag` with mode `strong`.
 	GuardWrites *GuardWrites `json:"guard_writes,omitempty"`
 
+	// Whether validators are remembered, so that a 304 can be answered without asking the next handler.
+	// Default: they are not.
+	Remember *Remember `json:"remember,omitempty"`
+
 	// Changes to the set of fields that a 304 keeps of the 200 it stands for.
 	NotModified *NotModified `json:"not_modified,omitempty"`
 
@@ -146,8 +192,12 @@ type Handler struct {
 	// Default: none, and every handler acts.
 	Block string `json:"block,omitempty"`
 
-	logger *zap.Logger
-	set    settings
+	logger  *zap.Logger
+	set     settings
+	store   validators.Store // nil: nothing here needs one
+	memory  *remember.Memory // nil: nothing is remembered
+	dates   *remember.Memory // for first_seen
+	release func()           // takes the store off the admin API's list; nil if it is not there
 }
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
@@ -199,7 +249,7 @@ type LastModified struct {
 	Lenient bool `json:"lenient,omitempty"`
 }
 
-// LastModifiedSource is one place that a date may come from: of header, json and file, one is given.
+// LastModifiedSource is one place that a date may come from: of header, json, file and first_seen, one is given.
 type LastModifiedSource struct {
 	// A response field. Of several lines the latest date counts.
 	Header string `json:"header,omitempty"`
@@ -212,6 +262,11 @@ type LastModifiedSource struct {
 	// Files, of which the newest counts. Paths may have placeholders, of the request as well. Those that
 	// are not there, and folders, do not count.
 	File []string `json:"file,omitempty"`
+
+	// When the entity tag of the response last became the current one, as the store of `remember` or else of the
+	// app knows. All nodes that share the store give the same date, and it never moves backwards. Not beside
+	// `etag` with mode `off`, under which there are no tags.
+	FirstSeen bool `json:"first_seen,omitempty"`
 
 	// The form of the dates of header or json, as Go's reference date: `02.01.2006 15:04`. Without a zone
 	// they are UTC. Default: the HTTP dates, RFC 5322, RFC 3339, and Unix seconds.
@@ -277,6 +332,38 @@ type GuardWrites struct {
 	Require bool `json:"require,omitempty"`
 }
 
+// Remember says how long validators are remembered, where, and for whom. A request whose condition matches what is
+// remembered gets its 304 without the next handler being asked; every other request goes there.
+//
+// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or that set cookies, nor for
+// requests with Authorization, cookies, a client certificate or a user whom Caddy has authenticated, unless the
+// response says that it is for all of them alike. Whatever else tells one user from another has to be in `key`.
+type Remember struct {
+	// How long a response's validators are used without asking the next handler, in whole seconds, one year at
+	// most. Default: as long as the response says that shared caches may (s-maxage, max-age, Expires).
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// Where they are kept. Default: the store of the app `conditional_cache`, or else `memory`.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
+
+	// A text that is added to what tells one record from another, besides the target URI and the fields named
+	// by Vary. Has placeholders of the request, such as {http.request.header.X-Api-Key}: for all that an answer
+	// depends on and neither Vary nor cookies nor Authorization tell.
+	Key string `json:"key,omitempty"`
+
+	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `_ga*`.
+	// Case matters, as in cookies.
+	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
+
+	// How long after their time validators are still used while one request asks for new ones, in whole
+	// seconds, one year at most. Default: not at all.
+	Grace caddy.Duration `json:"grace,omitempty"`
+
+	// How long after their time validators are still used while the next handler fails with 5xx or cannot be
+	// reached, in whole seconds, one year at most. Default: not at all.
+	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
+}
+
 // settings is a configuration in the form that requests use.
 type settings struct {
 	mode           string
@@ -286,6 +373,7 @@ type settings struct {
 	withholdAll    bool // the upstream sees no conditional fields
 	lenient        bool
 	from           *lastmodified.Sources // nil: none
+	firstSeen      bool                  // from has first_seen, which is not among the Sources
 	rows           []compiledRow
 	expires        bool
 	afterModified  time.Duration // expires modified; 0: off
@@ -299,6 +387,8 @@ type settings struct {
 
 	guardedMethods   []string // nil: only writes whose If-Match names a tag of ours
 	requireCondition bool
+
+	digest [sha256.Size]byte // of the configuration
 }
 
 // compiledRow is a row of cache_control in the form that requests use.
@@ -328,7 +418,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	lastModified := valueOr(h.LastModified)
 	h.set.lenient = lastModified.Lenient
-	h.set.from = lastmodified.Compile(lastModified.sources())
+	h.set.from, h.set.firstSeen = lastmodified.Compile(lastModified.sources()), lastModified.firstSeen()
 	existing := valueOr(h.ETag).Existing
 	h.set.withholdAll = existing == "replace" || existing == "remove"
 	h.set.treatment = upstream.Treatment{
@@ -345,8 +435,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.provisionGuard()
 	notModified := valueOr(h.NotModified)
 	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
+	if err := h.provisionDigest(); err != nil {
+		return err
+	}
 	h.warn()
-	return h.provisionBudget(ctx)
+	return h.provisionShared(ctx)
+}
+
+// Cleanup implements caddy.CleanerUpper. Caddy calls it after a failed Provision, too. The store itself is cleaned up
+// by Caddy, and requests that are still under way may go on to use it.
+func (h *Handler) Cleanup() error {
+	if h.release != nil {
+		h.release()
+	}
+	return nil
 }
 
 func (h *Handler) provisionTags() error {
@@ -409,18 +511,89 @@ func (h *Handler) provisionGuard() {
 	}
 }
 
-// provisionBudget reads the limit from the app of this configuration; only the counter is global.
-func (h *Handler) provisionBudget(ctx caddy.Context) error {
-	h.set.maxTotal = defaultMaxTotal
-	app, err := ctx.AppIfConfigured("conditional_cache")
-	if errors.Is(err, caddy.ErrNotConfigured) {
+// provisionShared takes what the app of this configuration has for all handlers. Of the budget, only the counter
+// is global.
+func (h *Handler) provisionShared(ctx caddy.Context) error {
+	app, err := configuredApp(ctx)
+	if err != nil {
+		return err
+	}
+	h.set.maxTotal = cmp.Or(valueOr(app).MaxTotal, defaultMaxTotal)
+	return h.provisionStore(ctx, valueOr(app).store)
+}
+
+// provisionStore comes last, as it is the one step that Cleanup has to take back.
+func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (err error) {
+	switch {
+	case h.Remember == nil && !h.set.firstSeen:
 		return nil
+	case valueOr(h.Remember).StoreRaw != nil:
+		h.store, err = loadStore(ctx, h.Remember)
+	case shared != nil:
+		h.store = shared
+	default:
+		module, loadErr := ctx.LoadModuleByID(validators.StoreNamespace+"."+defaultStore, nil)
+		h.store, err = asStore(module, loadErr)
 	}
 	if err != nil {
 		return err
 	}
-	h.set.maxTotal = app.(*App).MaxTotal // the module ID is ours
+	h.provisionMemory()
+	h.release = adminapi.Register(h.store)
 	return nil
+}
+
+func (h *Handler) provisionMemory() {
+	h.dates = &remember.Memory{Store: h.store, Secret: h.configDigest()}
+	config := h.Remember
+	if config == nil {
+		return
+	}
+	h.memory = &remember.Memory{
+		Store: h.store, Secret: h.configDigest(), TTL: time.Duration(config.TTL), Grace: time.Duration(config.Grace),
+		StaleIfError: time.Duration(config.StaleIfError), IgnoredCookies: config.IgnoreCookies, Keep: h.set.keep,
+	}
+}
+
+// loadStore loads the guest module in the field StoreRaw.
+func loadStore(ctx caddy.Context, config any) (validators.Store, error) {
+	module, err := ctx.LoadModule(config, "StoreRaw")
+	return asStore(module, err)
+}
+
+func asStore(module any, err error) (validators.Store, error) {
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	store, is := module.(validators.Store)
+	if !is {
+		return nil, fmt.Errorf("store: a %T is not a validators.Store", module)
+	}
+	return store, nil
+}
+
+// configDigest stands for the part of the configuration that answers depend on: two handlers with the same one
+// give the same answers, on whatever node they are, and may share records. Only the store, the limits and
+// placeholders of the request are left out. It has the secret in it, and is safe as a key of digests.
+func (h *Handler) configDigest() [sha256.Size]byte { return h.set.digest }
+
+// provisionDigest follows provisionTags, which reads the global placeholders of secret and epoch: their values
+// count, in hexadecimal, as JSON would not tell all octets apart.
+func (h *Handler) provisionDigest() error {
+	config := *h
+	if h.ETag != nil {
+		etag := *h.ETag
+		etag.Secret, etag.Epoch = hex.EncodeToString(h.set.maker.Secret), hex.EncodeToString([]byte(h.set.maker.Epoch))
+		config.ETag = &etag
+	}
+	if h.Remember != nil {
+		remembering := *h.Remember
+		remembering.StoreRaw = nil
+		config.Remember = &remembering
+	}
+	text, err := json.Marshal(&config)
+	h.set.digest = sha256.Sum256(text)
+	return err
 }
 
 // check refuses what the Caddyfile adapter would refuse, for configurations that come as JSON.
@@ -428,7 +601,7 @@ func (h *Handler) check() error {
 	checks := []func() error{
 		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
 		valueOr(h.NotModified).check, h.checkConditions, h.checkRows, h.checkGuard,
-		h.checkExpires, h.checkModified, h.checkSources,
+		h.checkExpires, h.checkModified, h.checkSources, h.checkFirstSeen, h.Remember.check, h.checkRemember,
 		func() error { return oneOf("head", h.Head, "pass", "get") },
 		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
 	}
@@ -481,6 +654,9 @@ func (l LastModified) check() error {
 	if l.Mode == "remove" && len(l.From) > 0 {
 		return errors.New("last_modified remove sends no date, so from has no meaning beside it; remove one of them")
 	}
+	if err := l.checkFirstSeen(); err != nil {
+		return fmt.Errorf("last_modified from: %w", err)
+	}
 	sources := l.sources()
 	for i, source := range sources {
 		if err := source.Check(); err != nil {
@@ -493,11 +669,37 @@ func (l LastModified) check() error {
 	return nil
 }
 
-// sources are those of from, as package lastmodified has them.
+func (l LastModified) checkFirstSeen() error {
+	times := 0
+	for _, from := range l.From {
+		switch {
+		case !from.FirstSeen:
+			continue
+		case from.Header != "" || from.JSON != "" || len(from.File) > 0:
+			return errors.New("a source is one of header, json, file and first_seen")
+		case from.Layout != "":
+			return errors.New("first_seen is no date of the response, so a layout has no meaning beside it; remove it")
+		}
+		times++
+	}
+	if times > 1 {
+		return errors.New("first_seen is given twice; give it once")
+	}
+	return nil
+}
+
+// firstSeen reports whether first_seen is among the sources.
+func (l LastModified) firstSeen() bool {
+	return slices.ContainsFunc(l.From, func(s LastModifiedSource) bool { return s.FirstSeen })
+}
+
+// sources are those of from but first_seen, as package lastmodified has them.
 func (l LastModified) sources() []lastmodified.Source {
-	sources := make([]lastmodified.Source, len(l.From))
-	for i, from := range l.From {
-		sources[i] = lastmodified.Source{Header: from.Header, JSON: from.JSON, Files: from.File, Layout: from.Layout}
+	sources := make([]lastmodified.Source, 0, len(l.From))
+	for _, from := range l.From {
+		if !from.FirstSeen {
+			sources = append(sources, lastmodified.Source{Header: from.Header, JSON: from.JSON, Files: from.File, Layout: from.Layout})
+		}
 	}
 	return sources
 }
@@ -507,6 +709,147 @@ func (h *Handler) checkSources() error {
 	inBody := slices.ContainsFunc(valueOr(h.LastModified).From, func(s LastModifiedSource) bool { return s.JSON != "" })
 	if inBody && valueOr(h.ETag).Mode == "off" {
 		return errors.New("last_modified from json reads bodies that are held, and under etag off none is; remove one of them")
+	}
+	return nil
+}
+
+// checkFirstSeen refuses first_seen where there is no tag to be seen.
+func (h *Handler) checkFirstSeen() error {
+	if valueOr(h.LastModified).firstSeen() && valueOr(h.ETag).Mode == "off" {
+		return errors.New("last_modified from first_seen dates entity tags, and etag off makes none; remove one of them")
+	}
+	return nil
+}
+
+// check refuses what the Caddyfile adapter would refuse.
+func (r *Remember) check() error {
+	if r == nil {
+		return nil
+	}
+	for _, span := range []struct {
+		name string
+		time caddy.Duration
+	}{{"ttl", r.TTL}, {"grace", r.Grace}, {"stale_if_error", r.StaleIfError}} {
+		// None is none in JSON; a Caddyfile that says 0 is asked to leave it out.
+		if span.time != 0 && !isSpan(time.Duration(span.time)) {
+			return fmt.Errorf("remember: %s %v is not a duration of whole seconds such as 10m, from 1s to 365d", span.name, time.Duration(span.time))
+		}
+	}
+	if err := checkCookies(r.IgnoreCookies); err != nil {
+		return err
+	}
+	if r.Key != "" {
+		if err := checkKey(r.Key); err != nil {
+			return err
+		}
+	}
+	return checkStore(r.StoreRaw)
+}
+
+// isSpan: Age and the directives that a record is compared with are whole seconds (RFC 9111 §1.2.2).
+func isSpan(d time.Duration) bool {
+	return d >= time.Second && d <= maxRemembered && d%time.Second == 0
+}
+
+// checkCookies: a cookie's name is a token (RFC 6265 §4.1.1), which may have an asterisk in it; here that stands
+// for the rest of a name, and nowhere but at the end.
+func checkCookies(patterns []string) error {
+	for i, pattern := range patterns {
+		name, _ := strings.CutSuffix(pattern, "*")
+		switch {
+		case pattern == "*":
+			return errors.New("ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies")
+		case strings.Contains(name, "*"):
+			return fmt.Errorf("ignore_cookies: %q has an asterisk elsewhere than at its end", pattern)
+		case !httpcond.IsToken(name):
+			return fmt.Errorf("ignore_cookies: %q is not the name of a cookie, or the beginning of one and *, such as _ga*", pattern)
+		case slices.Contains(patterns[:i], pattern):
+			return fmt.Errorf("ignore_cookies: %s is named twice; name it once", pattern)
+		}
+	}
+	return nil
+}
+
+// checkKey refuses braces that are not those of a placeholder. What it cannot know is which placeholders the rest
+// of the configuration defines.
+func checkKey(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("key: an empty text tells nothing apart; remove it")
+	}
+	for i := 0; i < len(text); i++ {
+		switch escaped := i > 0 && text[i-1] == '\\'; {
+		case escaped: // \{ is a brace, as everywhere in Caddy
+		case text[i] == '}':
+			return fmt.Errorf("key: %q has a } without its {; a brace that is meant is written \\}", text)
+		case text[i] == '{':
+			name, _, closed := strings.Cut(text[i+1:], "}")
+			if !closed {
+				return fmt.Errorf("key: %q has a { without its }; a brace that is meant is written \\{", text)
+			}
+			if err := checkPlaceholder(name); err != nil {
+				return err
+			}
+			i += len(name) + 1
+		}
+	}
+	return nil
+}
+
+// checkPlaceholder refuses a name that no placeholder has, and the short forms that Caddyfiles have and JSON has
+// not: unknown to Caddy, they would tell nobody apart.
+func checkPlaceholder(name string) error {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`{$\`, r) }) {
+		return fmt.Errorf("key: {%s} is not a placeholder such as {http.request.header.X-Api-Key}", name)
+	}
+	first, _, _ := strings.Cut(name, ".")
+	if full, short := shortPlaceholders[first]; short {
+		return fmt.Errorf("key: {%s} is not known; write {%s}", name, full+strings.TrimPrefix(name, first))
+	}
+	return nil
+}
+
+// shortPlaceholders are those that tell requests apart, of the ones that Caddy spells out in Caddyfiles.
+var shortPlaceholders = map[string]string{
+	"client_ip": "http.vars.client_ip", "cookie": "http.request.cookie", "header": "http.request.header", "host": "http.request.host",
+	"labels": "http.request.host.labels", "method": "http.request.method", "path": "http.request.uri.path", "query": "http.request.uri.query",
+	"re": "http.regexp", "remote_host": "http.request.remote.host", "scheme": "http.request.scheme", "vars": "http.vars",
+	"headers": "http.request.header", "cookies": "http.request.cookie", // not known in Caddyfiles either
+}
+
+// checkStore refuses a store that is not there. None is the default.
+func checkStore(raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	var named struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(raw, &named); err != nil || named.Name == "" {
+		return errors.New(`store has to be an object that has a name, such as {"name": "memory"}`)
+	}
+	return checkStoreName(named.Name)
+}
+
+func checkStoreName(name string) error {
+	if _, err := caddy.GetModule(validators.StoreNamespace + "." + name); err == nil {
+		return nil
+	}
+	var built []string
+	for _, module := range caddy.GetModules(validators.StoreNamespace) {
+		built = append(built, module.ID.Name())
+	}
+	const redis = "github.com/conditionalcache/caddy-conditional-cache/validators/redis"
+	if !slices.Contains(built, "redis") {
+		return fmt.Errorf("no store %q is built in, only %s; redis comes with `xcaddy build --with %s` (see xcaddy.md)", name, strings.Join(built, ", "), redis)
+	}
+	return fmt.Errorf("no store %q is built in, only %s", name, strings.Join(built, ", "))
+}
+
+// checkRemember refuses to remember what nothing is left of.
+func (h *Handler) checkRemember() error {
+	etag := valueOr(h.ETag)
+	if h.Remember != nil && etag.Mode == "off" && etag.Existing == "remove" && valueOr(h.LastModified).Mode == "remove" {
+		return errors.New("remember keeps validators, and none is left where etag off has existing remove beside last_modified remove; keep one")
 	}
 	return nil
 }
@@ -781,7 +1124,7 @@ func oneOf(what, word string, allowed ...string) error {
 
 // later are words of the grammar that this version does not have: they are refused, never ignored.
 var later = []string{
-	"remember", "cache_status", "debug_headers", "conditional_cache store",
+	"cache_status", "debug_headers",
 }
 
 func list(words []string) string {
@@ -819,6 +1162,7 @@ var (
 	_ caddy.App                   = (*App)(nil)
 	_ caddy.Provisioner           = (*App)(nil)
 	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
 )

@@ -106,7 +106,7 @@ func appendText(b []byte, text string) []byte {
 // cutText takes such a text off; of what is none, nothing is left.
 func cutText(s string) (text, rest string, ok bool) {
 	n, width := uvarint(s)
-	if width <= 0 || n > uint64(len(s)-width) {
+	if width <= 0 || n > uint64(len(s)-width) { //nolint:gosec // never negative
 		return "", "", false
 	}
 	end := width + int(n) //nolint:gosec // at most len(s)
@@ -135,7 +135,7 @@ func longUvarint(s string) (n uint64, width int) {
 // varint is binary.Varint of a string.
 func varint(s string) (n int64, width int) {
 	u, width := uvarint(s)
-	return int64(u>>1) ^ -int64(u&1), width //nolint:gosec // zigzag, as it was written
+	return int64(u>>1) ^ -int64(u&1), width
 }
 
 func fixed(s string) uint64 {

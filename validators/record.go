@@ -70,7 +70,7 @@ func (r *Record) AddField(name, value string) {
 	b := make([]byte, 0, len(r.fields)+len(name)+len(value)+4)
 	b = append(b, r.fields...)
 	if i := slices.Index(wellKnown, name); i >= 0 {
-		b = append(b, byte(i), 0)
+		b = append(b, byte(i), 0) //nolint:gosec // the list is short
 	} else {
 		b = appendText(b, name)
 	}

@@ -31,11 +31,11 @@ func full() validators.Record {
 	return r
 }
 
-func encode(t testing.TB, r *validators.Record) string {
-	t.Helper()
+func encode(tb testing.TB, r *validators.Record) string {
+	tb.Helper()
 	b, err := r.AppendBinary(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(b)
 }

@@ -30,6 +30,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 			}
 		case streaming:
 			n, err := readInto(w.outer, r)
+			w.count(n, err)
 			return total + n, err
 		case slicing:
 			n, err := w.readPart(r)

@@ -98,6 +98,12 @@ func (w *Writer) Over() bool {
 	return w.state == answered || w.state == settled
 }
 
+// Whole reports whether a streamed response is known to have gone out as long as it declared, and without a
+// failed write. It is for after Settle.
+func (w *Writer) Whole(declared int64) bool {
+	return w.found == Streamed && !w.cut.Load() && (declared < 0 || w.streamed.Load() == declared)
+}
+
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
 func (w *Writer) OuterHeader() http.Header { return w.outer.Header() }
 

@@ -34,6 +34,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -128,6 +129,9 @@ type Writer struct {
 	part     part
 	timer    *time.Timer // of the deadline while the response is held, of quiet once it is answered
 	panicked any         // what the timer's goroutine recovered
+
+	streamed atomic.Int64 // bytes that the writer below took of a streamed body
+	cut      atomic.Bool  // it refused some
 
 	// What nobody needs, once the response is answered.
 	rest       int64 // bytes to come, or negative
@@ -246,7 +250,8 @@ func (w *Writer) spill(reason Reason) {
 		w.outer.WriteHeader(w.status)
 		if len(w.body.bytes) > 0 {
 			// A failed write shows again at the next one, which the handler sees.
-			_, _ = w.outer.Write(w.body.bytes)
+			n, err := w.outer.Write(w.body.bytes)
+			w.count(int64(n), err)
 		}
 	}
 	if w.passing() && (w.flushed || reason == ReasonMaxDelay || reason == ReasonHijack) {
@@ -279,7 +284,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return len(p), err
 	case streaming:
 		// Without the lock: while streaming, the writer below is used as if this one were not there.
-		return w.outer.Write(p)
+		n, err := w.outer.Write(p)
+		w.count(int64(n), err)
+		return n, err
 	case slicing:
 		return w.writePart(p)
 	case open, hijacked, settled:
@@ -345,6 +352,14 @@ func (w *Writer) mayFlush() bool {
 		w.flushed = true
 	}
 	return w.passing()
+}
+
+// count notes what the writer below took of a streamed body.
+func (w *Writer) count(n int64, err error) {
+	w.streamed.Add(n)
+	if err != nil {
+		w.cut.Store(true)
+	}
 }
 
 // passing reports whether bytes go straight to the writer below.

@@ -28,7 +28,34 @@ func StrongDate(lastModified, date time.Time) bool {
 // FormatDate returns t as IMF-fixdate in GMT (RFC 9110 §5.6.7), fractions cut
 // off. The year has to be 0 to 9999, as the format has no room for others;
 // every date this package parses is.
-func FormatDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+func FormatDate(t time.Time) string {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	var b [len(http.TimeFormat)]byte
+	copy(b[:], http.TimeFormat) // for what stands between
+	copy(b[0:3], daysOfWeek[3*int(t.Weekday()):])
+	put(b[5:7], day)
+	copy(b[8:11], monthsOfYear[3*(int(month)-1):])
+	put(b[12:16], year)
+	put(b[17:19], hour)
+	put(b[20:22], minute)
+	put(b[23:25], second)
+	return string(b[:])
+}
+
+const (
+	daysOfWeek   = "SunMonTueWedThuFriSat"
+	monthsOfYear = "JanFebMarAprMayJunJulAugSepOctNovDec"
+)
+
+// put writes a number in decimal digits, as many as there is room for.
+func put(b []byte, n int) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = '0' + byte(n%10) //nolint:gosec // one digit
+		n /= 10
+	}
+}
 
 // ParseDate reads an HTTP-date in the three forms a recipient has to accept
 // (RFC 9110 §5.6.7), and nothing else: IMF-fixdate, RFC 850 with its two-digit

@@ -293,3 +293,12 @@ func TestBuildEpoch(t *testing.T) {
 		t.Error("build epochs are the dates before 1980-01-02 UTC")
 	}
 }
+
+func TestFormatDateIsTheStandardLibrarys(t *testing.T) {
+	for day := range 366 * 9 {
+		in := time.Unix(int64(day)*86399*37+int64(day)%3601, 0).In(time.FixedZone("", day%86400-43200))
+		if got, want := FormatDate(in), in.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}

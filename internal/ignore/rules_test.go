@@ -94,7 +94,7 @@ func read(tb testing.TB, form string) (marked string) {
 }
 
 // Which parts are left out of which tags, in whatever form they are written. D and R lead the secrets of Django and Rails.
-func TestLeftOut(t *testing.T) {
+func TestLeftOut(t *testing.T) { //nolint:funlen // a table
 	s := newSource(1)
 	secret := djangoSecret(s)
 	token := func() string { return djangoToken(s, secret) }
@@ -523,12 +523,12 @@ func TestRunes(t *testing.T) {
 			t.Fatalf("got %q of %d, %v, want %q of %d", c, size, err, want.c, want.size)
 		}
 	}
-	if _, _, err := r.ReadRune(); err != io.EOF || r.short {
+	if _, _, err := r.ReadRune(); !errors.Is(err, io.EOF) || r.short {
 		t.Errorf("at the end: %v, short: %t", err, r.short)
 	}
 	r = runes{rest: []byte("ab"), left: 1}
 	_, _, _ = r.ReadRune()
-	if _, _, err := r.ReadRune(); err != io.EOF || !r.short {
+	if _, _, err := r.ReadRune(); !errors.Is(err, io.EOF) || !r.short {
 		t.Errorf("with nothing left: %v, short: %t", err, r.short)
 	}
 }

@@ -85,7 +85,7 @@ func isOrBegins(name, given, separator string) bool {
 func isIncidental(name string) bool {
 	switch name {
 	case "Cache-Control", "Pragma", "Range", "Referer", "Connection", "Te", "Upgrade-Insecure-Requests",
-		"Priority", "Purpose", "Downlink", "Ect", "Rtt", "Save-Data",
+		"Priority", "Purpose", "Downlink", "Ect", "Rtt", "Save-Data", //nolint:misspell // Effective Connection Type
 		"Traceparent", "Tracestate", "X-Request-Id", "X-Correlation-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "Cf-Ray":
 		return true
 	}

@@ -67,26 +67,40 @@ func (j *Journal) Last() Note {
 }
 
 // Offer makes the notes known to the handlers outside, as {http.conditional_cache.*}, and to the access log.
-func (j *Journal) Offer(r *http.Request) {
+func (j *Journal) Offer(r *http.Request) { offer(r, j) }
+
+// Offer does the same for one note, which is not to be changed any more.
+func (n *Note) Offer(r *http.Request) { offer(r, n) }
+
+// Last is the note itself.
+func (n *Note) Last() Note { return *n }
+
+// account is a Journal, or a single Note.
+type account interface {
+	Last() Note
+	zapcore.ObjectMarshaler
+}
+
+func offer(r *http.Request, a account) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(j.placeholder)
+		repl.Map(func(key string) (any, bool) { return placeholder(key, a) })
 	}
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil || server.Logs == nil {
 		return // there is no access log
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Set(zap.Object("conditional_cache", j))
+		extra.Set(zap.Object("conditional_cache", a))
 	}
 }
 
 // placeholder evaluates {http.conditional_cache.*}.
-func (j *Journal) placeholder(key string) (any, bool) {
+func placeholder(key string, a account) (any, bool) {
 	name, ours := strings.CutPrefix(key, "http.conditional_cache.")
 	if !ours {
 		return nil, false
 	}
-	switch decided := j.Last(); name {
+	switch decided := a.Last(); name {
 	case "outcome":
 		return decided.Outcome, true
 	case "reason":
@@ -100,7 +114,12 @@ func (j *Journal) placeholder(key string) (any, bool) {
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (j *Journal) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	decided := j.Last()
-	enc.AddString("outcome", decided.Outcome)
-	enc.AddString("reason", decided.Reason)
+	return decided.MarshalLogObject(enc)
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (n *Note) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("outcome", n.Outcome)
+	enc.AddString("reason", n.Reason)
 	return nil
 }

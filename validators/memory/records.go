@@ -92,7 +92,7 @@ func (r *records) Load(_ context.Context, key validators.Key) (validators.Record
 	if err != nil || outOfDate(record.Stamp, stamp, purges, key.URI) {
 		r.drop(key.Sum, value)
 		r.lookups.RecordMisses(1)
-		return validators.Record{}, stamp, nil
+		return validators.Record{}, stamp, nil //nolint:nilerr // what cannot be read is a miss
 	}
 	if stamp.Purged-record.Stamp.Purged > behind {
 		record.Stamp.Purged = stamp.Purged

@@ -55,7 +55,7 @@ func TestOfABrokenSharedStore(t *testing.T) {
 }
 
 // brokenPromises are faults, and what has to find them.
-var brokenPromises = map[string]string{
+var brokenPromises = map[string]string{ //nolint:gosec // names of faults
 	"a password in the name":                   "Name has no secrets",
 	"a record of nothing":                      "Load of nothing",
 	"Size is lost":                             "Save, then Load",
@@ -157,7 +157,7 @@ func wantFailures(t *testing.T, trials []trial) {
 func (trial trial) wantFailure(t *testing.T) {
 	t.Helper()
 	name := strings.ReplaceAll(trial.clause, " ", "_")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+trial.test+"$/^"+name+"$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+trial.test+"$/^"+name+"$") //nolint:gosec // this very program
 	cmd.Env = append(os.Environ(), faultVariable+"="+trial.fault)
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--- FAIL: "+trial.test+"/"+name) {

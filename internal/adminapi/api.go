@@ -1,0 +1,112 @@
+// Package adminapi is what Caddy's admin endpoint says and does about remembered validators: the status of
+// their stores, and purging.
+//
+//	GET  /conditional_cache/       the stores and their counters, and the bytes of bodies that are held
+//	POST /conditional_cache/purge  {"url": …}, {"prefix": …} or {"all": true}, and "store" for one store only
+//
+// Who may call is Caddy's affair: its admin endpoint refuses foreign hosts and origins before it asks here.
+package adminapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+const (
+	root      = "/conditional_cache/"
+	purgePath = "purge"
+)
+
+// Held says how much memory the bodies of responses take that are held now, and may take.
+type Held struct {
+	// Bytes are held by this process.
+	Bytes int64 `json:"bytes"`
+	// MaxTotal is max_total of the running configuration.
+	MaxTotal int64 `json:"max_total"`
+}
+
+// API is the Caddy module admin.api.conditional_cache.
+type API struct {
+	held   func() Held
+	stores *registry
+}
+
+// New makes the module. The function is called for every status that is asked for, from any goroutine.
+func New(held func() Held) *API { return &API{held, &live} }
+
+// CaddyModule returns the Caddy module information.
+func (a *API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.conditional_cache", New: func() caddy.Module { return &API{a.held, a.stores} }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (a *API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: root, Handler: caddy.AdminHandlerFunc(a.serve)}}
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
+	switch r.URL.Path {
+	case root:
+		return allow(w, r, a.status, http.MethodGet, http.MethodHead)
+	case root + purgePath:
+		return allow(w, r, a.purge, http.MethodPost)
+	}
+	return refuse(http.StatusNotFound, "there is nothing here; GET %s is the status, POST %s purges", root, root+purgePath)
+}
+
+// allow calls the handler for the methods it is for. RFC 9110 §15.5.6: a 405 says which these are.
+func allow(w http.ResponseWriter, r *http.Request, handle caddy.AdminHandlerFunc, methods ...string) error {
+	if slices.Contains(methods, r.Method) {
+		return handle(w, r)
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	return refuse(http.StatusMethodNotAllowed, "%s is not a method of %s; use %s", r.Method, r.URL.Path, methods[0])
+}
+
+// status is what is answered to GET.
+type status struct {
+	Held   Held          `json:"held"`
+	Stores []storeStatus `json:"stores"`
+}
+
+type storeStatus struct {
+	Name string `json:"name"`
+	validators.Stats
+}
+
+func (a *API) status(w http.ResponseWriter, _ *http.Request) error {
+	now := status{Held: a.held(), Stores: []storeStatus{}}
+	for _, u := range a.stores.list() {
+		now.Stores = append(now.Stores, storeStatus{u.name, u.store.Stats()})
+	}
+	return answer(w, http.StatusOK, now)
+}
+
+func answer(w http.ResponseWriter, code int, content any) error {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(text, '\n')) // who asked has gone if this fails
+	return nil
+}
+
+// refuse makes an error that Caddy writes as {"error": "…"}.
+func refuse(code int, format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: code, Err: fmt.Errorf(format, args...)}
+}
+
+// Interface guards
+var (
+	_ caddy.Module      = (*API)(nil)
+	_ caddy.AdminRouter = (*API)(nil)
+)

@@ -1,0 +1,52 @@
+package remember
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+)
+
+// Space is room for the field values of one answer, so that they cost one allocation.
+type Space [6]string
+
+// line is a list of one value, kept in the space while there is room.
+func (s *Space) line(i int, value string) []string {
+	if i >= len(s) {
+		return []string{value}
+	}
+	s[i] = value
+	return s[i : i+1 : i+1]
+}
+
+// Fill makes a header map that of the 304 that stands for the remembered 200 (RFC 9110 §15.4.5, RFC 9111
+// §4.3.2), with etag in place of its tag if that is not empty. What is in the map already stays, unless the 304 has a
+// field of the same name.
+func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
+	r := &v.record
+	n, last := 0, ""
+	for name, value := range r.Fields() {
+		if name == last {
+			h[name] = append(h[name], value)
+			continue
+		}
+		h[name] = space.line(n, value)
+		last = name
+		n++
+	}
+	if etag == "" {
+		etag = r.ETag
+	}
+	if etag != "" {
+		h["Etag"] = space.line(n, etag)
+		n++
+	}
+	if !r.LastModified.IsZero() && (etag == "" || v.m.Keep["Last-Modified"]) {
+		h["Last-Modified"] = space.line(n, httpcond.FormatDate(r.LastModified))
+		n++
+	}
+	h["Date"] = space.line(n, httpcond.FormatDate(r.Date))
+	age := r.InitialAge + max(now.Sub(r.Received), 0)
+	h["Age"] = space.line(n+1, strconv.FormatInt(int64(age/time.Second), 10))
+}

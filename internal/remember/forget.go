@@ -1,0 +1,103 @@
+package remember
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// safe are the methods that change nothing (RFC 9110 §9.2.1 and the registry it founds). What is not known counts
+// as one that does.
+var safe = []string{
+	http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect,
+	"PROPFIND", "REPORT", "SEARCH", "QUERY", "PRI",
+}
+
+// Unsafe reports whether a request may change what URIs stand for.
+func Unsafe(method string) bool { return !slices.Contains(safe, method) }
+
+// Witness is the response writer of an unsafe request: before its answer goes out, what it may have changed is
+// forgotten (RFC 9111 §4.4).
+type Witness struct {
+	http.ResponseWriter
+	Forget func(status int, h http.Header)
+
+	done bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *Witness) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.see(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *Witness) see(status int) {
+	if !w.done {
+		w.done = true
+		w.Forget(status, w.Header())
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (w *Witness) Write(p []byte) (int, error) {
+	w.see(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *Witness) ReadFrom(r io.Reader) (int64, error) {
+	w.see(http.StatusOK)
+	return io.Copy(w.ResponseWriter, r)
+}
+
+// FlushError sends what there is.
+func (w *Witness) FlushError() error {
+	w.see(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap returns the writer below, for http.ResponseController.
+func (w *Witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// End is told the status of an answer that others will give, or that nobody has given: what failed may have done
+// its work all the same.
+func (w *Witness) End(status int) { w.see(status) }
+
+// Changes reports whether an answer to an unsafe request leaves it possible that something was changed. RFC 9111
+// §4.4 speaks of answers that are no error; a server's failure is counted as well, as what was done before it is
+// not known.
+func Changes(status int) bool { return status < 400 || status >= 500 }
+
+// Changed lists the URIs that an answer to an unsafe request for target makes doubtful: its own, and what its
+// Location and Content-Location name on the same server. Others are not this one's to forget (RFC 9111 §7.1).
+func Changed(host string, target *url.URL, h http.Header) []validators.URI {
+	all := []validators.URI{validators.NewURI(host, target)}
+	for _, name := range [...]string{"Location", "Content-Location"} {
+		for _, line := range h[name] {
+			named, err := target.Parse(line)
+			switch {
+			case err != nil, named.Scheme != "" && named.Scheme != "http" && named.Scheme != "https":
+				continue
+			case named.Host != "" && validators.CanonicalHost(named.Host) != all[0].Host:
+				continue
+			}
+			if uri := validators.NewURI(host, named); !slices.Contains(all, uri) {
+				all = append(all, uri)
+			}
+		}
+	}
+	return all
+}
+
+// Forget forgets URIs. Where the store fails, it sees to it by itself that they are not answered from it.
+func (m *Memory) Forget(ctx context.Context, uris []validators.URI) {
+	for _, uri := range uris {
+		_ = m.Store.Forget(ctx, uri)
+	}
+}

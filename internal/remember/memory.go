@@ -1,0 +1,44 @@
+// Package remember is what a handler knows of its responses without asking who makes them: which responses it
+// may remember, which requests it may answer from that, and for how long (RFC 9111 §3, §4; RFC 9110 §15.4.5).
+//
+// A Visit is one request's dealings with it:
+//
+//	Begin ──▶ May… ──▶ Fill                  answered from memory
+//	      └─▶ Judge ──▶ Prepare ──▶ Save     the next handler has answered with a 200
+//	                └─▶ Confirm              it, or its head, says that what is remembered is still true
+//	                └─▶ Drop                 it says something else
+//	Leave, in any case
+package remember
+
+import (
+	"sync"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// Memory is the memory of one handler. It is not changed once it is in use, and can be used concurrently.
+type Memory struct {
+	Store validators.Store
+	// Secret is what digests are made with: another configuration has other keys, and what Vary selects by
+	// cannot be guessed from them without it.
+	Secret [32]byte
+	// TTL is how long a record is used without asking; 0: as long as the response says.
+	TTL time.Duration
+	// Grace is for how long after that others are answered while one asks.
+	Grace time.Duration
+	// StaleIfError is for how long after that a failure of the next handler is answered from the record.
+	StaleIfError time.Duration
+	// IgnoredCookies are names of cookies that make no difference; one with a * at its end stands for all that
+	// begin so.
+	IgnoredCookies []string
+	// Keep are the names of fields, besides those of RFC 9110 §15.4.5, that a 304 has.
+	Keep map[string]bool
+
+	refreshing sync.Map // of validators.Digest: who asks the next handler though others are answered
+}
+
+// last is how long a record has to be kept.
+func (m *Memory) last(lifetime time.Duration) time.Duration {
+	return lifetime + max(m.Grace, m.StaleIfError)
+}

@@ -1,0 +1,369 @@
+package remember
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// signpostTTL is how long a signpost is kept. It is written anew only when it changes, and a missing one costs one
+// request to the next handler.
+const signpostTTL = 24 * time.Hour
+
+// judgement is what an upstream's fields allow.
+type judgement struct {
+	made     bool
+	refused  bool // nobody may keep it for others
+	explicit bool // it says something of its freshness
+	flags    validators.Flags
+	date     time.Time
+	age      time.Duration // when it came
+	received time.Time
+}
+
+// Judge reads what the upstream sent, before anything is done to it. All that is done later rests on it.
+func (v *Visit) Judge(h http.Header, now time.Time) {
+	if v.change == nil || !v.known {
+		return
+	}
+	date, dated := now.Truncate(time.Second), false
+	if lines := h["Date"]; len(lines) == 1 {
+		if t, ok := httpcond.ParseDate(lines[0], now); ok {
+			date, dated = t, true
+		}
+	}
+	kept := freshness.ReadKept(h, date, now)
+	v.judged = judgement{
+		made: true, refused: v.refuses(h, &kept), explicit: freshness.Explicit(h), flags: flagsOf(h, &kept),
+		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
+	}
+}
+
+// initialAge is RFC 9111 §4.2.3.
+func initialAge(h http.Header, date time.Time, dated bool, asked, now time.Time) time.Duration {
+	var age time.Duration
+	if lines := h["Age"]; len(lines) > 0 {
+		seconds, err := strconv.ParseInt(strings.TrimSpace(lines[0]), 10, 32)
+		if err == nil && seconds > 0 {
+			age = time.Duration(seconds) * time.Second
+		}
+		age += now.Sub(asked)
+	}
+	if dated {
+		age = max(age, now.Sub(date).Truncate(time.Second))
+	}
+	return max(age.Truncate(time.Second), 0)
+}
+
+// refuses reports whether a response is nothing to remember for anybody (RFC 9111 §3).
+func (v *Visit) refuses(h http.Header, kept *freshness.Kept) bool {
+	return kept.Refused || v.terms.NoStore || h["Set-Cookie"] != nil ||
+		freshness.RefusesSharing(h["Cdn-Cache-Control"]) || freshness.RefusesSharing(h["Surrogate-Control"])
+}
+
+// flagsOf are the uses that a response allows.
+func flagsOf(h http.Header, kept *freshness.Kept) (flags validators.Flags) {
+	if kept.Public || httpcond.VariesOn(h["Vary"], "Cookie") {
+		flags |= validators.Cookies
+	}
+	if kept.Credentials {
+		flags |= validators.Credentials
+	}
+	if kept.NeverStale {
+		flags |= validators.NeverStale
+	}
+	return flags
+}
+
+// allowed reports whether a response with these flags may be remembered from this request: nobody else is to be
+// answered with what was made for who asks.
+func (v *Visit) allowed(flags validators.Flags) bool {
+	request := v.request.Header
+	switch {
+	case !v.judged.made || v.judged.refused:
+		return false
+	case request["Authorization"] != nil && !flags.Has(validators.Credentials):
+		return false
+	}
+	return flags.Has(validators.Cookies) || !v.m.hasCookies(request)
+}
+
+// Forbid takes back what Judge allowed: the response's tag says something that the record could not.
+func (v *Visit) Forbid() {
+	if v.change != nil {
+		v.judged.refused = true
+	}
+}
+
+// Response is a 200 as it goes out.
+type Response struct {
+	Header       http.Header
+	LastModified time.Time
+	Trust        httpcond.DateTrust // of LastModified
+	Size         int64              // of its content; -1: not known
+}
+
+// Prepare makes the record of a 200, whose fields are those that go out, to be saved once its body is
+// complete. It touches nothing but the visit.
+func (v *Visit) Prepare(r Response) {
+	if v.change == nil {
+		return
+	}
+	v.next = validators.Record{}
+	if !v.allowed(v.judged.flags) {
+		return
+	}
+	h := r.Header
+	next := validators.Record{
+		Stamp: v.stamp, ETag: first(h["Etag"]), LastModified: r.LastModified, Size: r.Size,
+		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
+	}
+	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
+		next.ETag = ""
+	}
+	switch r.Trust {
+	case httpcond.TrustOrder:
+	case httpcond.TrustEqual:
+		next.Flags |= validators.FoundDate
+	case httpcond.TrustDifference:
+		next.LastModified = time.Time{} // it can confirm nothing
+	}
+	if next.ETag == "" && next.LastModified.IsZero() {
+		return // there is nothing to compare
+	}
+	for _, name := range v.fieldNames() {
+		for _, line := range h[name] {
+			next.AddField(name, line)
+		}
+	}
+	if !v.setLifetime(&next, h) {
+		return
+	}
+	v.next = next
+}
+
+// fieldNames are the names of the fields that a record has lines of.
+func (v *Visit) fieldNames() []string {
+	names := []string{"Cache-Control", "Content-Location", "Expires", "Vary"}
+	for name := range v.m.Keep {
+		if !slices.Contains(notKept, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// notKept are fields that have a place of their own in a record, or none at all.
+var notKept = []string{"Etag", "Last-Modified", "Date", "Age", "Set-Cookie", "Set-Cookie2", "Connection", "Content-Length"}
+
+// setLifetime says how long a record lasts, by the operator's ttl or by the fields that go out; false when it
+// would be no time at all.
+func (v *Visit) setLifetime(r *validators.Record, h http.Header) bool {
+	kept := freshness.ReadKept(h, r.Date, r.Received)
+	if kept.NeverStale {
+		r.Flags |= validators.NeverStale
+	}
+	if v.m.TTL > 0 {
+		r.Lifetime = v.m.TTL
+		return true
+	}
+	if kept.Refused || !kept.Explicit {
+		return false
+	}
+	r.Lifetime = kept.Lifetime - r.InitialAge
+	return r.Lifetime > 0
+}
+
+// Save saves what was prepared, if its body has turned out to be complete. What was remembered and is not true any
+// longer is dropped.
+func (v *Visit) Save(complete bool) {
+	switch {
+	case v.change == nil || !v.known:
+	case !complete:
+		if v.next.ETag != v.record.ETag {
+			v.Drop()
+		}
+	case v.next.Received.IsZero():
+		v.Drop()
+	case !v.sameAgain():
+		v.put()
+	}
+}
+
+// sameAgain reports whether what is remembered says the same, and is so young that there is no need to say it
+// again: on a busy page that would be a write to the store for every client.
+func (v *Visit) sameAgain() bool {
+	old, next := &v.record, &v.next
+	return !old.Received.IsZero() && next.Received.Sub(old.Received) <= next.Lifetime/10 && old.Lifetime <= next.Lifetime &&
+		old.ETag == next.ETag && old.LastModified.Equal(next.LastModified) && old.Size == next.Size && old.Flags == next.Flags &&
+		slices.Equal(lasting(old), lasting(next))
+}
+
+// lasting are the lines of a record's fields, without Expires, which moves with the time.
+func lasting(r *validators.Record) (lines []string) {
+	for name, value := range r.Fields() {
+		if name != "Expires" {
+			lines = append(lines, name, value)
+		}
+	}
+	return lines
+}
+
+// put saves what was prepared, under the key that its own Vary selects. Where the store fails, nothing is
+// remembered, which it has counted.
+func (v *Visit) put() {
+	var vary []string
+	for name, value := range v.next.Fields() {
+		if name == "Vary" {
+			vary = append(vary, value)
+		}
+	}
+	nominated, ok := nominate(vary, v.nominated)
+	if !ok {
+		v.Drop()
+		return
+	}
+	v.key = v.base
+	if nominated != "" {
+		v.key = v.m.variantOf(v.base, nominated, v.request.Header)
+		v.post(nominated)
+	}
+	v.record = v.next
+	_ = v.m.Store.Save(v.ctx, v.key, v.next, v.m.last(v.next.Lifetime))
+}
+
+// post writes the signpost anew if the record is not on it yet. The one that has been on it for longest makes
+// room.
+func (v *Visit) post(nominated string) {
+	const size = len(validators.Digest{})
+	variants := v.variants
+	if v.nominated != nominated {
+		variants = "" // their keys are of fewer fields: nobody finds them any longer
+	}
+	sum := string(v.key.Sum[:])
+	for i := 0; i < len(variants); i += size {
+		if variants[i:i+size] == sum {
+			return
+		}
+	}
+	if len(variants) >= validators.MaxVariants*size {
+		oldest := validators.Key{Sum: validators.Digest([]byte(variants[:size])), URI: v.base.URI}
+		_ = v.m.Store.Delete(v.ctx, oldest)
+		variants = variants[size:]
+	}
+	v.nominated, v.variants = nominated, variants+sum
+	post := validators.Record{Stamp: v.stamp, Nominated: v.nominated, Variants: v.variants}
+	_ = v.m.Store.Save(v.ctx, v.base, post, signpostTTL)
+}
+
+// Drop drops what is remembered: the upstream has said something else.
+func (v *Visit) Drop() {
+	if v.m == nil || !v.known || v.record.Received.IsZero() {
+		return
+	}
+	v.record = validators.Record{}
+	_ = v.m.Store.Delete(v.ctx, v.key)
+}
+
+// Names reports whether a tag is the remembered one: to the letter or, if both were made by this project, with the
+// same digest.
+func (v *Visit) Names(etag string) bool {
+	if etag == "" || v.record.ETag == "" {
+		return false
+	}
+	if v.record.ETag == etag {
+		return true
+	}
+	a, okA := httpcond.ParseEntityTag(etag)
+	b, okB := httpcond.ParseEntityTag(v.record.ETag)
+	return okA && okB && a.Opaque != b.Opaque && tag.Same(a.Opaque, b.Opaque)
+}
+
+// NamesDated reports whether an opaque tag is the remembered one with the same date in it: an upstream that has
+// confirmed the date has then confirmed the record.
+func (v *Visit) NamesDated(opaque string) bool {
+	remembered, ok := httpcond.ParseEntityTag(v.record.ETag)
+	if !ok {
+		return false
+	}
+	a, oursA := tag.Parse(opaque)
+	b, oursB := tag.Parse(remembered.Opaque)
+	return oursA && oursB && a.Digest == b.Digest && !a.Date.IsZero() && a.Date.Equal(b.Date)
+}
+
+// Confirm renews what is remembered with the fields that a 304, or the head of a 200, goes out with (RFC 9111
+// §4.3.4). It is for who has seen that it speaks of the record: by Names or NamesDated.
+func (v *Visit) Confirm(h http.Header) {
+	if v.change == nil || !v.judged.made || v.record.Received.IsZero() {
+		return
+	}
+	merged := v.merge(h)
+	flags := v.record.Flags
+	if v.judged.explicit {
+		flags = v.judged.flags | v.record.Flags&validators.FoundDate
+		if httpcond.VariesOn(merged["Vary"], "Cookie") {
+			flags |= validators.Cookies
+		}
+	}
+	if !v.allowed(flags) {
+		v.Drop()
+		return
+	}
+	v.next = validators.Record{
+		Stamp: v.stamp, ETag: v.record.ETag, LastModified: v.record.LastModified, Size: v.record.Size,
+		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
+	}
+	for _, name := range v.fieldNames() {
+		for _, line := range merged[name] {
+			v.next.AddField(name, line)
+		}
+	}
+	if v.setLifetime(&v.next, merged) && !v.sameAgain() {
+		v.put()
+	}
+}
+
+// merge is what a client has after a 304: the remembered fields, but for those that it brings anew.
+func (v *Visit) merge(h http.Header) http.Header {
+	merged := make(http.Header)
+	for name, value := range v.record.Fields() {
+		merged[name] = append(merged[name], value)
+	}
+	for _, name := range v.fieldNames() {
+		if h[name] != nil {
+			merged[name] = h[name]
+		}
+	}
+	return merged
+}
+
+// Differs reports whether the fields of a HEAD's 200 show that what is remembered of GET is not true any longer
+// (RFC 9111 §4.3.5).
+func (v *Visit) Differs(h http.Header, lastModified time.Time) bool {
+	r := &v.record
+	if r.Received.IsZero() {
+		return false
+	}
+	length, err := strconv.ParseInt(first(h["Content-Length"]), 10, 64)
+	if err == nil && r.Size >= 0 && length != r.Size {
+		return true
+	}
+	if h["Etag"] != nil && first(h["Etag"]) != r.ETag {
+		return true
+	}
+	return !lastModified.IsZero() && !r.Flags.Has(validators.FoundDate) && !lastModified.Equal(r.LastModified)
+}
+
+func first(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
+}

@@ -1,0 +1,208 @@
+package remember
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// Why a request was not answered from memory.
+const (
+	WhyMiss      = "miss"       // nothing is remembered
+	WhyStale     = "stale"      // it was, but for too long
+	WhyPersonal  = "personal"   // not for who asks
+	WhyRequest   = "request"    // the request wants another answer
+	WhyChanged   = "changed"    // no condition matches what is remembered
+	WhyNoStore   = "no_store"   // the store does not answer
+	WhyCondition = "conditions" // the conditions are not those of a revalidation
+)
+
+// Visit is one request's dealings with the memory. The zero value has none to deal with, and all its methods do
+// nothing then. It is used by one goroutine at a time.
+type Visit struct {
+	m       *Memory
+	ctx     context.Context
+	request Request
+	terms   freshness.RequestTerms
+	began   time.Time
+
+	base      validators.Key // without Vary
+	key       validators.Key // of record
+	record    validators.Record
+	nominated string // as the signpost has it
+	variants  string // too
+	stamp     validators.Stamp
+	known     bool // the store has answered
+	claimed   bool // this one asks, though others are answered
+
+	*change // nil before Detach
+}
+
+// change is what becomes of the memory. Who is answered from it has none.
+type change struct {
+	judged judgement
+	next   validators.Record // what Save saves; none: nothing
+}
+
+// Begin looks up what is remembered of what a request asks for. The visit has to be the zero value.
+func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.Time) {
+	v.m, v.ctx, v.request, v.began = m, ctx, request, now
+	v.terms = freshness.ReadRequestTerms(request.Header)
+	if request.Known {
+		return // neither answered nor remembered, so nobody need be asked
+	}
+	v.base = m.keyOf(&request)
+	v.key = v.base
+	record, stamp, err := m.Store.Load(ctx, v.base)
+	if err != nil {
+		return
+	}
+	v.stamp, v.known = stamp, true
+	if record.Nominated == "" {
+		v.record = record
+		return
+	}
+	v.nominated, v.variants = record.Nominated, record.Variants
+	v.key = m.variantOf(v.base, record.Nominated, request.Header)
+	if v.record, _, err = m.Store.Load(ctx, v.key); err != nil {
+		v.known = false
+	}
+}
+
+// Detach makes the visit's fields of the request its own, as handlers further in may change them, and frees it
+// from the client's leaving. It is for a visit that goes on behind Begin.
+func (v *Visit) Detach() {
+	if v.m != nil {
+		v.request.Header = maps.Clone(v.request.Header)
+		v.ctx = context.WithoutCancel(v.ctx)
+		v.change = new(change)
+	}
+}
+
+// Record is what is remembered, if it is for who asks.
+func (v *Visit) Record() (record *validators.Record, ok bool) {
+	return &v.record, v.known && !v.record.Received.IsZero() && v.mayAnswer()
+}
+
+// mayAnswer reports whether what is remembered is for who asks (RFC 9111 §3.5).
+func (v *Visit) mayAnswer() bool {
+	h := v.request.Header
+	switch {
+	case h["Authorization"] != nil && !v.record.Flags.Has(validators.Credentials):
+		return false
+	case v.record.Flags.Has(validators.Cookies):
+		return true
+	}
+	return !v.m.hasCookies(h)
+}
+
+// Unusable says why there is no record for this request at any time; it is empty if there is one.
+func (v *Visit) Unusable() (why string) {
+	switch {
+	case v.request.Known:
+		return WhyPersonal
+	case !v.known:
+		return WhyNoStore
+	case v.record.Received.IsZero():
+		return WhyMiss
+	case !v.mayAnswer():
+		return WhyPersonal
+	case v.terms.NoStore || v.terms.NoCache:
+		return WhyRequest
+	}
+	return ""
+}
+
+// MayAnswer reports whether the record may answer now, and why not. Where others are answered while one asks,
+// it says no to that one.
+func (v *Visit) MayAnswer(now time.Time) (ok bool, why string) {
+	if why := v.Unusable(); why != "" {
+		return false, why
+	}
+	record := &v.record
+	age := now.Sub(record.Received)
+	if age < 0 {
+		return false, WhyStale // a clock has been set
+	}
+	if v.m.TTL == 0 && !v.fitsTerms(age) {
+		return false, WhyRequest
+	}
+	if age <= record.Lifetime {
+		return true, ""
+	}
+	return v.inGrace(age), WhyStale
+}
+
+// fitsTerms reports whether a request's max-age and min-fresh allow an answer (RFC 9111 §5.2.1.1, §5.2.1.3). An
+// operator's ttl overrules them.
+func (v *Visit) fitsTerms(age time.Duration) bool {
+	if v.terms.MaxAge >= 0 && age+v.record.InitialAge > v.terms.MaxAge {
+		return false
+	}
+	return v.terms.MinFresh < 0 || v.record.Lifetime-age >= v.terms.MinFresh
+}
+
+// inGrace reports whether somebody else is asking, and this one may be answered meanwhile.
+func (v *Visit) inGrace(age time.Duration) bool {
+	if v.record.Flags.Has(validators.NeverStale) || age > v.record.Lifetime+v.m.Grace {
+		return false
+	}
+	_, taken := v.m.refreshing.LoadOrStore(v.key.Sum, struct{}{})
+	v.claimed = !taken
+	return taken
+}
+
+// Fresh reports whether the record says what the next handler would say now.
+func (v *Visit) Fresh(now time.Time) bool {
+	record, ok := v.Record()
+	age := now.Sub(record.Received)
+	return ok && age >= 0 && age <= record.Lifetime && !v.terms.NoStore && !v.terms.NoCache
+}
+
+// MayCover reports whether the record may answer for a next handler that fails.
+func (v *Visit) MayCover(now time.Time) bool {
+	if v.m == nil || v.m.StaleIfError <= 0 {
+		return false
+	}
+	record, ok := v.Record()
+	if !ok || v.terms.NoStore || v.terms.NoCache {
+		return false
+	}
+	age := now.Sub(record.Received)
+	if age <= record.Lifetime {
+		return age >= 0
+	}
+	return !record.Flags.Has(validators.NeverStale) && age <= record.Lifetime+v.m.StaleIfError
+}
+
+// Leave ends the visit.
+func (v *Visit) Leave() {
+	if v.claimed {
+		v.claimed = false
+		v.m.refreshing.Delete(v.key.Sum)
+	}
+}
+
+// Representation is what the record says a request's conditions are to be judged against. What it says of a tag
+// that cannot be read is no tag.
+func (v *Visit) Representation() httpcond.Representation {
+	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Same: tag.Same}
+	if v.record.Flags.Has(validators.FoundDate) {
+		rep.Trust = httpcond.TrustEqual
+	}
+	if v.record.ETag != "" {
+		rep.ETag, rep.HasETag = httpcond.ParseEntityTag(v.record.ETag)
+	}
+	return rep
+}
+
+// Is reports whether a tag is the remembered one to the letter.
+func (v *Visit) Is(named httpcond.EntityTag) bool {
+	remembered, ok := httpcond.ParseEntityTag(v.record.ETag)
+	return ok && remembered == named
+}
