@@ -585,12 +585,13 @@ func BenchmarkSource(b *testing.B) {
 			repl.Set("http.vars.root", filepath.Dir(path))
 			repl.Set("http.request.uri.path", "/page.html")
 			h := header("X-Updated", "2024-05-06T07:08:09Z", "Content-Type", "application/json", "Content-Encoding", bench.coding)
-			s, body := compiled(b, bench.source), []byte(bench.body)
+			s, body, space := compiled(b, bench.source), []byte(bench.body), new(bytes.Buffer)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
 				q := s.Begin(h, nil, Request{Replacer: repl}, now, false)
-				q.Body(h, body, 4<<20, new(bytes.Buffer))
+				space.Reset()
+				q.Body(h, body, 4<<20, space)
 				if _, ok := q.Date(); !ok && !strings.Contains(bench.name, "missing") {
 					b.Fatal(fmt.Sprint("no date: ", bench.name))
 				}
