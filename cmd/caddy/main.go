@@ -1,4 +1,4 @@
-// Command caddy is Caddy with the conditional_cache module built in.
+// Command caddy is Caddy with the conditional_cache module and both of its stores built in.
 package main
 
 import (
@@ -6,6 +6,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/conditionalcache/caddy-conditional-cache"
+	_ "github.com/conditionalcache/caddy-conditional-cache/validators/redis"
 )
 
 func main() {

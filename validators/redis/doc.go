@@ -1,0 +1,32 @@
+// Package redis is a store of `remember` that many nodes share: the guest module
+// http.conditional_cache.stores.redis.
+//
+// A record that was used before is answered from the memory of this process. The server is told which keys are
+// kept there, and pushes a message when one of them changes (client-side caching, CLIENT TRACKING of Redis 6
+// and later), so that what one node forgets or purges, all nodes forget within the time a message takes.
+//
+// # What is kept at the server
+//
+// All keys begin with the prefix and the version of this layout, here 1:
+//
+//	1:r:<32 hex digits>  a record, as encoded by package validators; expires
+//	1:g:<4 hex digits>   the generation of a bucket of URIs: eight random octets, without expiry
+//	1:p                  the log of purges, without expiry
+//	1:f:<32 hex digits>  when an entity tag was first seen; expires
+//	1:t:<32 hex digits>  written to find out whether the server keeps this process informed; expires
+//
+// A URI belongs to one of 65,536 buckets by its Sum. To forget it is to write a new generation of its bucket; a
+// record counts only as long as the generation it was stamped with is still there. A generation is random, and
+// so never comes back: when it is evicted or flushed, or the server starts empty, the next one is different from
+// all before, and every record of the bucket is out of date. The same holds for the log of purges, whose numbers
+// are the server's clock made strictly increasing. So the loss of any key, or of all, costs hits and never brings
+// back what was forgotten.
+//
+// # What it does not promise
+//
+// Replication of Redis is asynchronous: a write that was confirmed by a primary and lost in a failover is a
+// forgetting lost. A node that is cut off from the server without noticing answers from its memory until it
+// does, which is two seconds at most, as it asks for a sign of life each second. A URI that could not be
+// forgotten because the server was out of reach is not answered from memory by this process until it could be;
+// the other processes are told once the server is back, but not if this process ends before.
+package redis
