@@ -523,8 +523,8 @@ func TestRunes(t *testing.T) {
 			t.Fatalf("got %q of %d, %v, want %q of %d", c, size, err, want.c, want.size)
 		}
 	}
-	if _, _, err := r.ReadRune(); !errors.Is(err, io.EOF) || r.short {
-		t.Errorf("at the end: %v, short: %t", err, r.short)
+	if _, _, err := r.ReadRune(); !errors.Is(err, io.EOF) || r.short || r.left != -2 {
+		t.Errorf("at the end: %v, short: %t, left: %d", err, r.short, r.left)
 	}
 	r = runes{rest: []byte("ab"), left: 1}
 	_, _, _ = r.ReadRune()

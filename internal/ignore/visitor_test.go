@@ -50,6 +50,7 @@ func TestAntiforgery(t *testing.T) {
 		{"another number of the request", with(cookies(antiforgery), "X-Request-Id", "1", "Traceparent", "00-1", "Referer", "/"), true},
 		{"another antiforgery cookie", cookies(antiforgery + "B"), false},
 		{"two of them", cookies(antiforgery + "; .AspNetCore.Antiforgery.other=x"), false},
+		{"two of them in another order", cookies(".AspNetCore.Antiforgery.other=x; " + antiforgery), false},
 		{"of the same value and another name", cookies(".AspNetCore.Antiforgery.other=CfDJ8A"), false},
 		{"of the Framework", cookies(ofFramework), false},
 		{"a user whom a proxy has signed in", with(cookies(antiforgery), "Remote-User", "alice"), false},
@@ -70,9 +71,14 @@ func TestAntiforgery(t *testing.T) {
 	forms := make(map[string]http.Header)
 	for _, request := range []http.Header{
 		with(cookies(antiforgery), "A", "bC", "D", ""), with(cookies(antiforgery), "Ab", "C", "D", ""), with(cookies(antiforgery), "A", "b", "A", "C", "D", ""),
-		with(cookies(antiforgery), "A", "bC"), with(cookies(antiforgery), "A", "bC", "D", "", "D", ""), cookies(antiforgery + ";A=b"), cookies(ofFramework + "; " + antiforgery),
+		with(cookies(antiforgery), "A", "bC"), with(cookies(antiforgery), "A", "bC", "D", "", "D", ""), cookies(antiforgery + "A=b"), cookies(ofFramework + "; " + antiforgery),
 	} {
 		form := aspNetForm(t, s, Response{Request: request})
+		for range 20 {
+			if aspNetForm(t, s, Response{Request: request}) != form {
+				t.Fatalf("%v does not count as the same twice", request)
+			}
+		}
 		if other, twice := forms[form]; twice {
 			t.Errorf("%v and %v count as one", request, other)
 		}
@@ -92,6 +98,7 @@ func TestTokenThatMayHaveDied(t *testing.T) {
 		{"no field", Response{}},
 		{"other cookies", Response{Request: cookies("a=b; .AspNetCore.Session=x; x.AspNetCore.Antiforgery.a=b")}},
 		{"visitor counts alone", Response{Request: cookies("_ga=b")}},
+		{"a field that is no cookie alone", Response{Request: http.Header{"User-Agent": {"a"}}}},
 		{"an antiforgery cookie of another name", Response{Request: cookies("Forgery=CfDJ8A")}},
 		{"of another name, and a left one of the usual name", Response{Request: cookies(antiforgery + "; Forgery=CfDJ8A")}},
 		{"a name that only begins so", Response{Request: cookies("__RequestVerificationTokens=CfDJ8A")}},

@@ -259,8 +259,8 @@ func TestFirstSeenIsKeptWhileAskedFor(t *testing.T) {
 func TestFirstSeenAndLifetimesAtTheEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, key, now := newStore(t, 0), numbered(1), time.Unix(1_800_000_000, 0)
-		time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
 		for n, ttl := range []time.Duration{time.Hour, 0, -time.Hour, math.MinInt64, math.MaxInt64} {
+			time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
 			at, err := s.FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, n), now, ttl)
 			if want := now.Add(time.Duration(n) * time.Second); err != nil || !at.Equal(want) {
 				t.Errorf("ttl %s: %s, %v; want %s", ttl, at, err, want)
