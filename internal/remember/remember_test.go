@@ -108,6 +108,7 @@ func TestWhatIsRememberedOfWhom(t *testing.T) {
 		{"private to CDNs", ttl, nil, []string{"CDN-Cache-Control: private"}, nil, remember.WhyMiss},
 		{"no-store to surrogates", ttl, nil, []string{`Surrogate-Control: no-store, content="ESI/1.0"`}, nil, remember.WhyMiss},
 		{"Set-Cookie", ttl, nil, []string{"Set-Cookie: a=1", "Cache-Control: public"}, nil, remember.WhyMiss},
+		{"4 KiB of fields", ttl, nil, []string{"Content-Location: /" + strings.Repeat("x", 4<<10)}, nil, remember.WhyMiss},
 		{"Vary: *", ttl, nil, []string{"Vary: *"}, nil, remember.WhyMiss},
 		{"a Vary of no names", ttl, nil, []string{"Vary: a b"}, nil, remember.WhyMiss},
 		{"asked with no-store", ttl, []string{"Cache-Control: no-store"}, nil, nil, remember.WhyMiss},

@@ -17,6 +17,10 @@ import (
 // request to the next handler.
 const signpostTTL = 24 * time.Hour
 
+// maxSize is how long a record's texts may be in all: some two hundred octets are usual, and a store is bounded by the
+// number of records.
+const maxSize = 4 << 10
+
 // judgement is what an upstream's fields allow.
 type judgement struct {
 	made     bool
@@ -138,15 +142,23 @@ func (v *Visit) Prepare(r Response) {
 	if next.ETag == "" && next.LastModified.IsZero() {
 		return // there is nothing to compare
 	}
+	if v.addFields(&next, h) && v.setLifetime(&next, h) {
+		v.next = next
+	}
+}
+
+// addFields adds the lines that a 304 is to carry; false if they are too long.
+func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
+	size := len(r.ETag)
 	for _, name := range v.fieldNames() {
 		for _, line := range h[name] {
-			next.AddField(name, line)
+			if size += len(name) + len(line); size > maxSize {
+				return false
+			}
+			r.AddField(name, line)
 		}
 	}
-	if !v.setLifetime(&next, h) {
-		return
-	}
-	v.next = next
+	return true
 }
 
 // fieldNames are the names of the fields that a record has lines of.
@@ -320,10 +332,9 @@ func (v *Visit) Confirm(h http.Header) {
 		Stamp: v.stamp, ETag: v.record.ETag, LastModified: v.record.LastModified, Size: v.record.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
 	}
-	for _, name := range v.fieldNames() {
-		for _, line := range merged[name] {
-			v.next.AddField(name, line)
-		}
+	if !v.addFields(&v.next, merged) {
+		v.Drop()
+		return
 	}
 	if v.setLifetime(&v.next, merged) && !v.sameAgain() {
 		v.put()
