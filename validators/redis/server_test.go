@@ -21,7 +21,7 @@ import (
 
 // server is a redis-server of the test's own.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	port int
 	args []string
@@ -29,28 +29,28 @@ type server struct {
 }
 
 // startServer runs a redis-server that keeps nothing on disk, until the test ends.
-func startServer(t *testing.T, args ...string) *server {
-	t.Helper()
-	s := prepareServer(t, args...)
+func startServer(tb testing.TB, args ...string) *server {
+	tb.Helper()
+	s := prepareServer(tb, args...)
 	s.start()
 	return s
 }
 
 // prepareServer finds a place for one that does not run yet.
-func prepareServer(t *testing.T, args ...string) *server {
-	t.Helper()
+func prepareServer(tb testing.TB, args ...string) *server {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CONDITIONAL_CACHE_REQUIRE") == "all" {
-			t.Fatal("redis-server is not installed")
+			tb.Fatal("redis-server is not installed")
 		}
-		t.Skip("redis-server is not installed")
+		tb.Skip("redis-server is not installed")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer l.Close()
-	return &server{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port, args: args}
+	return &server{t: tb, dir: tb.TempDir(), port: l.Addr().(*net.TCPAddr).Port, args: args}
 }
 
 func (s *server) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
@@ -113,41 +113,41 @@ func (s *server) do(words ...string) {
 }
 
 // node is a process's own store: nothing is shared with another but the server.
-func node(t *testing.T, s *server, change ...func(*Redis)) *Redis {
-	t.Helper()
+func node(tb testing.TB, s *server, change ...func(*Redis)) *Redis {
+	tb.Helper()
 	r := &Redis{Address: []string{s.addr()}, Timeout: caddy.Duration(2 * time.Second)}
 	for _, change := range change {
 		change(r)
 	}
 	options, err := r.resolve(caddy.NewReplacer())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.store, r.name = newStore(options), options.name()
-	t.Cleanup(func() { _ = r.store.Destruct() })
+	tb.Cleanup(func() { _ = r.store.Destruct() })
 	return r
 }
 
 // ready waits until a node is connected.
-func ready(t *testing.T, r *Redis) *Redis {
-	t.Helper()
-	await(t, "a connection", func() bool {
-		_, _, err := r.Load(t.Context(), keyOf("/ready"))
+func ready(tb testing.TB, r *Redis) *Redis {
+	tb.Helper()
+	await(tb, "a connection", func() bool {
+		_, _, err := r.Load(tb.Context(), keyOf("/ready"))
 		return err == nil
 	})
 	return r
 }
 
 // await waits until something is so.
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
+func await(tb testing.TB, what string, is func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		if is() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // another process
 	}
-	t.Fatalf("waited 20 s in vain for %s", what)
+	tb.Fatalf("waited 20 s in vain for %s", what)
 }
 
 // keyOf is the key of a page.
