@@ -63,7 +63,7 @@ func (s *redisServer) kill() {
 
 // caddyBinary builds Caddy with this module and both stores, once.
 var caddyBinary = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(os.Getenv("XDG_DATA_HOME"), "caddy")
+	binary := filepath.Join(os.Getenv("XDG_DATA_HOME"), "caddy-under-test") // caddy is the name of its data folder
 	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/caddy").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
