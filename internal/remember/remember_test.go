@@ -413,7 +413,8 @@ func TestOnlyCompleteBodiesAreRemembered(t *testing.T) {
 
 func TestAnotherAnswerEndsARecord(t *testing.T) {
 	for name, fields := range map[string][]string{
-		"private": {"Cache-Control: private"}, "a cookie": {"Set-Cookie: a=1"}, "Vary: *": {"Vary: *"},
+		"private": {"Cache-Control: private"}, "a cookie and another page": {"Set-Cookie: a=1", `ETag: "other"`}, "Vary: *": {"Vary: *"},
+		"another page": {`ETag: "other"`, "Cache-Control: private"}, "no validator": {"ETag: none"},
 	} {
 		s := newSite(t, time.Minute)
 		s.visit(s.request("/page"))
@@ -585,5 +586,21 @@ func TestAnAnswerAllocatesFieldValuesOnly(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestWhatOthersGetEndsNoRecord(t *testing.T) {
+	for name, other := range map[string]struct{ request, response []string }{
+		"a session":                  {[]string{"Cookie: id=1"}, []string{`ETag: "of a user"`, "Cache-Control: private"}},
+		"credentials":                {[]string{"Authorization: x"}, []string{`ETag: "of a user"`}},
+		"the same page, not to keep": {[]string{"Cache-Control: no-store"}, nil},
+		"the same page and a cookie": {nil, []string{"Set-Cookie: a=1"}},
+	} {
+		s := newSite(t, time.Minute)
+		s.visit(s.request("/page"))
+		s.visit(s.request("/page", other.request...), other.response...)
+		if ok, why := s.answers(s.request("/page")); !ok {
+			t.Errorf("%s: not answered any longer: %s", name, why)
+		}
 	}
 }

@@ -25,6 +25,7 @@ const maxSize = 4 << 10
 type judgement struct {
 	made     bool
 	refused  bool // nobody may keep it for others
+	cookie   bool // it sets one
 	explicit bool // it says something of its freshness
 	flags    validators.Flags
 	date     time.Time
@@ -45,7 +46,7 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 	}
 	kept := freshness.ReadKept(h, date, now)
 	v.judged = judgement{
-		made: true, refused: v.refuses(h, &kept), explicit: freshness.Explicit(h), flags: flagsOf(h, &kept),
+		made: true, refused: refuses(h, &kept), cookie: h["Set-Cookie"] != nil, explicit: freshness.Explicit(h), flags: flagsOf(h, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -67,9 +68,8 @@ func initialAge(h http.Header, date time.Time, dated bool, asked, now time.Time)
 }
 
 // refuses reports whether a response is nothing to remember for anybody (RFC 9111 §3).
-func (v *Visit) refuses(h http.Header, kept *freshness.Kept) bool {
-	return kept.Refused || v.terms.NoStore || h["Set-Cookie"] != nil ||
-		freshness.RefusesSharing(h["Cdn-Cache-Control"]) || freshness.RefusesSharing(h["Surrogate-Control"])
+func refuses(h http.Header, kept *freshness.Kept) bool {
+	return kept.Refused || freshness.RefusesSharing(h["Cdn-Cache-Control"]) || freshness.RefusesSharing(h["Surrogate-Control"])
 }
 
 // flagsOf are the uses that a response allows.
@@ -91,7 +91,7 @@ func flagsOf(h http.Header, kept *freshness.Kept) (flags validators.Flags) {
 func (v *Visit) allowed(flags validators.Flags) bool {
 	request := v.request.Header
 	switch {
-	case !v.judged.made || v.judged.refused:
+	case !v.judged.made || v.judged.refused || v.judged.cookie || v.terms.NoStore:
 		return false
 	case request["Authorization"] != nil && !flags.Has(validators.Credentials):
 		return false
@@ -120,11 +120,12 @@ func (v *Visit) Prepare(r Response) {
 	if v.change == nil {
 		return
 	}
+	h := r.Header
 	v.next = validators.Record{}
 	if !v.allowed(v.judged.flags) {
+		v.ends = v.judged.refused || !v.Names(first(h["Etag"]))
 		return
 	}
-	h := r.Header
 	next := validators.Record{
 		Stamp: v.stamp, ETag: first(h["Etag"]), LastModified: r.LastModified, Size: r.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
@@ -139,12 +140,12 @@ func (v *Visit) Prepare(r Response) {
 	case httpcond.TrustDifference:
 		next.LastModified = time.Time{} // it can confirm nothing
 	}
-	if next.ETag == "" && next.LastModified.IsZero() {
-		return // there is nothing to compare
-	}
-	if v.addFields(&next, h) && v.setLifetime(&next, h) {
+	comparable := next.ETag != "" || !next.LastModified.IsZero()
+	if comparable && v.addFields(&next, h) && v.setLifetime(&next, h) {
 		v.next = next
+		return
 	}
+	v.ends = true
 }
 
 // addFields adds the lines that a 304 is to carry; false if they are too long.
@@ -203,7 +204,9 @@ func (v *Visit) Save(complete bool) {
 			v.Drop()
 		}
 	case v.next.Received.IsZero():
-		v.Drop()
+		if v.ends {
+			v.Drop()
+		}
 	case !v.sameAgain():
 		v.put()
 	}
@@ -275,9 +278,10 @@ func (v *Visit) post(nominated string) {
 	_ = v.m.Store.Save(v.ctx, v.base, post, signpostTTL)
 }
 
-// Drop drops what is remembered: the upstream has said something else.
+// Drop drops what is remembered: the upstream has said something else to one whom the record is for. What it says to
+// others, with a session say, tells nothing of that.
 func (v *Visit) Drop() {
-	if v.m == nil || !v.known || v.record.Received.IsZero() {
+	if v.m == nil || !v.known || v.record.Received.IsZero() || !v.mayAnswer() {
 		return
 	}
 	v.record = validators.Record{}
@@ -325,7 +329,9 @@ func (v *Visit) Confirm(h http.Header) {
 		}
 	}
 	if !v.allowed(flags) {
-		v.Drop()
+		if v.judged.refused {
+			v.Drop()
+		}
 		return
 	}
 	v.next = validators.Record{

@@ -47,6 +47,7 @@ type Visit struct {
 type change struct {
 	judged judgement
 	next   validators.Record // what Save saves; none: nothing
+	ends   bool              // what is remembered is not true any longer, though there is nothing in its place
 }
 
 // Begin looks up what is remembered of what a request asks for. The visit has to be the zero value.
