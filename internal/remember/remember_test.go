@@ -2,8 +2,10 @@ package remember_test
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -556,7 +558,7 @@ func TestWhatAWriteMakesDoubtful(t *testing.T) {
 			t.Errorf("%v: %v, want %v", c.fields, got, c.want)
 		}
 	}
-	for status, want := range map[int]bool{200: true, 204: true, 303: true, 304: true, 405: false, 412: false, 500: true, 502: true} {
+	for status, want := range map[int]bool{200: true, 400: false, 204: true, 303: true, 304: true, 405: false, 412: false, 500: true, 502: true} {
 		if remember.Changes(status) != want {
 			t.Errorf("%d: %v", status, !want)
 		}
@@ -601,6 +603,168 @@ func TestWhatOthersGetEndsNoRecord(t *testing.T) {
 		s.visit(s.request("/page", other.request...), other.response...)
 		if ok, why := s.answers(s.request("/page")); !ok {
 			t.Errorf("%s: not answered any longer: %s", name, why)
+		}
+	}
+}
+
+func TestTimesToTheLastMillisecond(t *testing.T) {
+	s := newSite(t, time.Minute)
+	s.m.Grace, s.m.StaleIfError = time.Minute, 2*time.Minute
+	s.visit(s.request("/page"))
+	cases := []struct {
+		after               time.Duration
+		fresh, grace, cover bool
+	}{
+		{-time.Millisecond, false, false, false}, // a clock was set back
+		{0, true, false, true},
+		{time.Minute, true, false, true},
+		{time.Minute + time.Millisecond, false, true, true},
+		{2 * time.Minute, false, true, true},
+		{2*time.Minute + time.Millisecond, false, false, true},
+		{3 * time.Minute, false, false, true},
+		{3*time.Minute + time.Millisecond, false, false, false},
+	}
+	for _, c := range cases {
+		s.now = noon.Add(c.after)
+		var asker, second remember.Visit
+		asker.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		second.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		first, why := asker.MayAnswer(s.now)
+		other, _ := second.MayAnswer(s.now)
+		if first != c.fresh || other != (c.fresh || c.grace) || asker.Fresh(s.now) != c.fresh || asker.MayCover(s.now) != c.cover {
+			t.Errorf("after %v: the first is answered: %v (%s), the second: %v, fresh: %v, covers: %v", c.after, first, why, other, asker.Fresh(s.now), asker.MayCover(s.now))
+		}
+		second.Leave()
+		asker.Leave()
+	}
+}
+
+func TestFreshIsForWhoMayBeAnswered(t *testing.T) {
+	s := newSite(t, time.Minute)
+	s.visit(s.request("/page"))
+	for _, fields := range [][]string{{"Cache-Control: no-cache"}, {"Cache-Control: no-store"}, {"Cookie: a=1"}} {
+		var v remember.Visit
+		v.Begin(t.Context(), s.m, s.request("/page", fields...), s.now)
+		if v.Fresh(s.now) {
+			t.Errorf("fresh for %v", fields)
+		}
+	}
+	var none, nobody remember.Visit
+	none.Begin(t.Context(), s.m, s.request("/other"), s.now)
+	if none.Fresh(s.now) || nobody.MayCover(s.now) || none.MayCover(s.now) {
+		t.Error("what there is not is fresh, or covers")
+	}
+}
+
+func TestAgeOnArrival(t *testing.T) {
+	for field, want := range map[string]string{"Age: 7": "7", "Age: -7": "0", "Age: x": "0", "Date: Wed, 04 Mar 2026 11:59:50 GMT": "10"} {
+		s := newSite(t, time.Minute)
+		s.visit(s.request("/page"), field)
+		if got := s.fill(s.request("/page"), "").Get("Age"); got != want {
+			t.Errorf("%s: Age %s, want %s", field, got, want)
+		}
+	}
+}
+
+func TestFieldsToKeepAreKeptOnce(t *testing.T) {
+	s := newSite(t, time.Minute)
+	s.m.Keep = map[string]bool{"Vary": true, "Cache-Control": true, "Etag": true, "Date": true, "Last-Modified": true}
+	s.visit(s.request("/page"), "Cache-Control: public", "Vary: A")
+	h := s.fill(s.request("/page"), "")
+	for _, name := range []string{"Vary", "Cache-Control", "Etag", "Date"} {
+		if len(h[name]) != 1 {
+			t.Errorf("%s: %q", name, h[name])
+		}
+	}
+	if h["Last-Modified"] != nil {
+		t.Errorf("Last-Modified of a response that had none: %q", h["Last-Modified"])
+	}
+}
+
+// TestTheFieldsThatGoOutSayHowLong: without a ttl our own rows count, also where they say that it is not for others.
+func TestTheFieldsThatGoOutSayHowLong(t *testing.T) {
+	for line, want := range map[string]bool{"max-age=60": true, "private, max-age=60": false, "no-store": false, "public": false, "max-age=0": false} {
+		s := newSite(t, 0)
+		var v remember.Visit
+		v.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		v.Detach()
+		v.Judge(header(), s.now)
+		v.Prepare(remember.Response{Header: header("ETag: "+pageTag, "Cache-Control: "+line), Size: 1})
+		v.Save(true)
+		if ok, _ := s.answers(s.request("/page")); ok != want {
+			t.Errorf("%s: %v", line, ok)
+		}
+	}
+}
+
+func TestACutOffAnswerEndsARecordOfAnotherTag(t *testing.T) {
+	for etag, want := range map[string]bool{pageTag: true, `"other"`: false} {
+		s := newSite(t, time.Minute)
+		s.visit(s.request("/page"))
+		var v remember.Visit
+		v.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		v.Detach()
+		v.Judge(header(), s.now)
+		v.Prepare(remember.Response{Header: header("ETag: " + etag)})
+		v.Save(false)
+		if ok, _ := s.answers(s.request("/page")); ok != want {
+			t.Errorf("after %s: %v", etag, ok)
+		}
+	}
+}
+
+func TestLongURIsHaveKeysOfTheirOwn(t *testing.T) {
+	s := newSite(t, time.Minute)
+	for _, length := range []int{400, 440, 460, 480, 500, 520, 600, 3000} {
+		long := "/" + strings.Repeat("x", length)
+		s.visit(s.request(long + "?a"))
+		if ok, why := s.answers(s.request(long + "?a")); !ok {
+			t.Errorf("%d: not answered: %s", length, why)
+		}
+		for _, other := range []string{long + "?b", long + "x?a", long[:len(long)-1] + "?a"} {
+			if ok, _ := s.answers(s.request(other)); ok {
+				t.Errorf("%d: another URI is answered", length)
+			}
+		}
+	}
+}
+
+func TestFirstSeenAsksTheStore(t *testing.T) {
+	s := newSite(t, time.Minute)
+	request := s.request("/page", "Cookie: a=1")
+	if date, ok := s.m.FirstSeen(&request, []string{"Cookie"}, "tag", noon); !ok || !date.Equal(noon) {
+		t.Errorf("got %v, %v", date, ok)
+	}
+	if _, ok := s.m.FirstSeen(&request, []string{"*"}, "tag", noon); ok {
+		t.Error("a date of something that is never the same")
+	}
+	s.store.broken = true
+	if _, ok := s.m.FirstSeen(&request, nil, "tag", noon); ok {
+		t.Error("a date of a store that fails")
+	}
+}
+
+func TestWitness(t *testing.T) {
+	cases := map[string]struct {
+		do   func(w http.ResponseWriter)
+		want string
+	}{
+		"status":          {func(w http.ResponseWriter) { w.WriteHeader(204) }, "204 "},
+		"informational":   {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(201) }, "201 "},
+		"101":             {func(w http.ResponseWriter) { w.WriteHeader(101) }, "101 "},
+		"body":            {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") }, "200 "},
+		"ReadFrom":        {func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")) }, "200 "},
+		"flush":           {func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }, "200 "},
+		"once":            {func(w http.ResponseWriter) { w.WriteHeader(404); _, _ = w.Write(nil) }, "404 "},
+		"nothing written": {func(http.ResponseWriter) {}, "500 "},
+	}
+	for name, c := range cases {
+		got := ""
+		w := &remember.Witness{ResponseWriter: httptest.NewRecorder(), Forget: func(status int, _ http.Header) { got += fmt.Sprint(status, " ") }}
+		c.do(w)
+		w.End(500)
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -79,6 +79,9 @@ func (s *shelf) Purge(_ context.Context, scope validators.Scope) error {
 }
 
 func (s *shelf) FirstSeen(_ context.Context, _ validators.Key, _ string, now time.Time, _ time.Duration) (time.Time, error) {
+	if s.broken {
+		return time.Time{}, errBroken
+	}
 	return now, nil
 }
 
