@@ -127,7 +127,8 @@ func (h *Handler) recall(w http.ResponseWriter, r *http.Request, outermost *exch
 // asRemembered is a request as far as remembering is concerned.
 func (h *Handler) asRemembered(r *http.Request) remember.Request {
 	request := remember.Request{
-		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header, Known: authenticated(r),
+		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
+		Known: authenticated(r) || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
 	}
 	if r.TLS != nil {
 		request.Scheme = "https"
@@ -750,6 +751,9 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	x.misread = x.misreads(status, header)
 	if !x.misread {
 		x.visit.Judge(header, x.now)
+		if x.h.memory != nil && authenticated(x.r) {
+			x.visit.Forbid() // a handler further in has found out who asks
+		}
 	}
 	x.readValidators(status, header)
 	if x.probe != nil {
@@ -802,6 +806,7 @@ func (x *exchange) compareHead(header http.Header) {
 	case x.visit.Differs(header, x.LastModified):
 		x.visit.Drop()
 	case x.visit.Names(first(header["Etag"])):
+		x.dress(header) // what goes out is what is remembered
 		x.visit.Confirm(header)
 	case header["Etag"] == nil && !x.ETag.Present && x.h.set.mode != "off" && x.visit.Fresh(x.now):
 		if record, _ := x.visit.Record(); record.ETag != "" {
@@ -1480,6 +1485,8 @@ func (x *exchange) relayNotModified(header http.Header) capture.Decision {
 			if confirmed = x.visit.Names(first(lines)); !confirmed {
 				x.visit.Drop()
 			}
+		} else if date, ok := httpcond.ParseDate(first(header["Last-Modified"]), x.now); ok {
+			confirmed = x.visit.NamesDate(date)
 		}
 		x.trim(header)
 	}

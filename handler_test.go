@@ -4865,3 +4865,63 @@ func TestFirstSeenIsRemembered(t *testing.T) {
 		step{fields: pairs("If-Modified-Since", httpcond.FormatDate(seen.Add(time.Hour))), asked: true},
 	)
 }
+
+func TestWhatAnInnerHandlerAuthenticatesIsNotRemembered(t *testing.T) {
+	h := remembering(t, nil)
+	v := newVisit(t, http.MethodGet, "/", "X-Token", "ada")
+	v.to(h, func(w http.ResponseWriter, r *http.Request) error {
+		v.repl.Set("http.auth.user.id", "ada")
+		return sendsPage()(w, r)
+	})
+	runSteps(t, h, step{fields: pairs("If-None-Match", strongTag), asked: true, status: 304})
+}
+
+func TestReplacingInPlaceInsideChangesNoKey(t *testing.T) {
+	h := remembering(t, nil)
+	v := newVisit(t, http.MethodGet, "/", "X-Tenant", "x")
+	v.serve(h, func(w http.ResponseWriter, r *http.Request) error {
+		r.Header["X-Tenant"][0] = "t-x" // as request_header does with a replacement
+		return sendsPage("Vary", "X-Tenant")(w, r)
+	})
+	runSteps(t, h, step{fields: pairs("X-Tenant", "t-x", "If-None-Match", strongTag), next: sendsPage("Vary", "X-Tenant"), asked: true, status: 304},
+		step{fields: pairs("X-Tenant", "x", "If-None-Match", strongTag), status: 304})
+}
+
+func TestHeadConfirmsWithTheFieldsThatGoOut(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		h.CacheControl = []CacheControl{{Directives: pairs("max-age=60"), Existing: "replace"}}
+	})
+	next := sendsPage("Etag", `"u"`, "Cache-Control", "public, max-age=86400")
+	out := pairs("Cache-Control", "max-age=60")
+	runSteps(t, h, step{next: next, asked: true, want: out},
+		step{fields: pairs("If-None-Match", `"u"`), status: 304, want: out},
+		step{method: http.MethodHead, next: next, asked: true, want: out},
+		step{fields: pairs("If-None-Match", `"u"`), status: 304, reason: "remembered", want: out})
+}
+
+func TestVaryOnWhatCaddyAddsItself(t *testing.T) {
+	h := remembering(t, nil)
+	next := sendsPage("Vary", "X-Forwarded-For")
+	runSteps(t, h, step{next: next, asked: true}, step{fields: pairs("If-None-Match", strongTag), next: next, asked: true, status: 304})
+}
+
+func TestADateAloneIsRenewedByItsOwn304(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.ETag = &ETag{Mode: "off"}; h.Remember.TTL = 0 })
+	runSteps(t, h, step{next: sendsPage("Last-Modified", modified, "Cache-Control", "max-age=60", "Age", "55"), asked: true},
+		step{fields: pairs("If-Modified-Since", modified, "Cache-Control", "max-age=0"), next: sends(304, "", "Last-Modified", modified, "Cache-Control", "max-age=60"), asked: true, status: 304},
+		step{fields: pairs("If-Modified-Since", modified, "Cache-Control", "max-age=10"), status: 304, reason: "remembered"})
+}
+
+func TestGetWithContentIsNotRemembered(t *testing.T) {
+	h := remembering(t, nil)
+	search := func(content string) *visit {
+		v := newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag)
+		v.r.Body, v.r.ContentLength = io.NopCloser(strings.NewReader(content)), int64(len(content))
+		v.serve(h, sendsPage())
+		return v
+	}
+	search("a")
+	if search("b").seen == nil {
+		t.Error("another content was answered from memory")
+	}
+}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -332,4 +333,37 @@ func TestFilesAreRemembered(t *testing.T) {
 	}
 	c.must(t, http.StatusNotFound, http.MethodGet, "/a.bin", "")
 	c.must(t, http.StatusNotFound, http.MethodGet, "/a.bin", "", "If-None-Match", etag) // as it is known by now
+}
+
+// TestWritesThatClientsAbandonAreForgotten: the upstream has done what it was asked for, though the client has left.
+func TestWritesThatClientsAbandonAreForgotten(t *testing.T) {
+	upstream := newCounted("one")
+	c := noteSite(t, remembering, upstream)
+	etag := c.must(t, http.StatusOK, http.MethodGet, "/", "").header.Get("Etag")
+	upstream.asks(t, 0, func() { c.must(t, http.StatusNotModified, http.MethodGet, "/", "", "If-None-Match", etag) })
+	ctx, leave := context.WithCancel(t.Context())
+	two := "two"
+	var left atomic.Bool
+	before := func(r *http.Request) {
+		if r.Method == http.MethodPost {
+			upstream.page.Store(&two)
+			_, _ = io.Copy(io.Discard, r.Body)
+			leave()
+			select {
+			case <-r.Context().Done(): // once the body is read, the server notices
+			case <-time.After(10 * time.Second):
+			}
+			left.Store(true)
+		}
+	}
+	upstream.before.Store(&before)
+	if _, err := c.write(ctx, http.MethodPost, "/", "x"); err == nil {
+		t.Fatal("the client did not leave")
+	}
+	eventually(t, "the proxy leaving", left.Load)
+	time.Sleep(300 * time.Millisecond)
+	got := c.must(t, http.StatusOK, http.MethodGet, "/", "", "If-None-Match", etag)
+	if got.body != "two" {
+		t.Errorf("after an abandoned write: %v", got)
+	}
 }

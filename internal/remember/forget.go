@@ -71,8 +71,8 @@ func (w *Witness) End(status int) { w.see(status) }
 
 // Changes reports whether an answer to an unsafe request leaves it possible that something was changed. RFC 9111
 // §4.4 speaks of answers that are no error; a server's failure is counted as well, as what was done before it is
-// not known.
-func Changes(status int) bool { return status < 400 || status >= 500 }
+// not known; and so is 499, by which reverse_proxy says that the client has left, whatever the upstream has done.
+func Changes(status int) bool { return status < 400 || status >= 499 }
 
 // Changed lists the URIs that an answer to an unsafe request for target makes doubtful: its own, and what its
 // Location and Content-Location name on the same server. Others are not this one's to forget (RFC 9111 §7.1).

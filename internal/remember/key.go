@@ -81,6 +81,9 @@ func (m *Memory) keyOf(r *Request) validators.Key {
 	d.add(r.Host)
 	d.add(r.URL.EscapedPath())
 	d.add(r.URL.RawQuery)
+	if r.URL.ForceQuery {
+		d.add("?") // an empty query is not none (RFC 3986 §6.2.3)
+	}
 	d.add(r.Extra)
 	return validators.Key{Sum: d.sum(), URI: validators.NewURI(r.Host, r.URL)}
 }
@@ -155,6 +158,9 @@ func (m *Memory) ignoresCookie(pair string) bool {
 	})
 }
 
+// addedHere are fields that reverse_proxy writes by itself, so that what the client sent of them selects nothing.
+var addedHere = []string{"x-forwarded-for", "forwarded", "x-real-ip"}
+
 // nominate reads the names that Vary nominates, in lower case, sorted and once each; ok is false for *, for what is
 // no name, and for too many.
 func nominate(lines []string, also string) (nominated string, ok bool) {
@@ -168,7 +174,7 @@ func nominate(lines []string, also string) (nominated string, ok bool) {
 			switch {
 			case name == "":
 				continue
-			case name == "*" || !httpcond.IsToken(name):
+			case name == "*" || slices.Contains(addedHere, name) || !httpcond.IsToken(name):
 				return "", false
 			case !slices.Contains(names, name):
 				names = append(names, name)

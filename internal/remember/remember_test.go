@@ -617,8 +617,8 @@ func TestTimesToTheLastMillisecond(t *testing.T) {
 	}{
 		{-time.Millisecond, false, false, false}, // a clock was set back
 		{0, true, false, true},
-		{time.Minute, true, false, true},
-		{time.Minute + time.Millisecond, false, true, true},
+		{time.Minute - time.Millisecond, true, false, true},
+		{time.Minute, false, true, true},
 		{2 * time.Minute, false, true, true},
 		{2*time.Minute + time.Millisecond, false, false, true},
 		{3 * time.Minute, false, false, true},

@@ -1,6 +1,7 @@
 package remember
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 const signpostTTL = 24 * time.Hour
 
 // maxSize is how long a record's texts may be in all: some two hundred octets are usual, and a store is bounded by the
-// number of records.
+// number of records. The URI in a Content-Location is the client's to choose.
 const maxSize = 4 << 10
 
 // judgement is what an upstream's fields allow.
@@ -26,6 +27,8 @@ type judgement struct {
 	made     bool
 	refused  bool // nobody may keep it for others
 	cookie   bool // it sets one
+	personal bool // it is of who asks, in some other way
+	public   bool
 	explicit bool // it says something of its freshness
 	flags    validators.Flags
 	date     time.Time
@@ -46,7 +49,7 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 	}
 	kept := freshness.ReadKept(h, date, now)
 	v.judged = judgement{
-		made: true, refused: refuses(h, &kept), cookie: h["Set-Cookie"] != nil, explicit: freshness.Explicit(h), flags: flagsOf(h, &kept),
+		made: true, refused: refuses(h, &kept), cookie: h["Set-Cookie"] != nil, explicit: freshness.Explicit(h), public: kept.Public, flags: flagsOf(h, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -55,12 +58,13 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 func initialAge(h http.Header, date time.Time, dated bool, asked, now time.Time) time.Duration {
 	var age time.Duration
 	if lines := h["Age"]; len(lines) > 0 {
-		seconds, err := strconv.ParseInt(strings.TrimSpace(lines[0]), 10, 32)
-		if err == nil && seconds > 0 {
-			age = time.Duration(seconds) * time.Second
+		first, _, _ := strings.Cut(lines[0], ",") // of a list the first counts (§5.1)
+		seconds, err := strconv.ParseUint(strings.Trim(first, " \t"), 10, 31)
+		if err == nil || errors.Is(err, strconv.ErrRange) { // what is too large is the largest there is (§1.2.2)
+			age = time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
 		}
-		age += now.Sub(asked)
 	}
+	age += now.Sub(asked)
 	if dated {
 		age = max(age, now.Sub(date).Truncate(time.Second))
 	}
@@ -91,7 +95,7 @@ func flagsOf(h http.Header, kept *freshness.Kept) (flags validators.Flags) {
 func (v *Visit) allowed(flags validators.Flags) bool {
 	request := v.request.Header
 	switch {
-	case !v.judged.made || v.judged.refused || v.judged.cookie || v.terms.NoStore:
+	case !v.judged.made || v.judged.refused || v.judged.cookie || v.judged.personal || v.terms.NoStore:
 		return false
 	case request["Authorization"] != nil && !flags.Has(validators.Credentials):
 		return false
@@ -102,7 +106,7 @@ func (v *Visit) allowed(flags validators.Flags) bool {
 // Forbid takes back what Judge allowed: the response's tag says something that the record could not.
 func (v *Visit) Forbid() {
 	if v.change != nil {
-		v.judged.refused = true
+		v.judged.personal = true
 	}
 }
 
@@ -123,7 +127,7 @@ func (v *Visit) Prepare(r Response) {
 	h := r.Header
 	v.next = validators.Record{}
 	if !v.allowed(v.judged.flags) {
-		v.ends = v.judged.refused || !v.Names(first(h["Etag"]))
+		v.ends = v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
 		return
 	}
 	next := validators.Record{
@@ -151,6 +155,9 @@ func (v *Visit) Prepare(r Response) {
 // addFields adds the lines that a 304 is to carry; false if they are too long.
 func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 	size := len(r.ETag)
+	if size > maxSize {
+		return false
+	}
 	for _, name := range v.fieldNames() {
 		for _, line := range h[name] {
 			if size += len(name) + len(line); size > maxSize {
@@ -200,7 +207,7 @@ func (v *Visit) Save(complete bool) {
 	switch {
 	case v.change == nil || !v.known:
 	case !complete:
-		if v.next.ETag != v.record.ETag {
+		if v.next.ETag != v.record.ETag || !v.next.LastModified.Equal(v.record.LastModified) {
 			v.Drop()
 		}
 	case v.next.Received.IsZero():
@@ -216,7 +223,8 @@ func (v *Visit) Save(complete bool) {
 // again: on a busy page that would be a write to the store for every client.
 func (v *Visit) sameAgain() bool {
 	old, next := &v.record, &v.next
-	return !old.Received.IsZero() && next.Received.Sub(old.Received) <= next.Lifetime/10 && old.Lifetime <= next.Lifetime &&
+	since := next.Received.Sub(old.Received) // negative when the clock was set back: the old one is of no use then
+	return !old.Received.IsZero() && since >= 0 && since+next.Lifetime-old.Lifetime <= next.Lifetime/10 && old.Lifetime <= next.Lifetime &&
 		old.ETag == next.ETag && old.LastModified.Equal(next.LastModified) && old.Size == next.Size && old.Flags == next.Flags &&
 		slices.Equal(lasting(old), lasting(next))
 }
@@ -314,6 +322,12 @@ func (v *Visit) NamesDated(opaque string) bool {
 	return oursA && oursB && a.Digest == b.Digest && !a.Date.IsZero() && a.Date.Equal(b.Date)
 }
 
+// NamesDate reports whether a Last-Modified is all that the record is compared by, and the same (RFC 9111 §4.3.4).
+func (v *Visit) NamesDate(date time.Time) bool {
+	r := &v.record
+	return r.ETag == "" && !date.IsZero() && date.Equal(r.LastModified) && !r.Flags.Has(validators.FoundDate)
+}
+
 // Confirm renews what is remembered with the fields that a 304, or the head of a 200, goes out with (RFC 9111
 // §4.3.4). It is for who has seen that it speaks of the record: by Names or NamesDated.
 func (v *Visit) Confirm(h http.Header) {
@@ -324,6 +338,9 @@ func (v *Visit) Confirm(h http.Header) {
 	flags := v.record.Flags
 	if v.judged.explicit {
 		flags = v.judged.flags | v.record.Flags&validators.FoundDate
+		if !v.judged.public {
+			flags &^= validators.Cookies // the 304's own Vary may not be among what goes out
+		}
 		if httpcond.VariesOn(merged["Vary"], "Cookie") {
 			flags |= validators.Cookies
 		}
@@ -338,11 +355,10 @@ func (v *Visit) Confirm(h http.Header) {
 		Stamp: v.stamp, ETag: v.record.ETag, LastModified: v.record.LastModified, Size: v.record.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
 	}
-	if !v.addFields(&v.next, merged) {
-		v.Drop()
-		return
-	}
-	if v.setLifetime(&v.next, merged) && !v.sameAgain() {
+	switch {
+	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, merged):
+		v.Drop() // what it says now ends what it said before
+	case !v.sameAgain():
 		v.put()
 	}
 }

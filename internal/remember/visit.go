@@ -2,7 +2,6 @@ package remember
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
@@ -37,8 +36,9 @@ type Visit struct {
 	nominated string // as the signpost has it
 	variants  string // too
 	stamp     validators.Stamp
-	known     bool // the store has answered
-	claimed   bool // this one asks, though others are answered
+	known     bool              // the store has answered
+	claimed   bool              // this one asks, though others are answered
+	claim     validators.Digest // under which it does
 
 	*change // nil before Detach
 }
@@ -79,7 +79,7 @@ func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.
 // from the client's leaving. It is for a visit that goes on behind Begin.
 func (v *Visit) Detach() {
 	if v.m != nil {
-		v.request.Header = maps.Clone(v.request.Header)
+		v.request.Header = v.request.Header.Clone() // and the lists: request_header replaces in place
 		v.ctx = context.WithoutCancel(v.ctx)
 		v.change = new(change)
 	}
@@ -133,7 +133,7 @@ func (v *Visit) MayAnswer(now time.Time) (ok bool, why string) {
 	if v.m.TTL == 0 && !v.fitsTerms(age) {
 		return false, WhyRequest
 	}
-	if age <= record.Lifetime {
+	if age < record.Lifetime { // RFC 9111 §4.2: not where they are equal
 		return true, ""
 	}
 	return v.inGrace(age), WhyStale
@@ -154,7 +154,7 @@ func (v *Visit) inGrace(age time.Duration) bool {
 		return false
 	}
 	_, taken := v.m.refreshing.LoadOrStore(v.key.Sum, struct{}{})
-	v.claimed = !taken
+	v.claimed, v.claim = !taken, v.key.Sum
 	return taken
 }
 
@@ -162,7 +162,7 @@ func (v *Visit) inGrace(age time.Duration) bool {
 func (v *Visit) Fresh(now time.Time) bool {
 	record, ok := v.Record()
 	age := now.Sub(record.Received)
-	return ok && age >= 0 && age <= record.Lifetime && !v.terms.NoStore && !v.terms.NoCache
+	return ok && age >= 0 && age < record.Lifetime && !v.terms.NoStore && !v.terms.NoCache
 }
 
 // MayCover reports whether the record may answer for a next handler that fails.
@@ -185,7 +185,7 @@ func (v *Visit) MayCover(now time.Time) bool {
 func (v *Visit) Leave() {
 	if v.claimed {
 		v.claimed = false
-		v.m.refreshing.Delete(v.key.Sum)
+		v.m.refreshing.Delete(v.claim) // not of v.key, which a Vary that has grown makes another one
 	}
 }
 

@@ -98,8 +98,8 @@ func (k *keeper) noteCall(err error) {
 
 // drop gives the connection up, and with it all copies of what is at the server.
 func (k *keeper) drop() {
-	k.up.Store(nil)
 	k.mu.Lock()
+	k.up.Store(nil) // under the lock, or mend could put a client up again that is closed below
 	conn := k.conn
 	k.conn = nil
 	k.mu.Unlock()
