@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -405,6 +406,8 @@ type exchange struct {
 	spaces      []*capture.Scratch   // in use while the digest is made
 	dateFound   bool                 // of the outermost: an instance has found a Last-Modified
 	asSeen      remember.Request     // for first_seen
+	firstSeen   bool                 // LastModified is when the tag was first seen
+	unseen      bool                 // when it was, could not be told, or is still to come
 	asked       time.Time            // when the request came; known if dates are looked for
 	cookied     bool                 // the request is somebody's, or has a cookie that may tell whose; known with asked
 	ignoring    bool                 // of the outermost: an instance leaves parts of the body out of its tag
@@ -766,6 +769,7 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 		return x.cover(header)
 	}
 	x.chooseRow(status, header)
+	x.outermost.dateAlone = x.outermost.dateAlone && x.worthAlone(header)
 	x.compareWithRecord(status, header)
 	switch {
 	case status == http.StatusNotModified:
@@ -894,22 +898,29 @@ func (x *exchange) takeDate(header http.Header) {
 
 // takeFirstSeen makes the response's date the time when its tag was first seen, unless it has a later one. No two
 // tags have the same, so that it need not be settled; but it is not sent before it has come.
-func (x *exchange) takeFirstSeen(header http.Header) {
-	if !x.h.set.firstSeen || !x.ETag.Usable || header["Last-Modified"] != nil && !x.outermost.dateFound ||
+//
+// It goes before the rows, which may count from it. Where it is not known or still to come, there is no date at all:
+// the other sources need not know of the change.
+func (x *exchange) takeFirstSeen(header http.Header, opaque string) {
+	if !x.h.set.firstSeen || opaque == "" || header["Last-Modified"] != nil && !x.outermost.dateFound ||
 		x.search != nil && x.search.Err() != nil {
 		return
 	}
-	opaque := x.ETag.Tag.Opaque
 	if own, ours := tag.Parse(opaque); ours {
 		opaque = own.Digest
 	}
 	date, ok := x.h.dates.FirstSeen(&x.asSeen, header["Vary"], opaque, x.now)
-	if !ok || date.After(x.Date) || date.Before(x.LastModified) {
+	if !ok || date.After(x.Date) {
+		x.unseen, x.outermost.dateAlone = true, false
+		delete(header, "Last-Modified")
+		return
+	}
+	if date.Before(x.LastModified) {
 		return
 	}
 	x.LastModified, x.outermost.dateFound, x.outermost.dateAlone = date, true, x.worthAlone(header)
+	x.firstSeen = true
 	header["Last-Modified"] = []string{httpcond.FormatDate(date)}
-	freshness.NoHeuristic(header)
 }
 
 // worthAlone reports whether a date that was found says as much of a response as a tag would. It knows what the page
@@ -917,7 +928,7 @@ func (x *exchange) takeFirstSeen(header http.Header) {
 // 304 would bring back a form's dead token, or the page of the user before. Of the upstream's own date it is for the
 // upstream to know.
 func (x *exchange) worthAlone(header http.Header) bool {
-	return !x.outermost.ignoring && !x.cookied && header["Set-Cookie"] == nil &&
+	return !x.outermost.ignoring && !x.cookied && header["Set-Cookie"] == nil && !(x.row != nil && x.row.Private()) &&
 		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") && !httpcond.HasDirective(header["Cache-Control"], "private")
 }
 
@@ -963,7 +974,9 @@ func (x *exchange) Spill(header http.Header, reason capture.Reason) capture.Deci
 
 // hold keeps the response back until its tag can be made, unless the dates decide already.
 func (x *exchange) hold(status int, header http.Header) capture.Decision {
-	if !x.pre.IfMatch.Present && !x.pre.IfNoneMatch.Present && x.pre.Any() {
+	// A date that was found is not the last word where the tag may have been seen later, or a row may make it worth less.
+	open := x.outermost.dateFound && (x.h.set.firstSeen || x.rowUncertain)
+	if !open && !x.pre.IfMatch.Present && !x.pre.IfNoneMatch.Present && x.pre.Any() {
 		if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
 			return x.answer(header)
 		}
@@ -993,7 +1006,7 @@ func (x *exchange) holdAll() capture.Decision {
 // judgeAtHead evaluates the preconditions against the validators that are known without the body.
 func (x *exchange) judgeAtHead(status int, header http.Header, reason string) capture.Decision {
 	if status == http.StatusOK {
-		x.takeFirstSeen(header)
+		x.takeFirstSeen(header, x.opaque())
 	}
 	x.evaluate(status)
 	x.dropDate(header)
@@ -1313,11 +1326,7 @@ func (x *exchange) complete() error {
 	}
 	x.readBody(header, body)
 	x.sniff(header, body)
-	x.dress(header)
-	if !x.ETag.Present && !x.untagged {
-		x.setTag(header, body)
-	}
-	x.takeFirstSeen(header)
+	x.tagAndDress(header, body)
 	x.prepare(header, int64(len(body)))
 	x.visit.Save(true)
 	switch x.evaluate(http.StatusOK); x.result.Verdict {
@@ -1332,6 +1341,30 @@ func (x *exchange) complete() error {
 		return x.proceed(header, body)
 	}
 	return nil
+}
+
+// tagAndDress makes the tag of what was held. A date may need the tag's digest, the rows that date, and whether the tag
+// is weak what the rows say of no-transform.
+func (x *exchange) tagAndDress(header http.Header, body []byte) {
+	if x.ETag.Present || x.untagged {
+		x.takeFirstSeen(header, x.opaque())
+		x.dress(header)
+		return
+	}
+	digest := x.digest(header, body)
+	if x.h.set.firstSeen {
+		x.takeFirstSeen(header, hex.EncodeToString(digest[:]))
+	}
+	x.dress(header)
+	x.setTag(header, digest)
+}
+
+// opaque is the tag that the response has by now; empty if it has none that can be used.
+func (x *exchange) opaque() string {
+	if !x.ETag.Usable {
+		return ""
+	}
+	return x.ETag.Tag.Opaque
 }
 
 // flushHTTP3 flushes a 304: Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304
@@ -1387,10 +1420,10 @@ func (x *exchange) sniff(header http.Header, body []byte) {
 
 // setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
 // way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
-func (x *exchange) setTag(header http.Header, body []byte) {
+func (x *exchange) setTag(header http.Header, digest tag.Digest) {
 	weak := x.h.set.mode == "weak" || x.codable && x.tagDependsOnCoding(header)
 	x.madeHere = true
-	value := x.digest(header, body).Field(weak, x.TagDate)
+	value := digest.Field(weak, x.TagDate)
 	header["Etag"] = []string{value}
 	x.ETag = upstream.ReadETag([]string{value})
 }
@@ -1404,14 +1437,15 @@ func (x *exchange) digest(header http.Header, body []byte) tag.Digest {
 		return set.maker.Digest(meta, body)
 	}
 	defer x.freeSpaces()
-	content, marks := set.ignore.Content(&ignore.Response{
+	resp := &ignore.Response{
 		Request: x.r.Header, Identified: identified(x.r), Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])), Body: body,
 		MaxDecoded: set.maxBody, Memory: x,
-	})
+	}
+	content, marks := set.ignore.Content(resp)
+	if resp.Tokens {
+		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
+	}
 	if len(marks) > 0 {
-		if !httpcond.VariesOn(header["Vary"], "Cookie") {
-			x.visit.Forbid() // a mark may be of who asks
-		}
 		meta.ContentType = slices.Concat(meta.ContentType, marks)
 	}
 	return set.maker.Digest(meta, content)
@@ -1659,7 +1693,7 @@ func (x *exchange) dress(header http.Header) {
 		delete(header, "Pragma")
 	}
 	x.applyRow(header)
-	if x.search != nil && !x.LastModified.IsZero() {
+	if (x.search != nil || x.firstSeen) && !x.LastModified.IsZero() {
 		freshness.NoHeuristic(header)
 	}
 	if x.location != "" && header["Content-Location"] == nil && (x.Status() == http.StatusOK || x.Status() == http.StatusNotModified) {
@@ -1708,6 +1742,9 @@ var longAgo = time.Unix(0, 0)
 // costs a client a question, not a stale page.
 func (x *exchange) modified(status int, header http.Header) time.Time {
 	relayed := status == http.StatusNotModified || status == http.StatusPartialContent && x.ranges.IfRange.Present
+	if x.outermost.dateFound && x.LastModified.After(x.Date) {
+		return time.Time{} // it is not sent either, and may be any number of years ahead
+	}
 	if !x.LastModified.IsZero() || !relayed {
 		return x.LastModified
 	}
@@ -1803,6 +1840,9 @@ func (p *probe) head(x *exchange, status int, header http.Header) capture.Decisi
 		p.found = probeNothing
 	case status >= 200 && status <= 299 && status != http.StatusPartialContent:
 		p.found = probeKnown
+		if status == http.StatusOK {
+			x.takeFirstSeen(header, x.opaque())
+		}
 	default:
 		p.found, p.why = probeFailed, fmt.Errorf("a GET of the current representation was answered with %d", status)
 	}
@@ -1877,7 +1917,8 @@ func (x *exchange) reading(found capture.Found, err error) guard.Reading {
 		}
 		x.readBody(x.OuterHeader(), x.Body())
 		x.sniff(x.OuterHeader(), x.Body())
-		x.setTag(x.OuterHeader(), x.Body())
+		x.setTag(x.OuterHeader(), x.digest(x.OuterHeader(), x.Body()))
+		x.takeFirstSeen(x.OuterHeader(), x.opaque())
 		return x.known()
 	case probeKnown:
 		return x.known()
@@ -1889,8 +1930,12 @@ func (x *exchange) reading(found capture.Found, err error) guard.Reading {
 // known is a representation that is there. A write that rests on a date must not pass as one without a condition for
 // want of the date (RFC 9110 §13.1.4), where there may be one that could not be told this time.
 func (x *exchange) known() guard.Reading {
-	if x.probe.byDate && x.search != nil && x.search.Err() != nil {
+	switch {
+	case !x.probe.byDate:
+	case x.search != nil && x.search.Err() != nil:
 		return guard.Reading{Err: x.search.Err()}
+	case x.unseen:
+		return guard.Reading{Err: errors.New("when the current tag was first seen could not be told")}
 	}
 	return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
 }

@@ -3954,7 +3954,7 @@ func TestFreshnessOfADateFound(t *testing.T) {
 		{name: "a row for others", handler: with(CacheControl{MediaType: "image/*", Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "no-cache")},
 		{name: "the upstream", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Cache-Control", "max-age=5"), want: pairs("Cache-Control", "max-age=5")},
 		{name: "the upstream's Expires", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Expires", dayAfter), want: pairs("Cache-Control", "", "Expires", dayAfter)},
-		{name: "on the 304 as on the 200", handler: with(CacheControl{Directives: pairs("private")}), fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: pairs("Cache-Control", "private, no-cache")},
+		{name: "on the 304 as on the 200", handler: with(CacheControl{Directives: pairs("must-revalidate")}), fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: pairs("Cache-Control", "must-revalidate, no-cache")},
 		{name: "the same for Expires", handler: datedBy(byHeader), fields: pairs("If-Modified-Since", modified), next: sendsPage("X-Updated", modified, "Expires", dayAfter), status: 304, want: pairs("Cache-Control", "", "Expires", dayAfter)},
 	})
 }
@@ -4924,4 +4924,149 @@ func TestGetWithContentIsNotRemembered(t *testing.T) {
 	if search("b").seen == nil {
 		t.Error("another content was answered from memory")
 	}
+}
+
+// TestFirstSeenLeavesRowsAlone: the no-cache that stands beside a found date comes behind the rows, so that it takes nothing
+// from them, wherever the tag comes from.
+func TestFirstSeenLeavesRowsAlone(t *testing.T) {
+	seen := &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}
+	rows := provisioned(t, &Handler{LastModified: seen, CacheControl: []CacheControl{{Directives: pairs("max-age=1h")}}, Block: t.Name()})
+	modified := provisioned(t, &Handler{LastModified: seen, Expires: "modified", ExpiresModified: caddy.Duration(time.Hour), Block: t.Name()})
+	for name, fields := range map[string][]string{"our tag": nil, "the upstream's tag": pairs("Etag", `"u"`)} {
+		v := newVisit(t, http.MethodGet, "/row?"+strings.ReplaceAll(name, " ", "+")).to(rows, sendsPage(fields...))
+		wantPairs(t, "a row, "+name, v.rec.Header(), pairs("Cache-Control", "max-age=3600"))
+		v = newVisit(t, http.MethodGet, "/modified?"+strings.ReplaceAll(name, " ", "+")).to(modified, sendsPage(fields...))
+		if got := v.rec.Header().Get("Cache-Control"); !strings.HasPrefix(got, "max-age=3") {
+			t.Errorf("expires modified, %s: Cache-Control: %s, want some max-age", name, got)
+		}
+	}
+}
+
+// TestFirstSeenBesideAnotherSource: the other source's date says nothing of when the tag was first seen, so that it cannot
+// confirm a page by itself.
+func TestFirstSeenBesideAnotherSource(t *testing.T) {
+	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{byHeader, {FirstSeen: true}}}, Block: t.Name()})
+	v := newVisit(t, http.MethodGet, "/", "If-Modified-Since", modified).to(h, sendsPage("X-Updated", "1700000000"))
+	if v.status() != http.StatusOK || v.rec.Header().Get("Last-Modified") == modified {
+		t.Errorf("%d, Last-Modified: %s; the tag is newer than that", v.status(), v.rec.Header().Get("Last-Modified"))
+	}
+	// Of two tags in one second, the second one's date is still to come: until then there is none.
+	v = newVisit(t, http.MethodGet, "/", "If-Modified-Since", modified).to(h, sends(200, "other", "X-Updated", "1700000000"))
+	if v.status() != http.StatusOK || v.rec.Header().Get("Last-Modified") == modified {
+		t.Errorf("another tag: %d, Last-Modified: %s", v.status(), v.rec.Header().Get("Last-Modified"))
+	}
+	if date, err := http.ParseTime(v.rec.Header().Get("Last-Modified")); err == nil && date.After(time.Now()) {
+		t.Errorf("another tag: Last-Modified: %v, which is to come", date)
+	}
+	v = newVisit(t, http.MethodGet, "/unclear").to(h, sendsPage("X-Updated", "yesterday"))
+	wantPairs(t, "beside a source that does not tell", v.rec.Header(), pairs("Last-Modified", ""))
+}
+
+// TestExpiresModifiedOfAFutureDate: what is later than Date is not sent, and no lifetime is counted from it.
+func TestExpiresModifiedOfAFutureDate(t *testing.T) {
+	h := datedBy(byHeader)
+	h.Expires, h.ExpiresModified = "modified", caddy.Duration(time.Hour)
+	v := newVisit(t, http.MethodGet, "/").to(provisioned(t, h), sendsPage("X-Updated", "Mon, 01 Jan 2085 00:00:00 GMT"))
+	wantPairs(t, "a date to come", v.rec.Header(), pairs("Last-Modified", "", "Expires", "", "Cache-Control", "no-cache"))
+}
+
+// TestFoundDateUnderARowThatIsPrivate: private is private, whoever says so.
+func TestFoundDateUnderARowThatIsPrivate(t *testing.T) {
+	for _, next := range []caddyhttp.HandlerFunc{sendsPage("X-Updated", "1700000000"), sendsJSON(modifiedJSON)} {
+		h := datedBy(byHeader, byJSON)
+		h.CacheControl = []CacheControl{{Directives: pairs("private", "no-cache")}}
+		v := newVisit(t, http.MethodGet, "/", "If-Modified-Since", modified).to(provisioned(t, h), next)
+		if v.status() != http.StatusOK {
+			t.Errorf("%d, want 200", v.status())
+		}
+	}
+}
+
+// TestRememberedFoundDateAndCookies: whose page it is, a found date does not know, not in a record either.
+func TestRememberedFoundDateAndCookies(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.LastModified = &LastModified{From: []LastModifiedSource{byHeader}} })
+	page := sendsPage("X-Updated", "1700000000", "Cache-Control", "public, max-age=60")
+	runSteps(t, h,
+		step{next: page, asked: true},
+		step{next: page, fields: pairs("If-Modified-Since", modified), status: 304, reason: "remembered"},
+		step{next: page, fields: pairs("If-Modified-Since", modified, "Cookie", "a=b"), asked: true},
+	)
+}
+
+// TestFirstSeenGuardsWrites: a write that rests on the time when the tag was first seen is judged by it. While the time of
+// another tag is still to come, it is not known, and the write does not go on either.
+func TestFirstSeenGuardsWrites(t *testing.T) {
+	h := provisioned(t, &Handler{
+		ETag: &ETag{Mode: "strong"}, GuardWrites: new(GuardWrites), Block: t.Name(),
+		LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}},
+	})
+	for target, tags := range map[string][2][]string{
+		"/ours":     {},
+		"/upstream": {pairs("Etag", `"a"`), pairs("Etag", `"b"`)},
+	} {
+		page, other := sendsPage(tags[0]...), sends(200, "another one", append(pairs("Content-Type", "text/plain"), tags[1]...)...)
+		date := newVisit(t, http.MethodGet, target).to(h, page).rec.Header().Get("Last-Modified")
+		for i, current := range []caddyhttp.HandlerFunc{page, other} {
+			written := false
+			v := newVisit(t, http.MethodPut, target, "If-Unmodified-Since", date).to(h, func(w http.ResponseWriter, r *http.Request) error {
+				if r.Method != http.MethodPut {
+					return current(w, r)
+				}
+				written = true
+				return nil
+			})
+			if written != (i == 0) {
+				t.Errorf("%s, page %d: written %t (%d, %v)", target, i, written, v.status(), v.err)
+			}
+		}
+	}
+}
+
+// TestRememberedDateWorthNothingAlone: under ignore a date that was found confirms nothing, in a record as elsewhere.
+func TestRememberedDateWorthNothingAlone(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		h.ETag, h.LastModified = &ETag{Ignore: pairs("csrf")}, &LastModified{From: pairsOf(byHeader)}
+	})
+	runSteps(t, h,
+		step{next: sendsPage("X-Updated", modified), asked: true},
+		step{next: sendsPage("X-Updated", modified), fields: pairs("If-Modified-Since", modified), asked: true},
+	)
+}
+
+// TestConfirmedRecordKeepsWhereItsDateIsFrom: after the upstream has confirmed the tag, the date still matches itself only.
+func TestConfirmedRecordKeepsWhereItsDateIsFrom(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.LastModified = &LastModified{From: pairsOf(byHeader)} })
+	page := sendsPage("X-Updated", modified, "Etag", `"u"`, "Cache-Control", "max-age=60")
+	runSteps(t, h,
+		step{next: page, asked: true},
+		step{next: page, fields: pairs("If-None-Match", `"u"`, "Cache-Control", "no-cache"), asked: true, status: 304},
+		step{next: page, fields: pairs("If-Modified-Since", dayAfter), asked: true},
+		step{next: page, fields: pairs("If-Modified-Since", modified), status: 304, reason: "remembered"},
+	)
+}
+
+// TestFormsForWhomNobodyKnows: a form with a token, of a page that does not say that it depends on the cookie, is not
+// remembered: its tag has the token's secret in it, the key has not.
+func TestFormsForWhomNobodyKnows(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.ETag = &ETag{Ignore: pairs("csrf")} })
+	token := strings.Repeat("a", 32) + strings.Repeat("b", 32)
+	form := sends(200, `<input type="hidden" name="csrfmiddlewaretoken" value="`+token+`">`, "Content-Type", "text/html")
+	tag := newVisit(t, http.MethodGet, "/").to(h, form).rec.Header().Get("Etag")
+	runSteps(t, h, step{next: form, fields: pairs("If-None-Match", tag), asked: true, status: 304})
+}
+
+// TestPagesWithTokensAreNotRemembered: whether a form's token is still good only the upstream knows. A session may have
+// ended there though the cookie is the same.
+func TestPagesWithTokensAreNotRemembered(t *testing.T) {
+	h := remembering(t, func(h *Handler) { h.ETag = &ETag{Ignore: pairs("csrf", "nonce")} })
+	form := func(secret string) caddyhttp.HandlerFunc {
+		input := `<input type="hidden" name="csrfmiddlewaretoken" value="` + strings.Repeat("a", 32) + strings.Repeat(secret, 32) + `">`
+		return sends(200, input, "Content-Type", "text/html", "Vary", "Cookie")
+	}
+	etag := newVisit(t, http.MethodGet, "/", "Cookie", "id=1").to(h, form("b")).rec.Header().Get("Etag")
+	runSteps(t, h, step{fields: pairs("Cookie", "id=1", "If-None-Match", etag), next: form("c"), asked: true, status: 200})
+	// What only has nonces is.
+	page := sends(200, `<script nonce="abc">`, "Content-Type", "text/html")
+	etag = newVisit(t, http.MethodGet, "/nonce").to(h, page).rec.Header().Get("Etag")
+	runSteps(t, h, step{target: "/nonce", fields: pairs("If-None-Match", etag), status: 304, reason: "remembered"})
 }

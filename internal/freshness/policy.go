@@ -260,7 +260,7 @@ func (p *policy) neverStored() bool { return p.words&(noStore|mustUnderstand) ==
 // neverStale: who says that a response is stale at once, and nothing of what may be done with it then, is not
 // overruled by a stale-while-revalidate of the other side.
 func (p *policy) neverStale() bool {
-	return p.seconds[maxAge] == 0 && p.seconds[staleWhileRevalidate] == unsaid
+	return (p.seconds[maxAge] == 0 || p.seconds[sMaxAge] == 0) && p.seconds[staleWhileRevalidate] == unsaid
 }
 
 // shared is the lifetime in shared caches (RFC 9111 §4.2.1).

@@ -83,6 +83,7 @@ var joins = []struct{ name, row, up, want string }{
 	{"stale use and must-revalidate (§4.2.4)", "max-age=60 stale-while-revalidate=60 stale-if-error=60", "must-revalidate", "max-age=60, must-revalidate"},
 	{"stale use and no-cache", "max-age=60 stale-while-revalidate=60 stale-if-error=60", "no-cache", "no-cache, max-age=60"},
 	{"stale use of what is stale at once", "max-age=60 stale-while-revalidate=60 stale-if-error=60", "max-age=0", "max-age=0, stale-if-error=60"},
+	{"in shared caches", "max-age=60 stale-while-revalidate=60", "max-age=30, s-maxage=0", "max-age=30, s-maxage=0"},
 	{"and of the row's", "max-age=0", "max-age=60, stale-while-revalidate=60", "max-age=0"},
 	{"unless it says so itself", "max-age=60", "max-age=0, stale-while-revalidate=60", "max-age=0, stale-while-revalidate=60"},
 	{"0 of both sides", "stale-while-revalidate=0", "stale-while-revalidate=60, max-age=1", "max-age=1, stale-while-revalidate=0"},

@@ -57,6 +57,9 @@ func (r *Row) Merges() bool { return r.existing == Merge }
 // Spreads reports whether the row's lifetimes depend on the URL.
 func (r *Row) Spreads() bool { return r.jitter != 0 }
 
+// Private reports whether the row says that a response is for one user.
+func (r *Row) Private() bool { return r.shared.policy.words&private != 0 }
+
 // Dated reports whether the row leaves it to Response.AfterModified how long a response lasts.
 func (r *Row) Dated() bool {
 	p := &r.shared.policy

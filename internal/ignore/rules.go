@@ -104,6 +104,9 @@ type Response struct {
 	MaxDecoded int64
 	// Memory is where a form is made, if it comes to that. What Content returns may lie there.
 	Memory Memory
+
+	// Tokens is what Content finds: whether there are tokens in the body of which only the secret counts.
+	Tokens bool
 }
 
 // Content returns what the digest is made from, and the marks that go with it. Where a form cannot be made, for want of
@@ -133,6 +136,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		return content, marks
 	}
 	found := r.find(content, resp)
+	resp.Tokens = len(found.instead) > 0
 	if len(found.gaps) == 0 {
 		return content, marks
 	}

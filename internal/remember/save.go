@@ -61,7 +61,7 @@ func initialAge(h http.Header, date time.Time, dated bool, asked, now time.Time)
 		first, _, _ := strings.Cut(lines[0], ",") // of a list the first counts (§5.1)
 		seconds, err := strconv.ParseUint(strings.Trim(first, " \t"), 10, 31)
 		if err == nil || errors.Is(err, strconv.ErrRange) { // what is too large is the largest there is (§1.2.2)
-			age = time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
+			age = time.Duration(seconds) * time.Second
 		}
 	}
 	age += now.Sub(asked)
@@ -144,8 +144,8 @@ func (v *Visit) Prepare(r Response) {
 	case httpcond.TrustDifference:
 		next.LastModified = time.Time{} // it can confirm nothing
 	}
-	comparable := next.ETag != "" || !next.LastModified.IsZero()
-	if comparable && v.addFields(&next, h) && v.setLifetime(&next, h) {
+	validated := next.ETag != "" || !next.LastModified.IsZero()
+	if validated && v.addFields(&next, h) && v.setLifetime(&next, h) {
 		v.next = next
 		return
 	}

@@ -195,6 +195,9 @@ func (v *Visit) Representation() httpcond.Representation {
 	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Same: tag.Same}
 	if v.record.Flags.Has(validators.FoundDate) {
 		rep.Trust = httpcond.TrustEqual
+		if h := v.request.Header; h["Cookie"] != nil || h["Authorization"] != nil {
+			rep.Trust = httpcond.TrustDifference // it does not know for whom a page is made
+		}
 	}
 	if v.record.ETag != "" {
 		rep.ETag, rep.HasETag = httpcond.ParseEntityTag(v.record.ETag)
