@@ -1,110 +1,66 @@
 package redis
 
 import (
-	"encoding/binary"
-	"fmt"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"context"
 	"testing"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// typical is the record of a page with a tag of ours and a Cache-Control.
-func typical(stamp validators.Stamp) validators.Record {
-	now := time.Now()
+func BenchmarkStore(b *testing.B) {
+	n := join(b, optionsFor(startServer(b).address()))
+	key, none := newKey("a.example", "/"), newKey("a.example", "/")
+	record := n.remember(key)
+	ctx := context.Background()
+	now := time.Unix(1_800_000_000, 0)
+	for name, do := range map[string]func() error{
+		"Load=hit":       func() error { _, _, err := n.Load(ctx, key); return err },
+		"Load=miss":      func() error { _, _, err := n.Load(ctx, none); return err },
+		"Load=cold":      func() error { _, _, err := n.Load(ctx, newKey("a.example", "/")); return err },
+		"Save":           func() error { return n.Save(ctx, key, record, time.Hour) },
+		"Forget":         func() error { return n.Forget(ctx, key.URI) },
+		"FirstSeen=same": func() error { _, err := n.FirstSeen(ctx, key, `"a"`, now, time.Hour); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkServer measures the server, on the same machine: what a typical record takes there, its key included, and
+// how long a look-up takes that asks it for three keys, when many do at one time.
+func BenchmarkServer(b *testing.B) {
+	s := startServer(b)
+	n := join(b, optionsFor(s.address()))
+	ctx := context.Background()
+	key, now := newKey("a.example", "/"), time.Now()
 	record := validators.Record{
-		Stamp: stamp, ETag: `W/"cc1.0123456789abcdef0123456789abcdef.t5bv40"`, LastModified: now.Truncate(time.Second), Size: 34567,
+		Stamp: n.stamp(key), ETag: `W/"cc1.0123456789abcdef0123456789abcdef.t5bv40"`, LastModified: now, Size: 34567,
 		Received: now, Date: now, Lifetime: time.Minute,
 	}
 	record.AddField("Cache-Control", "public, max-age=60")
-	return record
-}
-
-// BenchmarkStore measures calls of one process with a server on the same machine. B/record is what the server's
-// memory grows by.
-//
-//	go test -run '^$' -bench Store -benchmem ./validators/redis
-func BenchmarkStore(b *testing.B) { //nolint:gocognit // one call after the other
-	s := startServer(b)
-	r := ready(b, node(b, s))
-	ctx := b.Context()
-	keys := make([]validators.Key, 10_000)
-	for i := range keys {
-		keys[i] = keyOf(fmt.Sprintf("/%05d/", i))
+	if err := n.Save(ctx, key, record, time.Hour); err != nil {
+		b.Fatal(err)
 	}
-	stampOf := func(key validators.Key) validators.Stamp {
-		_, stamp, err := r.Load(ctx, key)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return stamp
-	}
-	for _, key := range keys {
-		stampOf(key) // makes the generations
-	}
-	before := s.memory(b)
-	for _, key := range keys {
-		if err := r.Save(ctx, key, typical(stampOf(key)), time.Hour); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perRecord := float64(s.memory(b)-before) / float64(len(keys))
-	run := func(name string, call func(i int) error) {
-		b.Run("call="+name, func(b *testing.B) {
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				if err := call(i % len(keys)); err != nil {
-					b.Fatal(err)
-				}
-				i++
-			}
-			b.ReportMetric(perRecord, "B/record")
-		})
-	}
-	load := func(i int) error { _, _, err := r.Load(ctx, keys[i]); return err }
-	b.Run("call=load-missed/parallel", func(b *testing.B) { // each call is one to the server
-		b.ReportAllocs()
-		var next atomic.Int64
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				key := keys[0]
-				binary.LittleEndian.PutUint64(key.Sum[:], uint64(next.Add(1)))
-				if _, _, err := r.Load(ctx, key); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	})
-	run("load-hit", func(int) error { return load(0) })
-	run("load-of-10000", load)
-	run("save", func(i int) error { return r.Save(ctx, keys[i], typical(stampOf(keys[i])), time.Hour) })
-	run("forget", func(i int) error { return r.Forget(ctx, keys[i].URI) })
-	run("load-forgotten", load)
-}
-
-// memory is what the server uses for what it keeps.
-func (s *server) memory(b *testing.B) int64 {
-	b.Helper()
-	out, err := exec.Command("redis-cli", "-s", filepath.Join(s.dir, "socket"), "info", "memory").Output()
+	result := s.must("MEMORY", "USAGE", string(appendDigest(nil, n.keys.record, key.Sum)))
+	size, err := result.ToInt64()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for line := range strings.SplitSeq(string(out), "\r\n") {
-		if text, found := strings.CutPrefix(line, "used_memory:"); found {
-			n, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				b.Fatal(err)
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, _, err := n.Load(ctx, newKey("a.example", "/")); err != nil {
+				b.Error(err)
 			}
-			return n
 		}
-	}
-	b.Fatal("the server does not say what it uses")
-	return 0
+	})
+	b.ReportMetric(float64(size), "B/record")
 }

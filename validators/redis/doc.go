@@ -26,7 +26,7 @@
 //
 // Replication of Redis is asynchronous: a write that was confirmed by a primary and lost in a failover is a
 // forgetting lost. A node that is cut off from the server without noticing answers from its memory until it
-// does, which is two seconds at most, as it asks for a sign of life each second. A URI that could not be
+// does, which is two seconds at most, as it asks for a sign of life when there was none. A URI that could not be
 // forgotten because the server was out of reach is not answered from memory by this process until it could be;
 // the other processes are told once the server is back, but not if this process ends before.
 package redis

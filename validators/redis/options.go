@@ -2,7 +2,6 @@ package redis
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -100,17 +99,16 @@ func (r *Redis) resolve(replacer *caddy.Replacer) (*options, error) {
 		timeout:    cmp.Or(time.Duration(r.Timeout), defaultTimeout),
 		localCache: cmp.Or(r.LocalCache, defaultLocalCache),
 	}
-	plain := *r
-	plain.Address = nil
+	replaced := &Redis{Sentinel: o.sentinel, Username: o.username, Password: r.Password, TLS: r.TLS, DB: r.DB}
 	for _, text := range r.Address {
 		address, err := parseAddress(known(text))
 		if err != nil {
 			return nil, err
 		}
 		o.addresses = append(o.addresses, address)
-		plain.Address = append(plain.Address, known(text))
+		replaced.Address = append(replaced.Address, known(text))
 	}
-	if err := errors.Join(plain.check(), checkPrefix(o.prefix), checkTimeout(o.timeout), checkLocalCache(o.localCache)); err != nil {
+	if err := errors.Join(replaced.check(), checkPrefix(o.prefix), checkTimeout(o.timeout), checkLocalCache(o.localCache)); err != nil {
 		return nil, err
 	}
 	return o, o.readTLS(r.TLS, known)
@@ -182,7 +180,7 @@ func (o *options) readClient(read func(string) ([]byte, error), t *TLS) error {
 	return nil
 }
 
-// cluster reports whether the addresses may be of a cluster: a single one is asked what it is.
+// single reports whether the server cannot be part of a cluster; else one address alone is asked what it is.
 func (o *options) single() bool {
 	return len(o.addresses) == 1 && (o.db != 0 || o.addresses[0][0] == '/')
 }
@@ -190,7 +188,7 @@ func (o *options) single() bool {
 func (o *options) name() string {
 	name := "redis "
 	if o.sentinel != "" {
-		name += o.sentinel + "@"
+		name += o.sentinel + " of "
 	}
 	name += strings.Join(o.addresses, ",") + "/" + strconv.Itoa(o.db)
 	if o.prefix != defaultKeyPrefix {
@@ -212,14 +210,3 @@ func (o *options) key() string {
 }
 
 func loggedStore(name string) zap.Field { return zap.String("store", name) }
-
-// dial connects to an address: host:port, or the path of a socket.
-func dial(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
-	switch {
-	case strings.HasPrefix(address, "/"):
-		return dialer.DialContext(ctx, "unix", address)
-	case config != nil:
-		return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
-	}
-	return dialer.DialContext(ctx, "tcp", address)
-}

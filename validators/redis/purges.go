@@ -2,9 +2,7 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,129 +11,112 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// The log of purges is a list of texts: first the number up to which everything counts as purged, then a text for each
-// purge: its number, the host and the path, percent-encoded.
+// The log of purges is text: a line with the base, and one for each purge with its number, host and path, separated by
+// spaces, host and path percent-encoded. Numbers are microseconds since 1970, by the server's clock, and exact in
+// the floating-point numbers of its scripts until the year 2255.
 
-// appendPurge appends a purge, numbered by the server's clock in microseconds but always higher than the one before,
-// and drops the oldest of more than there may be. ARGV: how many, and the scope; "" only makes sure that there is a
-// log, "all" purges everything. Numbers are texts of 16 digits, as those of Lua are printed with fewer.
-var appendPurge = rueidis.NewLuaScript(`
+// purgeScript adds a purge of the host ARGV[1] and the path ARGV[2] to the log, or, without arguments, begins it if there is
+// none, and returns it. ARGV[3] is how many purges are kept. A purge of everything is a new base. What cannot be
+// read is replaced by a new log, in which all that is older counts as purged.
+const purgeScript = `
+if redis.replicate_commands then redis.replicate_commands() end
 local time = redis.call('TIME')
-local number = time[1] .. string.format('%06d', time[2])
-local kind = redis.call('TYPE', KEYS[1])['ok']
-if kind ~= 'list' then
-	redis.call('DEL', KEYS[1])
-	redis.call('RPUSH', KEYS[1], number)
-	if ARGV[2] == '' then return number end
+local now = time[1] * 1000000 + time[2]
+local log = redis.call('GET', KEYS[1])
+local base, list
+if log then base, list = string.match(log, '^(%d+)\n(.*)$') end
+if base and #ARGV == 0 then return log end
+if not base then base, list = string.format('%.0f', now), '' end
+if #ARGV > 0 then
+  local last = string.match(list, '(%d+) [^\n]*\n$') or base
+  local number = string.format('%.0f', math.max(now, tonumber(last) + 1))
+  if ARGV[1] == '' and ARGV[2] == '' then
+    base, list = number, ''
+  else
+    list = list .. number .. ' ' .. ARGV[1] .. ' ' .. ARGV[2] .. '\n'
+    local _, kept = string.gsub(list, '\n', '')
+    while kept > tonumber(ARGV[3]) do
+      base, list = string.match(list, '^(%d+) [^\n]*\n(.*)$')
+      kept = kept - 1
+    end
+  end
 end
-local last = string.match(redis.call('LINDEX', KEYS[1], -1), '^%d+') or '0'
-if ARGV[2] == '' then return last end
-if tonumber(number) <= tonumber(last) then
-	number = string.format('%.0f', tonumber(last) + 1)
-end
-if ARGV[2] == 'all' then
-	redis.call('DEL', KEYS[1])
-	redis.call('RPUSH', KEYS[1], number)
-	return number
-end
-redis.call('RPUSH', KEYS[1], number .. ' ' .. ARGV[2])
-local over = redis.call('LLEN', KEYS[1]) - 1 - tonumber(ARGV[1])
-if over > 0 then
-	local base = string.match(redis.call('LINDEX', KEYS[1], over), '^%d+')
-	redis.call('LTRIM', KEYS[1], over + 1, -1)
-	redis.call('LPUSH', KEYS[1], base)
-end
-return number
-`)
+log = base .. '\n' .. list
+redis.call('SET', KEYS[1], log)
+return log
+`
 
-// makeGeneration gives a bucket a generation unless it has one.
-var makeGeneration = rueidis.NewLuaScript(`
-if redis.call('TYPE', KEYS[1])['ok'] == 'string' then
-	local kept = redis.call('GET', KEYS[1])
-	if #kept == 8 then return kept end
-end
-redis.call('SET', KEYS[1], ARGV[1])
-return ARGV[1]
-`)
-
-// firstSeen keeps when a tag became the current one. ARGV: now in seconds, the tag, the ttl in milliseconds.
-var firstSeen = rueidis.NewLuaScript(`
-local now = tonumber(ARGV[1])
-if redis.call('TYPE', KEYS[1])['ok'] == 'string' then
-	local at, tag = string.match(redis.call('GET', KEYS[1]), '^(%d+) (.*)$')
-	if tag == ARGV[2] then
-		redis.call('PEXPIRE', KEYS[1], ARGV[3])
-		return at
-	end
-	if at and tonumber(at) >= now then now = tonumber(at) + 1 end
-end
-local at = string.format('%.0f', now)
-redis.call('SET', KEYS[1], at .. ' ' .. ARGV[2], 'PX', ARGV[3])
-return at
-`)
-
-func encodeScope(scope validators.Scope) string {
-	if scope == (validators.Scope{}) {
-		return "all"
-	}
-	return url.QueryEscape(scope.Host) + " " + url.QueryEscape(scope.Path)
-}
-
-// parsedLog is a log that was read before.
-type parsedLog struct {
-	lines  []string
+// parsedPurges keeps a log that was read together with what it says.
+type parsedPurges struct {
+	text   string
 	purges *validators.Purges
 }
 
-// readPurges reads the log, or makes one where there is none: everything kept before counts as purged then.
-func (s *store) readPurges(ctx context.Context, client rueidis.Client, result rueidis.RedisResult) (*validators.Purges, error) {
-	lines, err := result.AsStrSlice()
-	if err != nil && !rueidis.IsRedisNil(err) {
-		if _, reply := rueidis.IsRedisErr(err); !reply || !strings.HasPrefix(err.Error(), "WRONGTYPE") {
-			return nil, err
+// parsePurges reads the log, and remembers the last one it has read, which is nearly always the same. It is nil for what
+// is not a log.
+func (s *store) parsePurges(text string) *validators.Purges {
+	if last := s.purges.Load(); last != nil && last.text == text {
+		return last.purges
+	}
+	purges := parsePurges(text)
+	if purges != nil {
+		s.purges.Store(&parsedPurges{text, purges})
+	}
+	return purges
+}
+
+func parsePurges(text string) *validators.Purges {
+	first, rest, whole := strings.Cut(text, "\n")
+	base, err := strconv.ParseUint(first, 10, 63)
+	if !whole || err != nil {
+		return nil
+	}
+	purges := &validators.Purges{Base: base}
+	for line := range strings.Lines(rest) {
+		purge, ok := parsePurge(line)
+		if !ok || purge.Number <= purges.Last() {
+			return nil
 		}
-		lines = nil // rubbish is no log
+		purges.List = append(purges.List, purge)
 	}
-	if len(lines) == 0 {
-		arguments := []string{strconv.Itoa(validators.MaxPurges), ""}
-		number, err := appendPurge.Exec(ctx, client, []string{s.purgesKey()}, arguments).ToString()
-		if err != nil {
-			return nil, err
-		}
-		lines = []string{number}
+	return purges
+}
+
+func parsePurge(line string) (validators.Purge, bool) {
+	line, whole := strings.CutSuffix(line, "\n")
+	parts := strings.Split(line, " ")
+	if !whole || len(parts) != 3 {
+		return validators.Purge{}, false
 	}
-	if known := s.purges.Load(); known != nil && slices.Equal(known.lines, lines) {
-		return known.purges, nil
+	number, errNumber := strconv.ParseUint(parts[0], 10, 63)
+	host, errHost := url.QueryUnescape(parts[1])
+	path, errPath := url.QueryUnescape(parts[2])
+	scope := validators.Scope{Host: host, Path: path}
+	return validators.Purge{Number: number, Scope: scope}, errNumber == nil && errHost == nil && errPath == nil
+}
+
+// beginPurges begins the log, unless another node was faster, and returns it.
+func (s *store) beginPurges(ctx context.Context, client rueidis.Client) (*validators.Purges, error) {
+	begin := client.B().Eval().Script(purgeScript).Numkeys(1).Key(s.keys.purges).Build()
+	answers := client.DoMulti(ctx, begin, fence(client.B(), s.keys.purges))
+	if err := firstError(answers); err != nil {
+		return nil, err
 	}
-	purges, err := parsePurges(lines)
+	text, err := answers[0].ToString()
 	if err != nil {
 		return nil, err
 	}
-	s.purges.Store(&parsedLog{lines: slices.Clone(lines), purges: purges})
-	return purges, nil
+	if purges := s.parsePurges(text); purges != nil {
+		return purges, nil
+	}
+	// The script and this process do not agree on what a log is: drop it, so that the next one finds none.
+	if err := client.Do(ctx, client.B().Del().Key(s.keys.purges).Build()).Error(); err != nil {
+		return nil, err
+	}
+	return nil, errRubbish
 }
 
-func parsePurges(lines []string) (*validators.Purges, error) {
-	base, err := strconv.ParseUint(lines[0], 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("the log of purges: %w", err)
-	}
-	purges := &validators.Purges{Base: base}
-	for _, line := range lines[1:] {
-		fields := strings.Split(line, " ")
-		if len(fields) != 3 {
-			return nil, fmt.Errorf("the log of purges: %q", line)
-		}
-		number, err := strconv.ParseUint(fields[0], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("the log of purges: %w", err)
-		}
-		host, hostErr := url.QueryUnescape(fields[1])
-		path, pathErr := url.QueryUnescape(fields[2])
-		if hostErr != nil || pathErr != nil {
-			return nil, fmt.Errorf("the log of purges: %q", line)
-		}
-		purges.List = append(purges.List, validators.Purge{Number: number, Scope: validators.Scope{Host: host, Path: path}})
-	}
-	return purges, nil
+func purge(b rueidis.Builder, key string, scope validators.Scope) rueidis.Completed {
+	return b.Eval().Script(purgeScript).Numkeys(1).Key(key).
+		Arg(url.QueryEscape(scope.Host), url.QueryEscape(scope.Path), strconv.Itoa(validators.MaxPurges)).Build()
 }

@@ -3,344 +3,394 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// layout is the version of what is kept at the server; see the package's documentation.
-const layout = "1:"
-
-// localTTL is how long a copy in this process is used at most, should the server never say that it has changed.
-const localTTL = time.Hour
-
-// store is what the modules with the same options share.
+// store is a Store for all modules with the same options.
+//
+// # Why own writes are seen at once
+//
+// There is one connection to each server, which carries the writes of this process, its reads, and the messages
+// that make its copies invalid. The server sends the message of a write before it looks at the command after it,
+// and the client reads one thing after the other. So every write here is followed by a fence, a read of the same
+// key that is not kept: when its answer is there, the copy from before the write is gone, and whatever is read
+// later is as new as the write, or newer if another node wrote since. No clock comes into it. When the connection
+// breaks meanwhile, the write counts as failed, and all copies are dropped with the connection.
+//
+// Other nodes' writes do not need a fence here: a copy of theirs that is older by the time a message takes is
+// what the contract allows, and a stamp given out of it is out of date already, so that no record with it counts.
+//
+// Whether the server keeps to this order is tried out with each connection made anew (see tracks).
 type store struct {
 	options *options
-	keeper  *keeper
-	pending pending
+	keys    keys
 
-	purges atomic.Pointer[parsedLog]
+	// ctx ends when the store is closed, and start makes the goroutine that connects and restores; done is
+	// closed at its end. Wake has room for one, so that nobody waits to send.
+	ctx    context.Context //nolint:containedctx // the lifetime of the store itself
+	cancel context.CancelFunc
+	start  sync.Once
+	wake   chan struct{}
+	done   chan struct{}
+
+	state    atomic.Int32 // one of the states
+	failures atomic.Int32 // see judge
+	inFlight atomic.Int32
+	client   atomic.Pointer[rueidis.Client]
+	untold   untold
+	purges   atomic.Pointer[parsedPurges]
+
+	// current are the copies in use. They are looked at without the client only if peeks: in a cluster, the client
+	// decides whose copies count.
+	current    atomic.Pointer[copies]
+	peeks      atomic.Bool
+	purgesName []byte // keys.purges
 
 	hits, misses, errors atomic.Uint64
+
+	logs logs
 }
 
+// keys writes the names of keys.
+type keys struct{ record, generation, firstSeen, trial, purges string }
+
+func newKeys(prefix string) keys {
+	prefix += "1:"
+	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "t:", prefix + "p"}
+}
+
+func ofDigest(prefix string, digest validators.Digest) string {
+	return string(appendDigest(make([]byte, 0, maxName), prefix, digest))
+}
+
+func appendDigest(b []byte, prefix string, digest validators.Digest) []byte {
+	return hex.AppendEncode(append(b, prefix...), digest[:])
+}
+
+// maxName is room for any key of a store.
+const maxName = maxKeyPrefix + 64
+
+// bucket is what a URI is forgotten with.
+type bucket uint16
+
+func bucketOf(uri validators.URI) bucket { return bucket(uri.Sum) } //nolint:gosec // 16 bits of a hash are one, too
+
+func (b bucket) key(prefix string) string {
+	return string(b.appendKey(make([]byte, 0, maxName), prefix))
+}
+
+func (b bucket) appendKey(name []byte, prefix string) []byte {
+	return hex.AppendEncode(append(name, prefix...), []byte{byte(b >> 8), byte(b)}) //nolint:gosec // its two octets
+}
+
+const (
+	// localTTL is how long a copy is used without asking, even if no message came.
+	localTTL = time.Hour
+	// maxTTL keeps what is multiplied and added within the server's range.
+	maxTTL = 10 * 365 * 24 * time.Hour
+)
+
+// newStore makes a store that is not connected, and has no goroutine yet.
 func newStore(o *options) *store {
-	s := &store{options: o}
-	s.keeper = newKeeper(s)
+	s := &store{options: o, keys: newKeys(o.prefix), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.logs.password = o.password
+	s.purgesName = []byte(s.keys.purges)
 	return s
 }
 
-// Destruct implements caddy.Destructor. Requests that are under way get ErrUnavailable from then on.
-func (s *store) Destruct() error {
-	s.keeper.close()
-	return nil
+// Load reads record, generation and purges at once, of which each may be in memory.
+func (s *store) Load(_ context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
+	// The bit is read first: a bucket that is told while this Load is under way leaves copies of what is newer,
+	// but what was read before may be old.
+	untold := s.untold.has(bucketOf(key.URI))
+	found, ok := s.peek(key)
+	if !ok {
+		var err error
+		found, err = s.ask(key)
+		if err != nil {
+			return validators.Record{}, validators.Stamp{}, err
+		}
+	}
+	record := found.record
+	if untold || !record.Exists() || record.Stamp.Forgotten != found.stamp.Forgotten || found.purges.Cover(record.Stamp.Purged, key.URI) {
+		s.misses.Add(1)
+		return validators.Record{}, found.stamp, nil
+	}
+	s.hits.Add(1)
+	return record, found.stamp, nil
 }
 
-func (s *store) recordKey(key validators.Key) string {
-	return s.options.prefix + layout + "r:" + hex.EncodeToString(key.Sum[:])
+// found is what a Load has read.
+type found struct { //nolint:recvcheck // finish is for who makes one
+	record validators.Record
+	purges *validators.Purges
+	stamp  validators.Stamp
+	local  bool
 }
 
-func (s *store) firstSeenKey(key validators.Key) string {
-	return s.options.prefix + layout + "f:" + hex.EncodeToString(key.Sum[:])
+func (f found) isLocal() bool { return f.local }
+
+// peek looks in memory, without the client. It finds nothing while the store is left alone.
+func (s *store) peek(key validators.Key) (found, bool) {
+	var space [2][maxName]byte
+	texts, ok := s.copied([3][]byte{
+		appendDigest(space[0][:0], s.keys.record, key.Sum),
+		bucketOf(key.URI).appendKey(space[1][:0], s.keys.generation),
+		s.purgesName,
+	})
+	if !ok {
+		return found{}, false
+	}
+	f := found{local: true, purges: s.parsePurges(texts[2])}
+	f.stamp.Forgotten = asGeneration(texts[1])
+	if f.stamp.Forgotten == 0 || f.purges == nil {
+		return found{}, false
+	}
+	f.finish(texts[0])
+	return f, true
 }
 
-func (s *store) generationKey(b bucket) string {
-	return fmt.Sprintf("%s%sg:%04x", s.options.prefix, layout, uint16(b))
+func (s *store) copied(names [3][]byte) (texts [3]string, ok bool) {
+	current := s.current.Load()
+	if current == nil || !s.peeks.Load() || s.state.Load() != up {
+		return texts, false
+	}
+	return current.peek(time.Now().UnixMilli(), names)
 }
 
-func (s *store) purgesKey() string { return s.options.prefix + layout + "p" }
-
-// bucket is what URIs share that are forgotten together.
-type bucket uint16
-
-func bucketOf(uri validators.URI) bucket { return bucket(uri.Sum & math.MaxUint16) }
-
-// newGeneration is a value that no bucket has ever had.
-func newGeneration() string {
-	var octets [8]byte
-	_, _ = rand.Read(octets[:]) // never fails
-	return string(octets[:])
+func (s *store) ask(key validators.Key) (found, error) {
+	return call(s, func(ctx context.Context, client rueidis.Client) (found, error) { return s.read(ctx, client, key) })
 }
 
-// readGeneration is 0 for what is none, which a new one is with a chance of 1 in 2^64 only.
-func readGeneration(text string) (n uint64) {
+func (s *store) read(ctx context.Context, client rueidis.Client, key validators.Key) (found, error) {
+	generation := bucketOf(key.URI).key(s.keys.generation)
+	texts, local, err := get(ctx, client, ofDigest(s.keys.record, key.Sum), generation, s.keys.purges)
+	if err != nil {
+		return found{}, err
+	}
+	f := found{local: local, purges: s.parsePurges(texts[2])}
+	if f.stamp.Forgotten = asGeneration(texts[1]); f.stamp.Forgotten == 0 {
+		if f.stamp.Forgotten, err = beginGeneration(ctx, client, generation, texts[1] != ""); err != nil {
+			return found{}, err
+		}
+	}
+	if f.purges == nil {
+		if f.purges, err = s.beginPurges(ctx, client); err != nil {
+			return found{}, err
+		}
+	}
+	f.finish(texts[0])
+	return f, nil
+}
+
+// finish reads the record. The text is that of one message, which nobody writes to or uses again, so the record may
+// share it. What cannot be decoded is no record.
+func (f *found) finish(text string) {
+	f.stamp.Purged = f.purges.Last()
+	f.record, _ = validators.Decode(text)
+}
+
+// get reads keys, all of them at once. What is not there is empty. Local reports whether all was in memory.
+//
+// The client reads what it is to keep in a transaction, of which a full server allows none (Redis rejects even a GET
+// in one). Then it is read without being kept.
+func get(ctx context.Context, client rueidis.Client, names ...string) (texts []string, local bool, err error) {
+	wanted := make([]rueidis.CacheableTTL, len(names))
+	for i, name := range names {
+		wanted[i] = rueidis.CT(client.B().Get().Key(name).Cache(), localTTL)
+	}
+	answers := client.DoMultiCache(ctx, wanted...)
+	if isFull(firstError(answers)) {
+		commands := make([]rueidis.Completed, len(names))
+		for i, name := range names {
+			commands[i] = client.B().Get().Key(name).Build()
+		}
+		answers = client.DoMulti(ctx, commands...)
+	}
+	texts, local = make([]string, len(names)), true
+	for i, answer := range answers {
+		text, err := answer.ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return nil, false, err
+		}
+		texts[i], local = text, local && answer.IsCacheHit()
+	}
+	return texts, local, nil
+}
+
+// asGeneration is 0 for what is not a generation.
+func asGeneration(text string) uint64 {
 	if len(text) != 8 {
 		return 0
 	}
-	for i := range len(text) {
-		n = n<<8 | uint64(text[i])
-	}
-	return n
+	var octets [8]byte
+	copy(octets[:], text)
+	return binary.LittleEndian.Uint64(octets[:])
 }
 
-// do calls the server, for no longer than the timeout, and notes how that went. It does not call a server that
-// is left alone.
-func (s *store) do(ctx context.Context, call func(context.Context, rueidis.Client) error) error {
-	client, err := s.keeper.client()
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, s.options.timeout)
-		err = call(ctx, client)
-		if err == nil || ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			s.keeper.noteCall(err) // a client's leaving says nothing of the server
-		}
-		cancel()
+// newGeneration is different from all there ever were, as far as 64 random bits are.
+func newGeneration() string {
+	var octets [8]byte
+	for octets == [8]byte{} {
+		_, _ = rand.Read(octets[:]) // never fails
 	}
+	return string(octets[:])
+}
+
+// beginGeneration writes the first generation of a bucket, unless another node was faster, and returns it. In place of
+// rubbish it is written whatever others do: at worst, what they save meanwhile is forgotten.
+func beginGeneration(ctx context.Context, client rueidis.Client, key string, replace bool) (uint64, error) {
+	set := client.B().Set().Key(key).Value(newGeneration())
+	var write rueidis.Completed
+	if replace {
+		write = set.Build()
+	} else {
+		write = set.Nx().Build()
+	}
+	answers := client.DoMulti(ctx, write, client.B().Get().Key(key).Build()) // the second is the fence, too
+	if err := answers[0].Error(); err != nil && !rueidis.IsRedisNil(err) {
+		return 0, err
+	}
+	text, err := answers[1].ToString()
 	if err != nil {
-		s.errors.Add(1)
-		return fmt.Errorf("%w: %w", validators.ErrUnavailable, err)
+		return 0, err
+	}
+	generation := asGeneration(text)
+	if generation == 0 {
+		return 0, errRubbish
+	}
+	return generation, nil
+}
+
+// Save writes a record, whose stamp is looked at by those who load it.
+func (s *store) Save(ctx context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
+	if ttl = min(ttl, maxTTL); ttl < time.Millisecond {
+		return s.Delete(ctx, key) // shorter than what the server counts in
+	}
+	value, err := record.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	name := ofDigest(s.keys.record, key.Sum)
+	return s.write(name, func(b rueidis.Builder) rueidis.Completed {
+		return b.Set().Key(name).Value(rueidis.BinaryString(value)).Px(ttl).Build()
+	})
+}
+
+// Delete drops a record. What could not be dropped is forgotten, with all of its bucket.
+func (s *store) Delete(_ context.Context, key validators.Key) error {
+	name := ofDigest(s.keys.record, key.Sum)
+	err := s.write(name, func(b rueidis.Builder) rueidis.Completed { return b.Del().Key(name).Build() })
+	if err != nil {
+		s.later(bucketOf(key.URI))
+	}
+	return err
+}
+
+// later has a bucket forgotten as soon as that is possible, and until then not found in this process.
+func (s *store) later(b bucket) {
+	s.untold.add(b)
+	s.awake()
+}
+
+// Forget writes a new generation. The context is not looked at: a client that has left has still written.
+//
+// What has run out of time may be done yet, late, in any order. That is harmless as no generation comes twice: the
+// last one to be written is different from those of all records before it.
+func (s *store) Forget(_ context.Context, uri validators.URI) error {
+	b := bucketOf(uri)
+	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+		return remote{}, s.forget(ctx, client, b)
+	})
+	if err != nil {
+		s.later(b)
+	}
+	return err
+}
+
+// forget writes a new generation of each bucket. Where the server is full none is the same: that none is there
+// makes every record of the bucket out of date, too.
+func (s *store) forget(ctx context.Context, client rueidis.Client, buckets ...bucket) error {
+	err := s.renew(ctx, client, buckets, func(name string) rueidis.Completed {
+		return client.B().Set().Key(name).Value(newGeneration()).Build()
+	})
+	if isFull(err) {
+		err = s.renew(ctx, client, buckets, func(name string) rueidis.Completed { return client.B().Del().Key(name).Build() })
+	}
+	return err
+}
+
+func (s *store) renew(ctx context.Context, client rueidis.Client, buckets []bucket, write func(name string) rueidis.Completed) error {
+	commands := make([]rueidis.Completed, 0, 2*len(buckets))
+	for _, b := range buckets {
+		name := b.key(s.keys.generation)
+		commands = append(commands, write(name), fence(client.B(), name))
+	}
+	return firstError(client.DoMulti(ctx, commands...))
+}
+
+// Purge adds to the log of purges. Where the server is full it deletes the log: without one, everything that is there
+// counts as purged.
+func (s *store) Purge(_ context.Context, scope validators.Scope) error {
+	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+		name := s.keys.purges
+		err := firstError(client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name)))
+		if isFull(err) {
+			err = firstError(client.DoMulti(ctx, client.B().Del().Key(name).Build(), fence(client.B(), name)))
+		}
+		return remote{}, err
+	})
+	return err
+}
+
+// Stats counts what this process has done, whatever module it did it for.
+func (s *store) Stats() validators.Stats {
+	state := s.state.Load()
+	return validators.Stats{
+		Entries:   -1,
+		Hits:      s.hits.Load(),
+		Misses:    s.misses.Load(),
+		Errors:    s.errors.Load(),
+		Available: state != down && state != closed,
+	}
+}
+
+// write sends one write and its fence.
+func (s *store) write(name string, command func(rueidis.Builder) rueidis.Completed) error {
+	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+		return remote{}, firstError(client.DoMulti(ctx, command(client.B()), fence(client.B(), name)))
+	})
+	return err
+}
+
+// fence is a read of a key that is not kept.
+func fence(b rueidis.Builder, name string) rueidis.Completed { return b.Exists().Key(name).Build() }
+
+// firstError is the error of the first answer that has one. That there is nothing under a key is none.
+func firstError(answers []rueidis.RedisResult) error {
+	for _, answer := range answers {
+		if err := answer.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
 	}
 	return nil
 }
 
-// Load is as in validators.Store. Record, generation and purges are one call, or none where all three have been
-// read before and not changed since.
-func (s *store) Load(ctx context.Context, key validators.Key) (record validators.Record, stamp validators.Stamp, err error) {
-	b := bucketOf(key.URI)
-	if s.pending.has(b) {
-		s.errors.Add(1)
-		return record, stamp, fmt.Errorf("%w: something is still to be forgotten", validators.ErrUnavailable)
-	}
-	err = s.do(ctx, func(ctx context.Context, client rueidis.Client) error {
-		var found lookup
-		if err := s.lookUp(ctx, client, key, b, &found); err != nil {
-			return err
-		}
-		stamp = validators.Stamp{Forgotten: found.generation, Purged: found.purges.Last()}
-		record = found.record(stamp, key.URI)
-		return nil
-	})
-	switch {
-	case err != nil:
-		return validators.Record{}, validators.Stamp{}, err
-	case s.pending.has(b): // meanwhile
-		return validators.Record{}, validators.Stamp{}, validators.ErrUnavailable
-	case record.Exists():
-		s.hits.Add(1)
-	default:
-		s.misses.Add(1)
-	}
-	return record, stamp, nil
-}
+var errRubbish = errors.New("the server has something else under a key of this store")
 
-// lookup is what a Load has found.
-type lookup struct {
-	encoded    string
-	generation uint64
-	purges     *validators.Purges
-}
-
-// record is what is kept, if it may be used.
-func (l *lookup) record(stamp validators.Stamp, uri validators.URI) validators.Record {
-	if l.encoded == "" {
-		return validators.Record{}
-	}
-	record, err := validators.Decode(l.encoded)
-	if err != nil || record.Stamp.Forgotten != stamp.Forgotten || l.purges.Cover(record.Stamp.Purged, uri) {
-		return validators.Record{}
-	}
-	return record
-}
-
-func (s *store) lookUp(ctx context.Context, client rueidis.Client, key validators.Key, b bucket, found *lookup) (err error) {
-	record := client.B().Get().Key(s.recordKey(key)).Cache()
-	generation := client.B().Get().Key(s.generationKey(b)).Cache()
-	log := client.B().Lrange().Key(s.purgesKey()).Start(0).Stop(-1).Cache()
-	results := client.DoMultiCache(ctx, rueidis.CT(record, localTTL), rueidis.CT(generation, localTTL), rueidis.CT(log, localTTL))
-	if slices.ContainsFunc(results, func(result rueidis.RedisResult) bool { return isFull(result.Error()) }) {
-		// A full server refuses the transaction by which copies are made, but not the reading.
-		results = client.DoMulti(ctx, client.B().Get().Key(s.recordKey(key)).Build(),
-			client.B().Get().Key(s.generationKey(b)).Build(), client.B().Lrange().Key(s.purgesKey()).Start(0).Stop(-1).Build())
-	}
-	for i := range results {
-		if !results[i].IsCacheHit() {
-			s.keeper.heard.Store(true)
-		}
-	}
-	if found.encoded, err = textOf(results[0]); err != nil {
-		return err
-	}
-	text, err := textOf(results[1])
-	if err != nil {
-		return err
-	}
-	if found.generation = readGeneration(text); found.generation == 0 {
-		if found.generation, err = s.makeGeneration(ctx, client, b); err != nil {
-			return err
-		}
-	}
-	found.purges, err = s.readPurges(ctx, client, results[2])
-	return err
-}
-
-// textOf is a text, empty if there is none.
-func textOf(result rueidis.RedisResult) (string, error) {
-	text, err := result.ToString()
-	if rueidis.IsRedisNil(err) {
-		return "", nil
-	}
-	if _, wrongType := rueidis.IsRedisErr(err); wrongType && strings.HasPrefix(err.Error(), "WRONGTYPE") {
-		return "", nil // rubbish is nothing
-	}
-	return text, err
-}
-
-// makeGeneration gives a bucket its first generation. What is there and is none is written over.
-func (s *store) makeGeneration(ctx context.Context, client rueidis.Client, b bucket) (uint64, error) {
-	name := s.generationKey(b)
-	result, err := makeGeneration.Exec(ctx, client, []string{name}, []string{newGeneration()}).ToString()
-	s.keeper.heard.Store(true)
-	if err != nil {
-		return 0, err
-	}
-	return readGeneration(result), client.Do(ctx, client.B().Exists().Key(name).Build()).Error() // as in write
-}
-
-// Save is as in validators.Store.
-func (s *store) Save(ctx context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
-	if ttl < time.Millisecond {
-		return nil
-	}
-	encoded, err := record.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
-	return s.write(ctx, s.recordKey(key), func(client rueidis.Client, name string) rueidis.Completed {
-		return client.B().Set().Key(name).Value(rueidis.BinaryString(encoded)).Px(ttl).Build()
-	})
-}
-
-// Delete is as in validators.Store. What could not be deleted is forgotten with all of its bucket.
-func (s *store) Delete(ctx context.Context, key validators.Key) error {
-	err := s.write(context.WithoutCancel(ctx), s.recordKey(key), func(client rueidis.Client, name string) rueidis.Completed {
-		return client.B().Del().Key(name).Build()
-	})
-	if err != nil {
-		s.pending.add(bucketOf(key.URI))
-		s.keeper.wake()
-	}
-	return err
-}
-
-// write changes a key, and does not return before this process's own copy of it is gone. The server says that the
-// key has changed on the same connection, behind the answer to the change, and before the answer to what comes after
-// that: hence the second command.
-func (s *store) write(ctx context.Context, name string, command func(rueidis.Client, string) rueidis.Completed) error {
-	return s.do(ctx, func(ctx context.Context, client rueidis.Client) error {
-		results := client.DoMulti(ctx, command(client, name), client.B().Exists().Key(name).Build())
-		s.keeper.heard.Store(true)
-		for _, result := range results {
-			if err := result.Error(); err != nil && !rueidis.IsRedisNil(err) {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Forget is as in validators.Store. What could not be forgotten is noted, so that nothing of it is answered until it is.
-func (s *store) Forget(ctx context.Context, uri validators.URI) error {
-	b := bucketOf(uri)
-	err := s.forget(context.WithoutCancel(ctx), b) // who has written may leave
-	if err != nil {
-		s.pending.add(b)
-		s.keeper.wake()
-	}
-	return err
-}
-
-// forget ends a bucket's generation. A server that is full still deletes: then the next Load makes a new one.
-func (s *store) forget(ctx context.Context, b bucket) error {
-	name := s.generationKey(b)
-	err := s.write(ctx, name, func(client rueidis.Client, name string) rueidis.Completed {
-		return client.B().Set().Key(name).Value(newGeneration()).Build()
-	})
-	if isFull(err) {
-		err = s.write(ctx, name, func(client rueidis.Client, name string) rueidis.Completed {
-			return client.B().Del().Key(name).Build()
-		})
-	}
-	return err
-}
-
-// isFull reports whether the server refuses what needs memory.
-func isFull(err error) bool {
-	var reply *rueidis.RedisError
-	return errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "OOM")
-}
-
-// Purge is as in validators.Store.
-func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
-	ctx = context.WithoutCancel(ctx)
-	err := s.appendPurge(ctx, scope)
-	if isFull(err) { // without a log, everything counts as purged
-		err = s.write(ctx, s.purgesKey(), func(client rueidis.Client, name string) rueidis.Completed {
-			return client.B().Del().Key(name).Build()
-		})
-	}
-	if err != nil {
-		// It may have been purged, or be purged yet. Of this process nothing is believed that is older.
-		s.keeper.drop()
-	}
-	return err
-}
-
-func (s *store) appendPurge(ctx context.Context, scope validators.Scope) error {
-	return s.do(ctx, func(ctx context.Context, client rueidis.Client) error {
-		name := s.purgesKey()
-		arguments := []string{strconv.Itoa(validators.MaxPurges), encodeScope(scope)}
-		err := appendPurge.Exec(ctx, client, []string{name}, arguments).Error()
-		s.keeper.heard.Store(true)
-		if err != nil {
-			return err
-		}
-		return client.Do(ctx, client.B().Exists().Key(name).Build()).Error() // as in write
-	})
-}
-
-// FirstSeen is as in validators.Store.
-func (s *store) FirstSeen(ctx context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration) (seen time.Time, err error) {
-	err = s.do(ctx, func(ctx context.Context, client rueidis.Client) error {
-		name := s.firstSeenKey(key)
-		result := client.DoCache(ctx, client.B().Get().Key(name).Cache(), localTTL)
-		if !result.IsCacheHit() {
-			s.keeper.heard.Store(true)
-		}
-		kept, err := textOf(result)
-		if err != nil {
-			return err
-		}
-		at, keptTag, _ := strings.Cut(kept, " ")
-		if at == "" || keptTag != tag {
-			arguments := []string{strconv.FormatInt(now.Unix(), 10), tag, strconv.FormatInt(max(ttl.Milliseconds(), 1), 10)}
-			if at, err = firstSeen.Exec(ctx, client, []string{name}, arguments).ToString(); err != nil {
-				return err
-			}
-		}
-		seconds, err := strconv.ParseInt(at, 10, 64)
-		if err != nil {
-			return fmt.Errorf("the time of a tag: %w", err)
-		}
-		seen = time.Unix(seconds, 0).UTC()
-		return nil
-	})
-	return seen, err
-}
-
-// Stats is as in validators.Store. The server has the entries, and is not asked.
-func (s *store) Stats() validators.Stats {
-	_, err := s.keeper.client()
-	return validators.Stats{
-		Entries: -1, Hits: s.hits.Load(), Misses: s.misses.Load(), Errors: s.errors.Load(), Available: err == nil,
-	}
+// attach makes the logger the one that is logged to, until the function it returns is called: a store outlives
+// the configurations it serves, and their logs.
+func (s *store) attach(logger *zap.Logger) (detach func()) {
+	return s.logs.attach(logger, s.options.name())
 }

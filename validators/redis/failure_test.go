@@ -1,0 +1,674 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// hurried are options with the default timeout, for servers that do not answer anyway.
+func hurried(address string) *options {
+	o := optionsFor(address)
+	o.timeout = defaultTimeout
+	return o
+}
+
+// inTime fails if something takes twenty times what it may, which on a busy machine is still not "hangs".
+func inTime(t *testing.T, timeout time.Duration, do func()) { //nolint:unparam // said where it is called
+	t.Helper()
+	began := time.Now()
+	do()
+	if took := time.Since(began); took > 20*timeout {
+		t.Errorf("took %s with a timeout of %s", took, timeout)
+	}
+}
+
+func TestServerThatComesLater(t *testing.T) {
+	s := startServer(t)
+	s.kill()
+	n, key := newNode(t, optionsFor(s.address())), newKey("a.example", "/")
+	for range 100 {
+		n.wantUnavailable(key)
+	}
+	eventually(t, "it is seen that there is no server", func() bool { return !n.Stats().Available })
+	if err := n.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("Forget: %v", err)
+	}
+	if errs := n.Stats().Errors; errs != 101 {
+		t.Errorf("%d errors were counted, want 101", errs)
+	}
+	s.start()
+	n.awaitUp()
+	if n.remember(key); !n.has(key) {
+		t.Error("no record is found")
+	}
+	if warnings, infos := n.lines(zapcore.WarnLevel), n.lines(zapcore.InfoLevel); len(warnings) != 1 || len(infos) != 1 {
+		t.Errorf("logged %q and %q, want one line of each", warnings, infos)
+	}
+}
+
+func TestServerThatCrashes(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	key, slow := newKey("a.example", "/"), newKey("a.example", "/b")
+	n.remember(key)
+	stamp := n.stamp(slow)
+	s.kill()
+	eventually(t, "nothing is found", func() bool { return !n.found(key) })
+	eventually(t, "the store is left alone", func() bool {
+		n.wantUnavailable(key)
+		return !n.Stats().Available
+	})
+	s.start()
+	n.awaitUp()
+	if n.has(key) {
+		t.Error("a record is found at a server that has nothing")
+	}
+	if err := n.Save(t.Context(), slow, newRecord(stamp), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n.has(slow) {
+		t.Error("a record is found that may have been forgotten before the server lost everything")
+	}
+	if n.remember(key); !n.has(key) {
+		t.Error("no record is found")
+	}
+}
+
+func TestServerThatIsPaused(t *testing.T) {
+	s := startServer(t)
+	n, other := join(t, hurried(s.address())), join(t, optionsFor(s.address()))
+	key, untouched := newKey("a.example", "/"), newKey("b.example", "/")
+	for n.trySave(key) != nil || n.trySave(untouched) != nil || !n.found(key) || !other.found(key) {
+		t.Log("a slow machine")
+	}
+	s.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	inTime(t, defaultTimeout, func() {
+		if err := n.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) {
+			t.Errorf("Forget: %v", err)
+		}
+	})
+	if n.found(key) {
+		t.Error("what this node could not tell the server to forget is found")
+	}
+	for tries := 0; n.Stats().Available; tries++ {
+		inTime(t, defaultTimeout, func() { n.wantUnavailable(newKey("c.example", "/")) })
+		if tries > 10*costOfFailure {
+			t.Fatal("the server is asked again and again")
+		}
+	}
+	for range 1000 {
+		n.wantUnavailable(untouched)
+	}
+	s.signal(syscall.SIGCONT)
+	eventually(t, "the store is back", func() bool { return n.Stats().Available })
+	if n.found(key) {
+		t.Error("what was to be forgotten is found when the server is back")
+	}
+	eventually(t, "the other node is told", func() bool { return !other.has(key) })
+}
+
+// A thousand requests at once are not kept by a server that stands still, nor by what queues for it.
+func TestManyRequestsAtAPausedServer(t *testing.T) {
+	s := startServer(t)
+	n := join(t, hurried(s.address()))
+	s.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	var requests sync.WaitGroup
+	inTime(t, defaultTimeout, func() {
+		for i := range 5000 {
+			requests.Go(func() { n.wantUnavailable(newKey("a.example", fmt.Sprint("/", i))) })
+		}
+		requests.Wait()
+	})
+	if under := n.inFlight.Load(); under > maxInFlight {
+		t.Errorf("%d calls are under way, of %d", under, maxInFlight)
+	}
+	s.signal(syscall.SIGCONT)
+	n.awaitUp()
+}
+
+// One client that leaves does not end what others wait for, nor does it say anything of the server.
+func TestClientsThatLeave(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	before := n.Stats().Errors
+	for i := range 20 {
+		key := newKey("a.example", fmt.Sprint("/", i))
+		s.signal(syscall.SIGSTOP)
+		leaves, cancel := context.WithCancel(t.Context())
+		var requests sync.WaitGroup
+		requests.Go(func() { _, _, _ = n.Load(leaves, key) })
+		eventually(t, "the first asks", func() bool { return n.inFlight.Load() == 1 })
+		requests.Go(func() {
+			if _, _, err := n.Load(t.Context(), key); err != nil {
+				t.Error("who stayed:", err)
+			}
+		})
+		eventually(t, "the second waits", func() bool { return n.inFlight.Load() == 2 })
+		cancel()
+		s.signal(syscall.SIGCONT)
+		requests.Wait()
+	}
+	if stats := n.Stats(); stats.Errors != before || !stats.Available {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestServerThatNeverAnswers(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // nobody accepts; the kernel does
+	n := newNode(t, hurried(listener.Addr().String()))
+	inTime(t, defaultTimeout, func() {
+		for range 1000 {
+			n.wantUnavailable(newKey("a.example", "/"))
+		}
+	})
+	eventually(t, "it is said that the store cannot be reached", func() bool { return len(n.lines(zapcore.WarnLevel)) > 0 })
+}
+
+func TestServerThatIsSlow(t *testing.T) {
+	s := startServer(t)
+	p := startProxy(t, s.address())
+	n := join(t, hurried(p.serve().address()))
+	go s.do("DEBUG", "SLEEP", "1")
+	eventually(t, "the store is left alone", func() bool {
+		inTime(t, defaultTimeout, func() { n.found(newKey("a.example", "/")) })
+		return !n.Stats().Available
+	})
+	n.awaitUp()
+}
+
+// A server that answers always, and always too late, is not asked by requests, though it can be reached.
+func TestServerThatIsAlwaysTooSlow(t *testing.T) {
+	s := startServer(t)
+	p := startProxy(t, s.address())
+	p.delay = 2 * time.Millisecond // for each of the probe's commands
+	n := newNode(t, hurried(p.serve().address()))
+	n.wantUnavailable(newKey("a.example", "/"))
+	eventually(t, "the store is left alone", func() bool { return !n.Stats().Available })
+	n.wantUnavailable(newKey("a.example", "/"))
+}
+
+func TestServerThatTalksRubbish(t *testing.T) {
+	for name, talk := range map[string]string{
+		"HTTP": "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "nothing": "", "an error": "-ERR no\r\n", "zeros": strings.Repeat("\x00", 100),
+		"another answer": ":5\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = conn.Write([]byte(talk))
+					conn.Close()
+				}
+			}()
+			n := newNode(t, hurried(listener.Addr().String()))
+			n.wantUnavailable(newKey("a.example", "/"))
+			eventually(t, "it is said that the store cannot be reached", func() bool { return len(n.lines(zapcore.WarnLevel)) > 0 })
+			n.wantUnavailable(newKey("a.example", "/"))
+		})
+	}
+}
+
+// A full server still forgets, and what it has is still found.
+func TestServerThatIsFull(t *testing.T) {
+	s := startServer(t)
+	n, other, key := join(t, optionsFor(s.address())), join(t, optionsFor(s.address())), newKey("a.example", "/")
+	kept := newKey("b.example", "/")
+	n.remember(kept)
+	record := n.remember(key)
+	s.must("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	s.must("CONFIG", "SET", "maxmemory", "1")
+	for range 2 * tooMuch {
+		if err := n.Save(t.Context(), key, record, time.Hour); !errors.Is(err, validators.ErrUnavailable) {
+			t.Fatalf("Save: %v", err)
+		}
+	}
+	if !n.has(key) || !other.has(key) || !n.Stats().Available {
+		t.Error("what a full server has is not found")
+	}
+	for _, never := range []validators.Key{newKey("never.example", "/"), newKey("never.example", "/")} {
+		n.wantUnavailable(never) // no stamp can be given for what has no generation
+	}
+	n.failures.Store(0)
+	if err := n.Forget(t.Context(), key.URI); err != nil {
+		t.Errorf("Forget: %v", err)
+	}
+	if n.found(key) {
+		t.Error("what was forgotten at a full server is found")
+	}
+	eventually(t, "the other node is told", func() bool { return !other.found(key) })
+	if !other.has(kept) {
+		t.Error("what was not forgotten is not found")
+	}
+	if err := n.Purge(t.Context(), validators.Scope{Host: kept.URI.Host}); err != nil {
+		t.Errorf("Purge: %v", err)
+	}
+	eventually(t, "the other node is told", func() bool { return !n.found(kept) && !other.found(kept) })
+	if lines := n.lines(zapcore.WarnLevel); len(lines) != 1 {
+		t.Errorf("logged %q, want one line", lines)
+	}
+	s.must("CONFIG", "SET", "maxmemory", "0")
+	n.awaitUp()
+	if n.remember(key); !n.has(key) {
+		t.Error("no record is found when there is room again")
+	}
+}
+
+// A server that has too few replicas, say, reads and does not write. What cannot be forgotten there is not found here,
+// and is told as soon as that is possible.
+func TestServerThatRefusesToWrite(t *testing.T) {
+	s := startServer(t)
+	n, other := join(t, optionsFor(s.address())), join(t, optionsFor(s.address()))
+	kept, key, never := newKey("a.example", "/"), newKey("b.example", "/"), newKey("never.example", "/")
+	deleted := newKey("c.example", "/")
+	n.remember(kept)
+	n.remember(key)
+	n.remember(deleted)
+	s.must("CONFIG", "SET", "min-replicas-to-write", "1")
+	if err := n.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("Forget: %v", err)
+	}
+	if err := n.Delete(t.Context(), deleted); !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("Delete: %v", err)
+	}
+	for range tooMuch {
+		if !n.has(kept) || !other.has(kept) || n.has(key) || n.has(deleted) {
+			t.Fatal("what is there is not found, or what was forgotten is")
+		}
+		n.wantUnavailable(never) // no stamp can be given for what has no generation
+	}
+	if !n.Stats().Available {
+		t.Error("a server that can be read is left alone")
+	}
+	if lines := n.lines(zapcore.WarnLevel); len(lines) != 1 {
+		t.Errorf("logged %q, want one line", lines)
+	}
+	s.must("CONFIG", "SET", "min-replicas-to-write", "0")
+	eventually(t, "the other node is told", func() bool { return !other.has(key) && !other.has(deleted) })
+	eventually(t, "a record is found again", func() bool { n.remember(key); return n.has(key) })
+}
+
+// Whatever of it the server drops, what was forgotten or purged before does not come back.
+func TestKeysThatAreEvicted(t *testing.T) {
+	s := startServer(t)
+	n, other := join(t, optionsFor(s.address())), join(t, optionsFor(s.address()))
+	old, key := newKey("a.example", "/"), newKey("a.example", "/")
+	stamp := n.stamp(old)
+	for name, evict := range map[string]func(){
+		"generation": func() { s.must("DEL", bucketOf(key.URI).key(n.keys.generation)) },
+		"purges":     func() { s.must("DEL", n.keys.purges) },
+		"FLUSHALL":   func() { s.must("FLUSHALL") },
+		"FLUSHDB":    func() { s.must("FLUSHDB", "ASYNC") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eventually(t, "both nodes find a record", func() bool { n.remember(key); return n.has(key) && other.has(key) })
+			evict()
+			eventually(t, "nothing is found", func() bool { return !n.has(key) && !other.has(key) })
+			for _, node := range []*node{n, other} {
+				if err := node.Save(t.Context(), old, newRecord(stamp), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				if node.has(old) {
+					t.Error("a record from before is found")
+				}
+			}
+		})
+	}
+}
+
+// A server that evicts all the time is of little use, but tells nobody anything old.
+func TestServerThatEvicts(t *testing.T) {
+	s := startServer(t, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+	n, other := join(t, optionsFor(s.address())), join(t, optionsFor(s.address()))
+	for round := range 4000 {
+		key := newKey(fmt.Sprintf("%d.example", round%50), fmt.Sprint("/", round))
+		record := newRecord(n.stamp(key))
+		record.AddField("X", strings.Repeat("x", 1000))
+		if err := n.Save(t.Context(), key, record, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if round%10 != 0 {
+			continue
+		}
+		other.has(key)
+		if err := n.Forget(t.Context(), key.URI); err != nil {
+			t.Fatal(err)
+		}
+		if n.has(key) {
+			t.Fatal("what was forgotten is found")
+		}
+		eventually(t, "the other node is told", func() bool { return !other.has(key) })
+	}
+	if evicted, _ := s.must("INFO", "stats").ToString(); strings.Contains(evicted, "evicted_keys:0\r") {
+		t.Error("nothing was evicted, so nothing was tried")
+	}
+}
+
+func TestRubbishUnderTheKeys(t *testing.T) {
+	s := startServer(t)
+	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
+	record := ofDigest(n.keys.record, key.Sum)
+	generation := bucketOf(key.URI).key(n.keys.generation)
+	newer := newRecord(n.stamp(key))
+	encoded, _ := newer.AppendBinary(nil)
+	encoded[0] = 2
+	for name, put := range map[string]func(){
+		"record":                 func() { s.must("SET", record, "rubbish") },
+		"record of version 2":    func() { s.must("SET", record, string(encoded)) },
+		"generation":             func() { s.must("SET", generation, "rubbish") },
+		"purges":                 func() { s.must("SET", n.keys.purges, "rubbish") },
+		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5\n6 a\n") },
+		"purges out of order":    func() { s.must("SET", n.keys.purges, "5\n6  \n6  \n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n.remember(key)
+			if !n.has(key) {
+				t.Fatal("no record is found")
+			}
+			put()
+			eventually(t, "nothing is found", func() bool { return !n.found(key) })
+			eventually(t, "a record is kept again", func() bool { return n.trySave(key) == nil && n.found(key) })
+			if err := n.Purge(t.Context(), validators.Scope{Host: "a.example"}); err != nil || n.has(key) {
+				t.Errorf("Purge: %v", err)
+			}
+		})
+	}
+}
+
+// Keys of another type are errors of the server, and nothing else.
+func TestKeysOfAnotherType(t *testing.T) {
+	s := startServer(t)
+	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
+	s.must("LPUSH", ofDigest(n.keys.record, key.Sum), "x")
+	n.wantUnavailable(key)
+	if err := n.Save(t.Context(), key, newRecord(n.stamp(newKey("a.example", "/"))), time.Hour); err != nil || !n.has(key) {
+		t.Errorf("Save: %v", err)
+	}
+}
+
+func TestThirdNodeFindsWhatIsThere(t *testing.T) {
+	s := startServer(t)
+	a, b, key := join(t, optionsFor(s.address())), join(t, optionsFor(s.address())), newKey("a.example", "/")
+	gone := newKey("b.example", "/")
+	a.remember(key)
+	a.remember(gone)
+	if err := b.Forget(t.Context(), gone.URI); err != nil {
+		t.Fatal(err)
+	}
+	c := join(t, optionsFor(s.address()))
+	if !c.has(key) || c.has(gone) {
+		t.Error("a new node does not find what is there, or finds what was forgotten")
+	}
+}
+
+// With the connection go the copies that it kept current.
+func TestConnectionThatIsCut(t *testing.T) {
+	s := startServer(t)
+	n, other := join(t, optionsFor(s.address())), join(t, optionsFor(s.address()))
+	for round := range 50 {
+		key := newKey("a.example", fmt.Sprint("/", round))
+		n.remember(key)
+		if !n.has(key) {
+			t.Fatal("no record is found")
+		}
+		for _, id := range s.clientsNamed("conditional_cache") {
+			s.must("CLIENT", "KILL", "ID", id)
+		}
+		eventually(t, "the other node can forget", func() bool { return other.Forget(t.Context(), key.URI) == nil })
+		eventually(t, "the node learns that it was cut off", func() bool { return !n.found(key) })
+		eventually(t, "the node is connected again", func() bool { _, _, err := n.Load(t.Context(), key); return err == nil })
+		if n.has(key) {
+			t.Fatal("what was forgotten while the connection was down is found")
+		}
+	}
+}
+
+func (s *server) clientsNamed(name string) (ids []string) { //nolint:unparam // said where it is called
+	s.t.Helper()
+	list, _ := s.must("CLIENT", "LIST").ToString()
+	for line := range strings.Lines(strings.TrimPrefix(list, "txt:")) {
+		if words := strings.Fields(line); slices.Contains(words, "name="+name) {
+			ids = append(ids, strings.TrimPrefix(words[0], "id="))
+		}
+	}
+	return ids
+}
+
+// A node that is cut off without a sign answers from memory for two seconds or so, and no longer.
+func TestConnectionThatDiesSilently(t *testing.T) {
+	s := startServer(t)
+	p := startProxy(t, s.address())
+	n, other, key := join(t, optionsFor(p.serve().address())), join(t, optionsFor(s.address())), newKey("a.example", "/")
+	n.remember(key)
+	if !n.has(key) {
+		t.Fatal("no record is found")
+	}
+	p.held.Store(true)
+	if err := other.Forget(t.Context(), key.URI); err != nil {
+		t.Fatal(err)
+	}
+	held := time.Now()
+	eventually(t, "nothing is found", func() bool { return !n.found(key) })
+	if took := time.Since(held); took > 2*(2*silence+lastWord) {
+		t.Errorf("was found for %s after the connection died", took)
+	}
+	p.held.Store(false)
+	p.cut()
+	n.awaitUp()
+	if n.has(key) {
+		t.Error("what was forgotten meanwhile is found")
+	}
+}
+
+// What is in memory is not asked for, whether it is a record or that there is none.
+func TestHitsAndMissesInMemory(t *testing.T) {
+	s := startServer(t)
+	p := startProxy(t, s.address())
+	n := join(t, optionsFor(p.serve().address()))
+	key, none := newKey("a.example", "/"), newKey("a.example", "/")
+	n.remember(key)
+	now := time.Unix(1_800_000_000, 0)
+	look := func() {
+		if !n.has(key) || n.has(none) {
+			t.Fatal("not what was saved")
+		}
+		if _, err := n.FirstSeen(t.Context(), key, `"a"`, now, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	look()
+	// Only signs of life may be asked for, of which there are few.
+	before := p.asked.Load()
+	for range 1000 {
+		look()
+	}
+	if asked := p.asked.Load() - before; asked > 50 {
+		t.Errorf("the server was asked %d times by 3000 calls", asked)
+	}
+}
+
+func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
+	s := startServer(t)
+	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
+	name := ofDigest(n.keys.firstSeen, key.Sum)
+	see := func(now time.Time) {
+		if at, err := n.FirstSeen(t.Context(), key, `"a b"`, now, time.Hour); err != nil || at.Unix() != 1_800_000_000 {
+			t.Fatalf("%s, %v", at, err)
+		}
+	}
+	see(now)
+	s.must("PEXPIRE", name, "5000") // as if nearly all of it were over
+	see(now.Add(59 * time.Minute))
+	if left, _ := s.must("PTTL", name).AsInt64(); left > 5000 {
+		t.Error("was written though it is kept long enough")
+	}
+	see(now.Add(61 * time.Minute))
+	if left, _ := s.must("PTTL", name).AsInt64(); left < time.Hour.Milliseconds() {
+		t.Errorf("is kept for %d ms, want an hour", left)
+	}
+}
+
+// A replica that cannot be written to is the wrong server, though it answers.
+func TestServerThatBecomesAReplica(t *testing.T) {
+	s := startServer(t)
+	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
+	s.must("REPLICAOF", "127.0.0.1", "1")
+	if err := n.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) || n.Stats().Available {
+		t.Errorf("Forget: %v", err)
+	}
+	n.wantUnavailable(key)
+	s.must("REPLICAOF", "NO", "ONE")
+	n.awaitUp()
+}
+
+// What has failed is told later, in order, whatever is forgotten meanwhile.
+func TestUntoldBuckets(t *testing.T) {
+	var u untold
+	u.add(0)
+	u.add(63)
+	u.add(65535)
+	taken := u.take()
+	if !slices.Equal(taken, []bucket{0, 63, 65535}) {
+		t.Fatalf("took %v", taken)
+	}
+	u.add(63) // was forgotten once more
+	for _, b := range taken {
+		if !u.has(b) {
+			t.Errorf("%d is believed while it is being told", b)
+		}
+	}
+	u.told(taken[:2], true)
+	u.told(taken[2:], false)
+	if u.has(0) || !u.has(63) || !u.has(65535) {
+		t.Error("what was forgotten while it was told, or could not be told, is not to be told again")
+	}
+	if again := u.take(); !slices.Equal(again, []bucket{63, 65535}) {
+		t.Errorf("took %v", again)
+	}
+}
+
+func TestPanicOfTheClientIsAnError(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	_, err := call(n.store, func(context.Context, rueidis.Client) (remote, error) { panic("no") })
+	if !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever the client waits for, its caller does not.
+func TestClientThatDoesNotReturn(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	n.options.timeout = defaultTimeout
+	release := make(chan struct{})
+	defer close(release)
+	inTime(t, defaultTimeout, func() {
+		_, err := call(n.store, func(context.Context, rueidis.Client) (remote, error) {
+			<-release
+			return remote{}, nil
+		})
+		if !errors.Is(err, validators.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// What comes from memory says nothing about the server.
+func TestHitsAreNoSuccesses(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	n.failures.Store(8)
+	for _, local := range []bool{true, false} {
+		_, err := call(n.store, func(context.Context, rueidis.Client) (found, error) { return found{local: local}, nil })
+		if failures := n.failures.Load(); err != nil || (failures == 8) != local {
+			t.Errorf("from memory %t: %d failures are left of 8 (%v)", local, failures, err)
+		}
+	}
+}
+
+// Nothing runs before a store is used, nor after it was closed, however it was doing.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	s := startServer(t)
+	for name, use := range map[string]func(t *testing.T, n *node){
+		"unused":      func(*testing.T, *node) {},
+		"used":        func(_ *testing.T, n *node) { n.awaitUp(); n.remember(newKey("a.example", "/")) },
+		"just begun":  func(_ *testing.T, n *node) { n.found(newKey("a.example", "/")) },
+		"left alone":  func(_ *testing.T, n *node) { n.awaitUp(); n.leaveAlone(errRubbish); n.disconnect() },
+		"in full use": func(t *testing.T, n *node) { t.Helper(); n.awaitUp(); useInBackground(t, n) },
+		"paused": func(t *testing.T, n *node) {
+			t.Helper()
+			n.awaitUp()
+			s.signal(syscall.SIGSTOP)
+			t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+			n.wantUnavailable(newKey("b.example", "/"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			o := optionsFor(s.address())
+			if name == "paused" {
+				o.timeout = defaultTimeout
+			}
+			n := newNode(t, o)
+			if now := runtime.NumGoroutine(); now > before {
+				t.Errorf("%d goroutines before use, %d after", before, now)
+			}
+			use(t, n)
+			n.close()
+			eventually(t, "no goroutine is left", nothingOfTheClientRuns)
+			n.wantUnavailable(newKey("a.example", "/"))
+			if n.Stats().Available {
+				t.Error("a store that was closed is available")
+			}
+		})
+	}
+}
+
+// nothingOfTheClientRuns reports whether no goroutine is in the client's code, or this package's beside tests.
+func nothingOfTheClientRuns() bool {
+	stacks := make([]byte, 1<<20)
+	text := string(stacks[:runtime.Stack(stacks, true)])
+	return !strings.Contains(text, "github.com/redis/rueidis.") && !strings.Contains(text, "validators/redis.(*store)")
+}
+
+// useInBackground has goroutines use a node that ends meanwhile.
+func useInBackground(t *testing.T, n *node) {
+	t.Helper()
+	for range 8 {
+		go func() {
+			for n.state.Load() != closed {
+				_ = n.trySave(newKey("a.example", "/"))
+			}
+		}()
+	}
+	eventually(t, "something is kept", func() bool { return n.Stats().Misses > 100 })
+}
