@@ -3,6 +3,7 @@ package remember
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -10,6 +11,25 @@ import (
 
 // Space is room for the field values of one answer, so that they cost one allocation.
 type Space [6]string
+
+// dates are the dates written last, by their seconds: a page that is asked for often has one date for all.
+var dates [256]atomic.Pointer[writtenDate]
+
+type writtenDate struct {
+	seconds int64
+	text    string
+}
+
+func dateText(t time.Time) string {
+	seconds := t.Unix()
+	place := &dates[uint8(seconds)] //nolint:gosec // the low bits
+	if written := place.Load(); written != nil && written.seconds == seconds {
+		return written.text
+	}
+	text := httpcond.FormatDate(t)
+	place.Store(&writtenDate{seconds, text})
+	return text
+}
 
 // line is a list of one value, kept in the space while there is room.
 func (s *Space) line(i int, value string) []string {
@@ -46,7 +66,7 @@ func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
 		h["Last-Modified"] = space.line(n, httpcond.FormatDate(r.LastModified))
 		n++
 	}
-	h["Date"] = space.line(n, httpcond.FormatDate(r.Date))
+	h["Date"] = space.line(n, dateText(r.Date))
 	age := r.InitialAge + max(now.Sub(r.Received), 0)
 	h["Age"] = space.line(n+1, strconv.FormatInt(int64(age/time.Second), 10))
 }

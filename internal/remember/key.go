@@ -30,6 +30,10 @@ type Request struct {
 // maxNominated bounds the names in Vary that a record is kept under; what has more is not remembered.
 const maxNominated = 16
 
+// secretSize is how much of the secret goes into a digest: as many bits as come out of it. A short URI then fits into one
+// block of SHA-256.
+const secretSize = 16
+
 // digest is the beginning of the SHA-256 of the secret and texts, each led by its length.
 type digest struct {
 	space [512]byte
@@ -76,7 +80,7 @@ func (d *digest) sum() validators.Digest {
 // and several in what is remembered: what another spelling gives, only the upstream knows.
 func (m *Memory) keyOf(r *Request) validators.Key {
 	var d digest
-	d.write(m.Secret[:])
+	d.write(m.Secret[:secretSize])
 	d.add(r.Scheme)
 	d.add(r.Host)
 	d.add(r.URL.EscapedPath())
@@ -91,7 +95,7 @@ func (m *Memory) keyOf(r *Request) validators.Key {
 // variantOf is the key of the representation that the values of the nominated fields select.
 func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header) validators.Key {
 	var d digest
-	d.write(m.Secret[:])
+	d.write(m.Secret[:secretSize])
 	d.write(base.Sum[:])
 	d.add(nominated)
 	for name := range strings.SplitSeq(nominated, ",") {

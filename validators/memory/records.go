@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -24,15 +23,32 @@ type records struct {
 	clock clock
 	*forgetting
 
-	lookups   *stats.Counter
+	lookups   lookups
 	evictions atomic.Uint64
 	firsts    atomic.Int64 // how many values are of firstSeen
 }
 
 const deadlineSize = 8
 
+// lookups counts in several places, so that requests for several pages do not wait for each other.
+type lookups [16]lookupCount
+
+type lookupCount struct {
+	hits, misses atomic.Uint64
+	_            [48]byte // a cache line of its own
+}
+
+func (l *lookups) of(key validators.Key) *lookupCount { return &l[key.Sum[0]%16] }
+
+func (l *lookups) sum() (hits, misses uint64) {
+	for i := range l {
+		hits, misses = hits+l[i].hits.Load(), misses+l[i].misses.Load()
+	}
+	return hits, misses
+}
+
 func newRecords(maxEntries int) *records {
-	r := &records{clock: clock{start: time.Now()}, forgetting: newForgetting(), lookups: stats.NewCounter()}
+	r := &records{clock: clock{start: time.Now()}, forgetting: newForgetting()}
 	r.cache = otter.Must(&otter.Options[validators.Digest, string]{
 		MaximumSize:      maxEntries,
 		ExpiryCalculator: otter.ExpiryWritingFunc(timeLeft),
@@ -85,20 +101,20 @@ func (r *records) Load(_ context.Context, key validators.Key) (validators.Record
 	// Read after the record: one that is saved meanwhile with a newer stamp is not taken for out of date.
 	stamp, purges := r.now(key.URI)
 	if !found {
-		r.lookups.RecordMisses(1)
+		r.lookups.of(key).misses.Add(1)
 		return validators.Record{}, stamp, nil
 	}
 	record, err := validators.Decode(value[deadlineSize:])
 	if err != nil || outOfDate(record.Stamp, stamp, purges, key.URI) {
 		r.drop(key.Sum, value)
-		r.lookups.RecordMisses(1)
+		r.lookups.of(key).misses.Add(1)
 		return validators.Record{}, stamp, nil //nolint:nilerr // what cannot be read is a miss
 	}
 	if stamp.Purged-record.Stamp.Purged > behind {
 		record.Stamp.Purged = stamp.Purged
 		r.restamp(key.Sum, value, &record)
 	}
-	r.lookups.RecordHits(1)
+	r.lookups.of(key).hits.Add(1)
 	return record, stamp, nil
 }
 
@@ -167,11 +183,11 @@ func (r *records) Purge(_ context.Context, scope validators.Scope) error {
 // Stats implements validators.Store. Entries counts records that are out of date or have expired until they are
 // cleared away.
 func (r *records) Stats() validators.Stats {
-	lookups := r.lookups.Snapshot()
+	hits, misses := r.lookups.sum()
 	return validators.Stats{
 		Entries:   max(0, int64(r.cache.EstimatedSize())-r.firsts.Load()),
-		Hits:      lookups.Hits,
-		Misses:    lookups.Misses,
+		Hits:      hits,
+		Misses:    misses,
 		Evictions: r.evictions.Load(),
 		Available: true,
 	}
