@@ -558,7 +558,7 @@ func TestWhatAWriteMakesDoubtful(t *testing.T) {
 			t.Errorf("%v: %v, want %v", c.fields, got, c.want)
 		}
 	}
-	for status, want := range map[int]bool{200: true, 400: false, 204: true, 303: true, 304: true, 405: false, 412: false, 500: true, 502: true} {
+	for status, want := range map[int]bool{200: true, 204: true, 400: false, 498: false, 499: true, 303: true, 304: true, 405: false, 412: false, 500: true, 502: true} {
 		if remember.Changes(status) != want {
 			t.Errorf("%d: %v", status, !want)
 		}
@@ -766,5 +766,35 @@ func TestWitness(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+func TestDatesThatConfirm(t *testing.T) {
+	date := noon.Add(-time.Hour)
+	begin := func(etag string, trust httpcond.DateTrust) *remember.Visit {
+		s := newSite(t, time.Minute)
+		h := header()
+		if etag != "" {
+			h.Set("ETag", etag)
+		}
+		var first remember.Visit
+		first.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		first.Detach()
+		first.Judge(header(), s.now)
+		first.Prepare(remember.Response{Header: h, LastModified: date, Trust: trust})
+		first.Save(true)
+		v := new(remember.Visit)
+		v.Begin(t.Context(), s.m, s.request("/page"), s.now)
+		return v
+	}
+	if v := begin("", httpcond.TrustOrder); !v.NamesDate(date) || v.NamesDate(date.Add(time.Second)) || v.NamesDate(time.Time{}) {
+		t.Error("a record without a tag is confirmed by its date, and no other")
+	}
+	if begin(pageTag, httpcond.TrustOrder).NamesDate(date) || begin("", httpcond.TrustEqual).NamesDate(date) {
+		t.Error("a date confirms a record that has a tag, or one whose date was found")
+	}
+	var none remember.Visit
+	if none.NamesDate(date) || none.NamesDate(time.Time{}) {
+		t.Error("a date confirms nothing at all")
 	}
 }
