@@ -501,7 +501,7 @@ func (x *exchange) ready(w http.ResponseWriter) {
 	}
 	if x.h.set.firstSeen {
 		x.asSeen = x.h.asRemembered(x.r)
-		x.asSeen.Header = maps.Clone(h)
+		x.asSeen.Header = h.Clone() // and the lists, as with a visit
 	}
 	for i := range x.h.set.rows {
 		if x.h.set.rows[i].Spreads() {
@@ -865,11 +865,7 @@ func (x *exchange) sourceRequest() lastmodified.Request {
 	if x.outermost.gaveUp.Load() {
 		return lastmodified.Request{Elsewhere: true}
 	}
-	repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		repl = caddy.NewReplacer()
-	}
-	return lastmodified.Request{Replacer: repl}
+	return lastmodified.Request{Replacer: replacer(x.r)}
 }
 
 // readBody looks for a date in what was held.

@@ -5070,3 +5070,20 @@ func TestPagesWithTokensAreNotRemembered(t *testing.T) {
 	etag = newVisit(t, http.MethodGet, "/nonce").to(h, page).rec.Header().Get("Etag")
 	runSteps(t, h, step{target: "/nonce", fields: pairs("If-None-Match", etag), status: 304, reason: "remembered"})
 }
+
+// TestFirstSeenUnderFieldsReplacedInside: a handler further in that edits a field in place does not change which
+// representation is meant.
+func TestFirstSeenUnderFieldsReplacedInside(t *testing.T) {
+	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}, Block: t.Name()})
+	for _, language := range []string{"de", "en"} {
+		v := newVisit(t, http.MethodGet, "/", "Accept-Language", language)
+		v.serve(h, func(w http.ResponseWriter, r *http.Request) error {
+			r.Header["Accept-Language"][0] = "replaced"
+			return sends(200, language, "Content-Type", "text/plain", "Vary", "Accept-Language")(w, r)
+		})
+		// As another version of the first, the second would be dated a second later, and not be sent a date yet.
+		if v.rec.Header().Get("Last-Modified") == "" {
+			t.Errorf("%s has no date, as if it were another version of the same", language)
+		}
+	}
+}
