@@ -113,11 +113,12 @@ func (h *Handler) recall(w http.ResponseWriter, r *http.Request, outermost *exch
 		return "", false
 	}
 	now := time.Now()
-	visit.Begin(r.Context(), h.memory, h.asRemembered(r), now)
-	matched, why := h.matchesRecord(r, outermost, visit)
+	repl := replacer(r)
+	visit.Begin(r.Context(), h.memory, h.asRemembered(r, repl), now)
+	etag, why := h.matchesRecord(r, outermost, visit)
 	if why == "" {
 		if answered, why = visit.MayAnswer(now); answered {
-			h.answerFromMemory(w, r, outermost, visit, matched, now)
+			h.answerFromMemory(w, r, outermost, visit, etag, now, repl)
 			return "", true
 		}
 	}
@@ -126,17 +127,17 @@ func (h *Handler) recall(w http.ResponseWriter, r *http.Request, outermost *exch
 }
 
 // asRemembered is a request as far as remembering is concerned.
-func (h *Handler) asRemembered(r *http.Request) remember.Request {
+func (h *Handler) asRemembered(r *http.Request, repl *caddy.Replacer) remember.Request {
 	request := remember.Request{
 		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
-		Known: authenticated(r) || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
+		Known: authenticated(r, repl) || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
 	}
 	if r.TLS != nil {
 		request.Scheme = "https"
 	}
 	if h.Remember != nil && h.Remember.Key != "" {
 		var err error
-		if request.Extra, err = replacer(r).ReplaceOrErr(h.Remember.Key, false, true); err != nil {
+		if request.Extra, err = repl.ReplaceOrErr(h.Remember.Key, false, true); err != nil {
 			request.Known = true // what tells users apart is not known, so that nobody is to share
 			h.logger.Error("remember key: nothing is remembered", zap.Error(err))
 		}
@@ -145,8 +146,9 @@ func (h *Handler) asRemembered(r *http.Request) remember.Request {
 }
 
 // matchesRecord compares what a request asks with what is remembered: why is empty if it only asks whether that has
-// changed, and it has not.
-func (h *Handler) matchesRecord(r *http.Request, outermost *exchange, visit *remember.Visit) (matched httpcond.EntityTag, why string) {
+// changed, and it has not. The etag is the tag in the form that the client knows it by, or empty if that is the
+// remembered one.
+func (h *Handler) matchesRecord(r *http.Request, outermost *exchange, visit *remember.Visit) (etag, why string) {
 	fields := r.Header
 	if outermost != nil {
 		original := upstream.Original(upstream.Snapshot(fields), outermost.left, outermost.original)
@@ -154,25 +156,21 @@ func (h *Handler) matchesRecord(r *http.Request, outermost *exchange, visit *rem
 	}
 	lines := fields["If-None-Match"]
 	if lines == nil && fields["If-Modified-Since"] == nil || fields["If-Match"] != nil || fields["If-Unmodified-Since"] != nil {
-		return matched, remember.WhyCondition
+		return "", remember.WhyCondition
 	}
 	if why := visit.Unusable(); why != "" {
-		return matched, why
+		return "", why
 	}
-	rep := visit.Representation()
 	if len(lines) == 1 {
-		if named, ok := httpcond.ParseEntityTag(lines[0]); ok { // as most are; a list would be allocated
-			if rep.HasETag && httpcond.WeakMatch(named, rep.ETag, rep.Same) {
-				return named, ""
-			}
-			return named, remember.WhyChanged
+		if _, ok := httpcond.ParseEntityTag(lines[0]); ok && visit.Is(lines[0]) {
+			return "", "" // as most are
 		}
 	}
 	pre := httpcond.ParsePreconditions(fields, time.Now(), h.set.lenient)
-	if result := pre.Evaluate(r.Method, rep); result.Verdict == httpcond.NotModified {
-		return result.Matched, ""
+	if result := pre.Evaluate(r.Method, visit.Representation()); result.Verdict == httpcond.NotModified {
+		return h.formOf(result.Matched, visit), ""
 	}
-	return matched, remember.WhyChanged
+	return "", remember.WhyChanged
 }
 
 // recalled is an answer from memory: one allocation for the lists of its fields and what there is to say.
@@ -182,16 +180,16 @@ type recalled struct {
 }
 
 func (h *Handler) answerFromMemory(
-	w http.ResponseWriter, r *http.Request, outermost *exchange, visit *remember.Visit, matched httpcond.EntityTag, now time.Time,
+	w http.ResponseWriter, r *http.Request, outermost *exchange, visit *remember.Visit, etag string, now time.Time, repl *caddy.Replacer,
 ) {
 	answer := &recalled{said: journal.Note{Outcome: journal.OutcomeNotModified, Reason: reasonRemembered}}
 	header := w.Header()
-	visit.Fill(header, h.formOf(matched, visit), now, &answer.space)
+	visit.Fill(header, etag, now, &answer.space)
 	if outermost != nil {
 		outermost.answered304 = true // what there is to say, it says when it passes this on
 	} else {
 		answer.said.ETag = first(header["Etag"])
-		answer.said.Offer(r)
+		answer.said.Offer(r, repl)
 	}
 	w.WriteHeader(http.StatusNotModified)
 	flushHTTP3(w, r)
@@ -202,7 +200,7 @@ func (h *Handler) answerFromMemory(
 
 // formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
 func (h *Handler) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
-	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched) {
+	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched.String()) {
 		return ""
 	}
 	return h.namedForm(matched).String()
@@ -262,7 +260,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		// An error route and a sibling are part of a request of which there is more to say already.
 		said := new(journal.Journal)
 		said.Add(journal.OutcomeStreamed, reason, nil)
-		said.Offer(r)
+		said.Offer(r, replacer(r))
 	}
 	if c := h.logger.Check(zap.DebugLevel, journal.OutcomeStreamed); c != nil {
 		c.Write(zap.String("reason", reason), zap.String("method", r.Method), zap.String("uri", sentURI(r)))
@@ -306,7 +304,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case met == nil:
 		met = new(write)
 		met.said.Add(journal.OutcomeStreamed, reasonMethod, nil)
-		met.said.Offer(r)
+		met.said.Offer(r, replacer(r))
 		caddyhttp.SetVar(r.Context(), writeVar, met)
 	case h.Block != "" && slices.Contains(met.blocks, h.Block):
 		return h.pass(w, r, next, reasonSibling)
@@ -477,7 +475,7 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	if x.outermost = outermost; outermost == nil {
 		x.outermost = x
 		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
-		x.said.Offer(x.r)
+		x.said.Offer(x.r, replacer(x.r))
 	}
 	if x.h.Block != "" {
 		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
@@ -500,7 +498,7 @@ func (x *exchange) ready(w http.ResponseWriter) {
 		x.asked, x.cookied = time.Now(), h["Cookie"] != nil || identified(x.r)
 	}
 	if x.h.set.firstSeen {
-		x.asSeen = x.h.asRemembered(x.r)
+		x.asSeen = x.h.asRemembered(x.r, replacer(x.r))
 		x.asSeen.Header = h.Clone() // and the lists, as with a visit
 	}
 	for i := range x.h.set.rows {
@@ -556,14 +554,16 @@ func (x *exchange) unbind() {
 
 // identified reports whether the server or the upstream can tell who asks: credentials, a user that
 // Caddy has authenticated (whatever became of the credentials since), or a client certificate.
-func identified(r *http.Request) bool { return r.Header["Authorization"] != nil || authenticated(r) }
+func identified(r *http.Request) bool {
+	return r.Header["Authorization"] != nil || authenticated(r, replacer(r))
+}
 
 // authenticated reports whether this server has found out who asks.
-func authenticated(r *http.Request) bool {
+func authenticated(r *http.Request, repl *caddy.Replacer) bool {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		return true
 	}
-	user, _ := replacer(r).GetString("http.auth.user.id")
+	user, _ := repl.GetString("http.auth.user.id")
 	return user != ""
 }
 
@@ -754,7 +754,7 @@ func (x *exchange) Head(status int, header http.Header) capture.Decision {
 	x.misread = x.misreads(status, header)
 	if !x.misread {
 		x.visit.Judge(header, x.now)
-		if x.h.memory != nil && authenticated(x.r) {
+		if x.h.memory != nil && authenticated(x.r, replacer(x.r)) {
 			x.visit.Forbid() // a handler further in has found out who asks
 		}
 	}

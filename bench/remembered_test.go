@@ -102,7 +102,7 @@ func BenchmarkRememberedServer(b *testing.B) {
 			map[string]any{"handler": "conditional_cache", "remember": map[string]any{"ttl": "1h"}},
 			proxyTo(upstream.Listener.Addr().String())),
 	})
-	const clients, batch, pairs = 8, 4000, 31
+	const clients, batch, pairs = 8, 2000, 151
 	respond, remember := newCallers(b, clients, respondPort, etag), newCallers(b, clients, rememberPort, etag)
 	remember[0].first(b)
 	var ratios, ours, theirs []float64

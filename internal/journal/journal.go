@@ -66,11 +66,12 @@ func (j *Journal) Last() Note {
 	return Note{}
 }
 
-// Offer makes the notes known to the handlers outside, as {http.conditional_cache.*}, and to the access log.
-func (j *Journal) Offer(r *http.Request) { offer(r, j) }
+// Offer makes the notes known to the handlers outside, as {http.conditional_cache.*} of the request's replacer, and
+// to the access log.
+func (j *Journal) Offer(r *http.Request, repl *caddy.Replacer) { offer(r, repl, j) }
 
 // Offer does the same for one note, which is not to be changed any more.
-func (n *Note) Offer(r *http.Request) { offer(r, n) }
+func (n *Note) Offer(r *http.Request, repl *caddy.Replacer) { offer(r, repl, n) }
 
 // Last is the note itself.
 func (n *Note) Last() Note { return *n }
@@ -81,10 +82,8 @@ type account interface {
 	zapcore.ObjectMarshaler
 }
 
-func offer(r *http.Request, a account) {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(func(key string) (any, bool) { return placeholder(key, a) })
-	}
+func offer(r *http.Request, repl *caddy.Replacer, a account) {
+	repl.Map(func(key string) (any, bool) { return placeholder(key, a) })
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil || server.Logs == nil {
 		return // there is no access log

@@ -76,9 +76,22 @@ func (d *digest) sum() validators.Digest {
 	return validators.Digest(whole[:len(validators.Digest{})])
 }
 
-// keyOf is the key of a request before Vary is known. Spellings of one URI have one key in what is forgotten,
-// and several in what is remembered: what another spelling gives, only the upstream knows.
+// keyOf is the key of a request before Vary is known. Those of pages that are asked for often are at hand.
 func (m *Memory) keyOf(r *Request) validators.Key {
+	place := m.keys.of(r)
+	if made := place.Load(); made != nil && made.isFor(r) {
+		return made.key
+	}
+	key := m.digestOf(r)
+	if mayKeep(r) {
+		place.Store(keep(r, key))
+	}
+	return key
+}
+
+// digestOf makes that key. Spellings of one URI have one key in what is forgotten,
+// and several in what is remembered: what another spelling gives, only the upstream knows.
+func (m *Memory) digestOf(r *Request) validators.Key {
 	var d digest
 	d.write(m.Secret[:secretSize])
 	d.add(r.Scheme)

@@ -35,6 +35,7 @@ type Memory struct {
 	// Keep are the names of fields, besides those of RFC 9110 §15.4.5, that a 304 has.
 	Keep map[string]bool
 
+	keys       madeKeys
 	refreshing sync.Map // of validators.Digest: who asks the next handler though others are answered
 }
 

@@ -292,7 +292,7 @@ func (v *Visit) Drop() {
 	if v.m == nil || !v.known || v.record.Received.IsZero() || !v.mayAnswer() {
 		return
 	}
-	v.record = validators.Record{}
+	v.record, v.usable = validators.Record{}, false
 	_ = v.m.Store.Delete(v.ctx, v.key)
 }
 

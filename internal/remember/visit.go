@@ -37,6 +37,7 @@ type Visit struct {
 	variants  string // too
 	stamp     validators.Stamp
 	known     bool              // the store has answered
+	usable    bool              // nothing speaks against the record, whatever its age
 	claimed   bool              // this one asks, though others are answered
 	claim     validators.Digest // under which it does
 
@@ -105,6 +106,8 @@ func (v *Visit) mayAnswer() bool {
 // Unusable says why there is no record for this request at any time; it is empty if there is one.
 func (v *Visit) Unusable() (why string) {
 	switch {
+	case v.usable:
+		return ""
 	case v.request.Known:
 		return WhyPersonal
 	case !v.known:
@@ -116,6 +119,7 @@ func (v *Visit) Unusable() (why string) {
 	case v.terms.NoStore || v.terms.NoCache:
 		return WhyRequest
 	}
+	v.usable = true
 	return ""
 }
 
@@ -205,8 +209,5 @@ func (v *Visit) Representation() httpcond.Representation {
 	return rep
 }
 
-// Is reports whether a tag is the remembered one to the letter.
-func (v *Visit) Is(named httpcond.EntityTag) bool {
-	remembered, ok := httpcond.ParseEntityTag(v.record.ETag)
-	return ok && remembered == named
-}
+// Is reports whether a tag, written as in a field, is the remembered one to the letter.
+func (v *Visit) Is(tag string) bool { return v.record.ETag == tag }
