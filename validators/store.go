@@ -13,8 +13,9 @@ var ErrUnavailable = errors.New("the store cannot be reached")
 //
 // All methods may be called at any time from many goroutines, also after the Caddy module that the store
 // came from was cleaned up: then they may return ErrUnavailable. None waits longer than the store's own
-// bound, however late the context ends, and none panics. An error means that nothing is known: the request is
-// served as if nothing were remembered.
+// bound, however late the context ends, and none panics, not even with http.ErrAbortHandler: a handler that uses the
+// store takes a panic for an error, and what was to be forgotten then is not looked for until it was. An error means
+// that nothing is known: the request is served as if nothing were remembered.
 type Store interface {
 	// Name tells stores apart in the log and in the admin API: "memory", or "redis cache.example:6379/0". It
 	// has no secrets in it.
@@ -42,11 +43,16 @@ type Store interface {
 	// Purge does the same for every URI in a scope. If it fails, nothing was purged, or the outcome is not known.
 	Purge(ctx context.Context, scope Scope) error
 
-	// FirstSeen returns when the entity tag last became the current one of the representation with this key,
-	// which has whole seconds: the time that is kept if it is kept with this tag, else now, or a second after
-	// the time kept with another tag if that is later; that is kept for ttl at least, unless the store is full. It never
-	// goes back, is the same for all processes that share the store, and has nothing to do with Forget or
-	// Purge. Its keys are apart from those of records.
+	// FirstSeen returns when the entity tag last became the current one of the representation with this key, in
+	// whole seconds. If nothing is kept, that is now. With what is kept of this tag, it is the time kept. With what
+	// is kept of another tag it is now if that is a later second, and now is kept with this tag; else the error is
+	// ErrNoDate and what is kept stays, tag included: so the date never goes back, no two tags have the same, and
+	// those that take turns do not push it ahead of the clock. It is ErrNoDate as well if the time kept is later than
+	// now, as Last-Modified is not to be in the future (RFC 9110 §8.8.2.1).
+	//
+	// What is kept is kept for ttl at least, unless the store is full. It is the same for all processes that share
+	// the store, and has nothing to do with Forget or Purge. Its keys are apart from those of records. Tags of any
+	// length are told apart; ShortTag bounds what that takes.
 	FirstSeen(ctx context.Context, key Key, tag string, now time.Time, ttl time.Duration) (time.Time, error)
 
 	// Stats says how the store fares. It does not wait for anything.

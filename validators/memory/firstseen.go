@@ -19,30 +19,39 @@ const firstSeenMark = 0
 func (r *records) FirstSeen(
 	_ context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration,
 ) (time.Time, error) {
-	sum := firstSeenKey(key.Sum)
-	if e, found := r.cache.GetEntry(sum); found && e.ExpiresAfter() > ttl {
-		if seen, kept := decodeFirstSeen(e.Value); kept == tag {
-			return seen, nil
+	sum, tag, second := firstSeenKey(key.Sum), validators.ShortTag(tag), time.Unix(now.Unix(), 0).UTC()
+	if e, found := r.cache.GetEntry(sum); found {
+		seen, kept := decodeFirstSeen(e.Value)
+		if kept == tag && e.ExpiresAfter() > ttl || kept != tag && !second.After(seen) {
+			return dateOf(seen, kept == tag, second)
 		}
 	}
 	// Kept for twice as long as asked for, what is asked for all the time is written once in a ttl.
 	until := r.clock.after(min(ttl, math.MaxInt64/2) * 2)
-	first := time.Unix(now.Unix(), 0).UTC()
+	seen, kept := second, tag
 	r.cache.Compute(sum, func(current string, found bool) (string, otter.ComputeOp) {
 		if !found {
 			r.firsts.Add(1)
-			return encodeFirstSeen(until, first, tag), otter.WriteOp
+			return encodeFirstSeen(until, second, tag), otter.WriteOp
 		}
-		seen, kept := decodeFirstSeen(current)
-		switch {
+		switch seen, kept = decodeFirstSeen(current); {
 		case kept == tag:
-			first = seen
-		case !first.After(seen):
-			first = seen.Add(time.Second)
+		case second.After(seen):
+			seen, kept = second, tag
+		default:
+			return "", otter.CancelOp
 		}
-		return encodeFirstSeen(max(until, deadline(current)), first, tag), otter.WriteOp
+		return encodeFirstSeen(max(until, deadline(current)), seen, tag), otter.WriteOp
 	})
-	return first, nil
+	return dateOf(seen, kept == tag, second)
+}
+
+// dateOf is the time kept, if it is that of the tag asked for and not to come.
+func dateOf(seen time.Time, isCurrent bool, second time.Time) (time.Time, error) {
+	if !isCurrent || seen.After(second) {
+		return time.Time{}, validators.ErrNoDate
+	}
+	return seen, nil
 }
 
 // firstSeenKey is not the key of any record but by a chance of one to 2^128: nobody can choose what a Digest is.

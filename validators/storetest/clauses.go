@@ -36,6 +36,9 @@ var clauses = []struct {
 	{"FirstSeen keeps the time of a tag", firstSeenKeeps},
 	{"FirstSeen of another tag", firstSeenOfAnother},
 	{"FirstSeen never goes back", firstSeenNeverBack},
+	{"FirstSeen of tags that take turns", firstSeenOfTurns},
+	{"FirstSeen is never to come", firstSeenNeverToCome},
+	{"FirstSeen tells long tags apart", firstSeenLongTags},
 	{"FirstSeen has whole seconds", firstSeenWholeSeconds},
 	{"FirstSeen keeps what was seen for its ttl", firstSeenTTL},
 	{"FirstSeen has one answer", firstSeenOneAnswer},
@@ -272,14 +275,10 @@ func manyPurges(t *testing.T, s validators.Store) {
 
 func firstSeenKeeps(t *testing.T, s validators.Store) {
 	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	for _, later := range []time.Duration{0, time.Second, time.Hour, -time.Hour} {
-		if seen := firstSeen(t, s, key, `"a"`, now.Add(later)); !seen.Equal(now) {
-			t.Errorf("%s later: %s, want %s", later, seen, now)
-		}
+	for _, later := range []time.Duration{0, time.Second, time.Hour, 0} {
+		wantSeen(t, s, key, `"a"`, now.Add(later), now)
 	}
-	if seen := firstSeen(t, s, newKey(key.URI.Host, "/"), `"a"`, now.Add(time.Hour)); !seen.Equal(now.Add(time.Hour)) {
-		t.Errorf("the same tag under another key: %s, want %s", seen, now.Add(time.Hour))
-	}
+	wantSeen(t, s, newKey(key.URI.Host, "/"), `"a"`, now.Add(time.Hour), now.Add(time.Hour)) // of another key
 }
 
 func firstSeenOfAnother(t *testing.T, s validators.Store) {
@@ -293,13 +292,55 @@ func firstSeenOfAnother(t *testing.T, s validators.Store) {
 	}
 }
 
+// firstSeenNeverBack: a clock that is behind changes nothing.
 func firstSeenNeverBack(t *testing.T, s validators.Store) {
 	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	firstSeen(t, s, key, `"a"`, now)
+	wantSeen(t, s, key, `"a"`, now, now)
 	for n, earlier := range []time.Duration{0, time.Second, time.Hour, 365 * 24 * time.Hour} {
-		want := now.Add(time.Duration(n+1) * time.Second)
-		if seen := firstSeen(t, s, key, fmt.Sprintf(`"b%d"`, n), now.Add(-earlier)); !seen.Equal(want) {
-			t.Errorf("a clock %s behind: %s, want %s", earlier, seen, want)
+		wantNoDate(t, s, key, fmt.Sprintf(`"b%d"`, n), now.Add(-earlier))
+		wantSeen(t, s, key, `"a"`, now, now)
+	}
+	wantSeen(t, s, key, `"b0"`, now.Add(time.Second), now.Add(time.Second))
+}
+
+// firstSeenOfTurns: two tags that take turns, as those of two versions behind one address do, have a date of their
+// own in each second at most, and it is never ahead of the clock.
+func firstSeenOfTurns(t *testing.T, s validators.Store) {
+	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	wantSeen(t, s, key, `"a"`, now, now)
+	for n := range 5 {
+		tag, other := `"b"`, `"a"`
+		if n%2 == 1 {
+			tag, other = other, tag
+		}
+		for range 20 {
+			wantNoDate(t, s, key, tag, now.Add(999*time.Millisecond))
+			wantSeen(t, s, key, other, now, now)
+		}
+		// Who has had no date has one of its own, once its time has come.
+		now = now.Add(time.Second)
+		wantSeen(t, s, key, tag, now, now)
+	}
+}
+
+// firstSeenNeverToCome: what another clock has seen is not told before that time.
+func firstSeenNeverToCome(t *testing.T, s validators.Store) {
+	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	wantSeen(t, s, key, `"a"`, now, now)
+	for _, earlier := range []time.Duration{time.Millisecond, time.Second, time.Hour} {
+		wantNoDate(t, s, key, `"a"`, now.Add(-earlier))
+	}
+	wantSeen(t, s, key, `"a"`, now, now)
+}
+
+func firstSeenLongTags(t *testing.T, s validators.Store) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, length := range []int{100, 127, 128, 129, 1000, 64 << 10} {
+		key, long := newKey(newHost(), "/"), strings.Repeat("x", length)
+		for n, tag := range []string{long + "a", long + "b", "a" + long, long, validators.ShortTag(long+"a") + "a"} {
+			seen := now.Add(time.Duration(n) * time.Minute)
+			wantSeen(t, s, key, tag, seen, seen)
+			wantSeen(t, s, key, tag, seen.Add(time.Second), seen)
 		}
 	}
 }
@@ -307,13 +348,10 @@ func firstSeenNeverBack(t *testing.T, s validators.Store) {
 func firstSeenWholeSeconds(t *testing.T, s validators.Store) {
 	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 999_999_999)
 	for range 2 {
-		if seen := firstSeen(t, s, key, `"a"`, now); !seen.Equal(now.Truncate(time.Second)) {
-			t.Errorf("%s became %s", now, seen)
-		}
+		wantSeen(t, s, key, `"a"`, now, now.Truncate(time.Second))
 	}
-	if seen := firstSeen(t, s, key, `"b"`, now); seen.Nanosecond() != 0 {
-		t.Errorf("another tag: %s", seen)
-	}
+	later := now.Add(time.Second)
+	wantSeen(t, s, key, `"b"`, later, later.Truncate(time.Second))
 }
 
 // firstSeenTTL asks for as long as the ttl goes; what comes after that is the store's choice.
@@ -333,28 +371,35 @@ func firstSeenOneAnswer(t *testing.T, s validators.Store) {
 	oneAnswer(t, s, s)
 }
 
-// oneAnswer has a hundred callers ask for one tag at a time, in turns at stores that share.
+// oneAnswer has a hundred callers, whose clocks differ, ask for one tag at a time, in turns at stores that share. All
+// have the same answer, but for those whose clock has not come there.
 func oneAnswer(t *testing.T, stores ...validators.Store) {
 	t.Helper()
-	key, start, last := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0), time.Time{}
+	const callers = 100
+	key, start := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
 	for round := range 5 {
-		var answers [100]time.Time
-		var errs [100]error
+		var answers [callers]time.Time
+		var errs [callers]error
 		var calls sync.WaitGroup
-		for n := range answers {
+		now := func(n int) time.Time { return start.Add(time.Duration(round*callers+n) * time.Second) }
+		for n := range callers {
 			calls.Go(func() {
-				s, now := stores[n%len(stores)], start.Add(time.Duration(n)*time.Second)
-				answers[n], errs[n] = s.FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, round), now, long)
+				answers[n], errs[n] = stores[n%len(stores)].FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, round), now(n), long)
 			})
 		}
 		calls.Wait()
-		must(t, "FirstSeen", errors.Join(errs[:]...))
-		for _, answer := range answers {
-			if !answer.Equal(answers[0]) || !answer.After(last) {
-				t.Fatalf("round %d: %s and %s, after %s in the round before", round, answers[0], answer, last)
+		latest := callers - 1 // its clock is ahead of all others
+		must(t, "FirstSeen", errs[latest])
+		want := answers[latest]
+		for n := range callers {
+			switch {
+			case want.Before(now(0)):
+				t.Fatalf("round %d: %s, which is before it", round, want)
+			case now(n).Before(want) && errors.Is(errs[n], validators.ErrNoDate):
+			case errs[n] != nil || !answers[n].Equal(want) || now(n).Before(want):
+				t.Fatalf("round %d: %s and %s, %v at %s", round, want, answers[n], errs[n], now(n))
 			}
 		}
-		last = answers[0]
 	}
 }
 
@@ -381,7 +426,7 @@ func firstSeenKeys(t *testing.T, s validators.Store) {
 	if seen := firstSeen(t, s, key, `"a"`, now.Add(time.Hour)); !seen.Equal(now) {
 		t.Errorf("after a Save under the same key: %s, want %s", seen, now)
 	}
-	firstSeen(t, s, key, `"b"`, now)
+	firstSeen(t, s, key, `"b"`, now.Add(time.Hour))
 	wantRecord(t, s, key, record)
 }
 

@@ -237,29 +237,47 @@ func (n *node) Purge(_ context.Context, scope validators.Scope) error {
 func (n *node) FirstSeen(_ context.Context, key validators.Key, tag string, now time.Time, _ time.Duration) (time.Time, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f, found := n.firsts[key.Sum]
+	if n.is("long tags are cut") {
+		tag = tag[:min(len(tag), 128)]
+	}
 	if !n.is("parts of seconds") {
 		now = now.Truncate(time.Second)
 	}
+	seen := n.seen(key.Sum, tag, now)
+	switch ahead := seen.After(now); {
+	case seen.IsZero(), ahead && !n.is("FirstSeen tells what is to come") && !n.is("FirstSeen runs ahead"):
+		return time.Time{}, validators.ErrNoDate
+	}
+	return seen, nil
+}
+
+// seen is zero where the tag has no date.
+func (n *node) seen(sum validators.Digest, tag string, now time.Time) time.Time {
+	f, found := n.firsts[sum]
 	switch {
 	case n.is("FirstSeen is always now"):
-		return now, nil
+		return now
 	case found && n.is("FirstSeen forgets early") && time.Since(f.saved) > 50*time.Millisecond:
 	case found && (f.tag == tag || n.is("tags do not matter")):
-		return f.seen, nil
-	case found && !now.After(f.seen) && !n.is("FirstSeen goes back"):
+		return f.seen
+	case found && !now.After(f.seen) && n.is("FirstSeen runs ahead"):
 		now = f.seen.Add(time.Second)
+	case found && !now.After(f.seen) && !n.is("FirstSeen goes back"):
+		if n.is("no date for a tag that is kept") {
+			n.firsts[sum] = first{tag, f.seen, time.Now()}
+		}
+		return time.Time{}
 	}
 	if n.is("FirstSeen has no lock") {
 		n.mu.Unlock()
 		runtime.Gosched()
 		n.mu.Lock()
 	}
-	n.firsts[key.Sum] = first{tag, now, time.Now()}
+	n.firsts[sum] = first{tag, now, time.Now()}
 	if n.is("FirstSeen is kept as a record") {
-		n.records[key.Sum] = kept{validators.Record{Received: now, Stamp: n.stamp(key.URI)}, now.Add(1000 * time.Hour)}
+		n.records[sum] = kept{validators.Record{Received: now}, now.Add(1000 * time.Hour)}
 	}
-	return now, nil
+	return now
 }
 
 func (n *node) Stats() validators.Stats {

@@ -22,6 +22,7 @@ var sharedClauses = []struct {
 	{"Purge leaves others alone", sharedPurgeLeavesOthersAlone},
 	{"more than MaxPurges purges", sharedManyPurges},
 	{"FirstSeen is the same", sharedFirstSeen},
+	{"FirstSeen of tags that take turns", sharedFirstSeenOfTurns},
 	{"FirstSeen has one answer", func(t *testing.T, a, b validators.Store) { oneAnswer(t, a, b) }},
 }
 
@@ -148,15 +149,27 @@ func sharedManyPurges(t *testing.T, a, b validators.Store) {
 func sharedFirstSeen(t *testing.T, a, b validators.Store) {
 	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
 	for n, s := range []validators.Store{a, b, a} {
-		if seen := firstSeen(t, s, key, `"a"`, now.Add(time.Duration(n)*time.Hour)); !seen.Equal(now) {
-			t.Errorf("call %d: %s, want %s", n, seen, now)
+		wantSeen(t, s, key, `"a"`, now.Add(time.Duration(n)*time.Hour), now)
+	}
+	wantNoDate(t, b, key, `"b"`, now.Add(-time.Hour))
+	later := now.Add(time.Minute)
+	wantSeen(t, b, key, `"b"`, later, later)
+	wantSeen(t, a, key, `"b"`, later.Add(time.Hour), later)
+}
+
+// sharedFirstSeenOfTurns: what one has dated, the other has to outdo, and cannot within the same second.
+func sharedFirstSeenOfTurns(t *testing.T, a, b validators.Store) {
+	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	for n := range 5 {
+		one, other := fmt.Sprintf(`"a%d"`, n), fmt.Sprintf(`"b%d"`, n)
+		wantSeen(t, a, key, one, now, now)
+		for range 5 {
+			wantNoDate(t, b, key, other, now)
+			wantSeen(t, b, key, one, now, now)
 		}
-	}
-	next := firstSeen(t, b, key, `"b"`, now.Add(-time.Hour))
-	if want := now.Add(time.Second); !next.Equal(want) {
-		t.Errorf("another tag at the other: %s, want %s", next, want)
-	}
-	if again := firstSeen(t, a, key, `"b"`, now.Add(time.Hour)); !again.Equal(next) {
-		t.Errorf("the same at the first: %s, want %s", again, next)
+		now = now.Add(time.Second)
+		wantSeen(t, b, key, other, now, now)
+		wantSeen(t, a, key, other, now, now)
+		now = now.Add(time.Second)
 	}
 }

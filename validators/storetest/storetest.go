@@ -12,6 +12,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -132,6 +133,20 @@ func firstSeen(t *testing.T, s validators.Store, key validators.Key, tag string,
 	seen, err := s.FirstSeen(t.Context(), key, tag, now, long)
 	must(t, "FirstSeen", err)
 	return seen
+}
+
+func wantSeen(t *testing.T, s validators.Store, key validators.Key, tag string, now, want time.Time) {
+	t.Helper()
+	if seen := firstSeen(t, s, key, tag, now); !seen.Equal(want) {
+		t.Errorf("%.40s at %s: %s, want %s", tag, now, seen, want)
+	}
+}
+
+func wantNoDate(t *testing.T, s validators.Store, key validators.Key, tag string, now time.Time) {
+	t.Helper()
+	if seen, err := s.FirstSeen(t.Context(), key, tag, now, long); !errors.Is(err, validators.ErrNoDate) {
+		t.Errorf("%.40s at %s: %s, %v, want ErrNoDate", tag, now, seen, err)
+	}
 }
 
 func must(t *testing.T, what string, err error) {

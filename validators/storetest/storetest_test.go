@@ -85,6 +85,10 @@ var brokenPromises = map[string]string{ //nolint:gosec // names of faults
 	"FirstSeen is always now":                  "FirstSeen keeps the time of a tag",
 	"tags do not matter":                       "FirstSeen of another tag",
 	"FirstSeen goes back":                      "FirstSeen never goes back",
+	"FirstSeen runs ahead":                     "FirstSeen of tags that take turns",
+	"no date for a tag that is kept":           "FirstSeen of tags that take turns",
+	"FirstSeen tells what is to come":          "FirstSeen is never to come",
+	"long tags are cut":                        "FirstSeen tells long tags apart",
 	"parts of seconds":                         "FirstSeen has whole seconds",
 	"FirstSeen forgets early":                  "FirstSeen keeps what was seen for its ttl",
 	"FirstSeen has no lock":                    "FirstSeen has one answer",
@@ -128,6 +132,7 @@ func TestEachBrokenPromiseOfASharedStoreIsFound(t *testing.T) {
 		"Purge takes the host":                   "Purge leaves others alone",
 		"purges are dropped when there are many": "more than MaxPurges purges",
 		"FirstSeen is always now":                "FirstSeen is the same",
+		"FirstSeen runs ahead":                   "FirstSeen of tags that take turns",
 		"FirstSeen has no lock":                  "FirstSeen has one answer",
 	} {
 		trials = append(trials, trial{"TestOfABrokenSharedStore", fault, clause})
