@@ -3,7 +3,9 @@ package memory_test
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +144,7 @@ func TestFirstSeenIsNoEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, key := newStore(t, 0), numbered(1)
 		for _, tag := range []string{`"a"`, `"b"`, `"b"`} {
+			time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
 			if _, err := s.FirstSeen(t.Context(), key, tag, time.Now(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
@@ -261,13 +264,14 @@ func TestFirstSeenAndLifetimesAtTheEnds(t *testing.T) {
 		s, key, now := newStore(t, 0), numbered(1), time.Unix(1_800_000_000, 0)
 		for n, ttl := range []time.Duration{time.Hour, 0, -time.Hour, math.MinInt64, math.MaxInt64} {
 			time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
+			now = now.Add(time.Second)
 			at, err := s.FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, n), now, ttl)
-			if want := now.Add(time.Duration(n) * time.Second); err != nil || !at.Equal(want) {
-				t.Errorf("ttl %s: %s, %v; want %s", ttl, at, err, want)
+			if err != nil || !at.Equal(now) {
+				t.Errorf("ttl %s: %s, %v; want %s", ttl, at, err, now)
 			}
 		}
 		time.Sleep(1000 * time.Hour) //nolint:forbidigo // of the bubble's time
-		if at, err := s.FirstSeen(t.Context(), key, `"4"`, now.Add(time.Hour), 0); err != nil || !at.Equal(now.Add(4*time.Second)) {
+		if at, err := s.FirstSeen(t.Context(), key, `"4"`, now.Add(time.Hour), 0); err != nil || !at.Equal(now) {
 			t.Errorf("what was to be kept for ever is forgotten: %s, %v", at, err)
 		}
 	})
@@ -294,4 +298,166 @@ func TestPurgesAtOneTimeAllCount(t *testing.T) {
 			t.Errorf("record %d is found", n)
 		}
 	}
+}
+
+// Who is asked for again and again is told to the cache now and then only; that has to be often enough.
+func TestHitsInARowKeepARecord(t *testing.T) {
+	const room = 100
+	s, keys := newStore(t, room), numberedKeys(5*room/2)
+	fill(t, s, keys[:room]) // as long as there is room, nobody counts
+	popular, keys := keys[room:room+1], keys[room+1:]
+	fill(t, s, popular)
+	for range 200 {
+		if !has(t, s, popular[0]) {
+			t.Fatal("the record was not found")
+		}
+	}
+	if got := s.Stats().Hits; got != 200 {
+		t.Errorf("%d hits were counted, not 200", got)
+	}
+	for _, key := range keys {
+		for range 4 {
+			fill(t, s, []validators.Key{key})
+		}
+	}
+	if !has(t, s, popular[0]) {
+		t.Error("what was asked for 200 times has given way to what was saved four times")
+	}
+}
+
+// The hits in between see what any look-up sees.
+func TestHitsInARowSeeEveryChange(t *testing.T) {
+	s, page := newStore(t, 0), numbered(1)
+	for hits := range 40 {
+		for name, change := range map[string]func(){
+			"Delete": func() { _ = s.Delete(t.Context(), page) },
+			"Forget": func() { forget(t, s, page.URI) },
+			"Purge":  func() { purge(t, s, validators.Scope{}) },
+			"Save": func() {
+				_, stamp := load(t, s, page)
+				save(t, s, page, typical(stamp, 1), 0)
+			},
+		} {
+			fill(t, s, []validators.Key{page})
+			for range hits {
+				if !has(t, s, page) {
+					t.Fatal("the record was not found")
+				}
+			}
+			if change(); has(t, s, page) {
+				t.Fatalf("the record was found after %d hits in a row and a %s", hits, name)
+			}
+		}
+	}
+}
+
+func TestHitsInARowEndInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key := newStore(t, 0), numbered(1)
+		for hits := range 20 {
+			_, stamp := load(t, s, key)
+			save(t, s, key, typical(stamp, 1), time.Minute)
+			for range hits {
+				has(t, s, key)
+			}
+			time.Sleep(time.Minute - 1) //nolint:forbidigo // of the bubble's time
+			if !has(t, s, key) {
+				t.Errorf("after %d hits: gone before its time", hits)
+			}
+			time.Sleep(1 * time.Nanosecond) //nolint:forbidigo // of the bubble's time
+			if has(t, s, key) {
+				t.Errorf("after %d hits: there when its time was over", hits)
+			}
+		}
+	})
+}
+
+// A record that has given way to others is not found for ever, only because it was the latest that was.
+func TestHitsInARowDoNotOutliveTheRecord(t *testing.T) {
+	const room = 100
+	s, keys := newStore(t, room), numberedKeys(50*room)
+	first := keys[:1]
+	fill(t, s, first)
+	has(t, s, first[0])
+	has(t, s, first[0])
+	for _, key := range keys[1:] {
+		for range 4 {
+			if key.Sum[0] != first[0].Sum[0] {
+				fill(t, s, []validators.Key{key})
+			}
+		}
+	}
+	neighbours := neighboursOf(first[0], 2)
+	fill(t, s, neighbours)
+	for range 20 { // whatever else is found
+		has(t, s, first[0])
+		has(t, s, neighbours[0])
+	}
+	if has(t, s, first[0]) {
+		t.Error("it was still found")
+	}
+}
+
+// neighboursOf has keys whose look-ups are counted at the same place.
+func neighboursOf(key validators.Key, n int) (all []validators.Key) {
+	for i := 1_000_000; len(all) < n; i++ {
+		if other := numbered(i); other.Sum[0] == key.Sum[0] {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+func TestHitsInTurnsAllocateNothing(t *testing.T) {
+	s := newStore(t, 0)
+	keys := neighboursOf(numbered(1), 2)
+	fill(t, s, keys)
+	if n := testing.AllocsPerRun(10, func() {
+		for i := range 100 {
+			load(t, s, keys[i%2])
+		}
+	}); n > 0 {
+		t.Errorf("100 hits of two keys in turns make %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		for range 100 {
+			load(t, s, keys[0])
+		}
+	}); n > 0 {
+		t.Errorf("100 hits of one key make %v allocations", n)
+	}
+}
+
+// Nobody finds an older record than the one whose Save has returned, however look-ups and changes meet.
+func TestWhatWasSavedIsFoundByAll(t *testing.T) {
+	s, key := newStore(t, 0), numbered(1)
+	_, stamp := load(t, s, key)
+	var saved atomic.Int64
+	over := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				before := saved.Load()
+				if record, _ := load(t, s, key); record.Size < before {
+					t.Errorf("found %d after %d was saved", record.Size, before)
+					return
+				}
+			}
+		})
+	}
+	for n := int64(1); n <= 100_000 && !t.Failed(); n++ {
+		record := typical(stamp, 1)
+		record.Size = n
+		save(t, s, key, record, time.Minute)
+		saved.Store(n)
+		runtime.Gosched()
+	}
+	close(over)
+	readers.Wait()
 }

@@ -30,23 +30,6 @@ type records struct {
 
 const deadlineSize = 8
 
-// lookups counts in several places, so that requests for several pages do not wait for each other.
-type lookups [16]lookupCount
-
-type lookupCount struct {
-	hits, misses atomic.Uint64
-	_            [48]byte // a cache line of its own
-}
-
-func (l *lookups) of(key validators.Key) *lookupCount { return &l[key.Sum[0]%16] }
-
-func (l *lookups) sum() (hits, misses uint64) {
-	for i := range l {
-		hits, misses = hits+l[i].hits.Load(), misses+l[i].misses.Load()
-	}
-	return hits, misses
-}
-
 func newRecords(maxEntries int) *records {
 	r := &records{clock: clock{start: time.Now()}, forgetting: newForgetting()}
 	r.cache = otter.Must(&otter.Options[validators.Digest, string]{
@@ -54,9 +37,14 @@ func newRecords(maxEntries int) *records {
 		ExpiryCalculator: otter.ExpiryWritingFunc(timeLeft),
 		OnAtomicDeletion: r.deleted,
 		Clock:            r.clock,
+		Executor:         here,
 	})
 	return r
 }
+
+// here lets the cache tidy up in the goroutine of the call that finds it due: after some sixteen reads there is so
+// little to do that waking another goroutine for it would cost more.
+func here(tidy func()) { tidy() }
 
 // clock counts the nanoseconds since the store was made, so that a step of the system's clock moves no ttl. It
 // does not tick: there is no goroutine to clear away what has expired.
@@ -97,24 +85,38 @@ func (*records) Name() string { return "memory" }
 
 // Load implements validators.Store. What it finds out of date it drops.
 func (r *records) Load(_ context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
+	lookup := r.lookups.of(&key.Sum)
+	if known := lookup.at(&key.Sum, r.clock); known != nil {
+		// Read after the record: one that is saved meanwhile with a newer stamp is not taken for out of date.
+		if stamp, purges := r.now(key.URI); !outOfDate(known.Stamp, stamp, purges, key.URI) {
+			lookup.hits.Add(1)
+			return *known, stamp, nil
+		}
+	}
+	return r.load(key, lookup)
+}
+
+func (r *records) load(key validators.Key, lookup *lookup) (validators.Record, validators.Stamp, error) {
+	before := lookup.latest.Load()
 	value, found := r.cache.GetIfPresent(key.Sum)
-	// Read after the record: one that is saved meanwhile with a newer stamp is not taken for out of date.
-	stamp, purges := r.now(key.URI)
+	stamp, purges := r.now(key.URI) // after the record, too
 	if !found {
-		r.lookups.of(key).misses.Add(1)
+		lookup.missed(&key.Sum, before)
 		return validators.Record{}, stamp, nil
 	}
 	record, err := validators.Decode(value[deadlineSize:])
 	if err != nil || outOfDate(record.Stamp, stamp, purges, key.URI) {
 		r.drop(key.Sum, value)
-		r.lookups.of(key).misses.Add(1)
+		lookup.missed(&key.Sum, before)
 		return validators.Record{}, stamp, nil //nolint:nilerr // what cannot be read is a miss
 	}
 	if stamp.Purged-record.Stamp.Purged > behind {
 		record.Stamp.Purged = stamp.Purged
 		r.restamp(key.Sum, value, &record)
+	} else {
+		lookup.found(&key.Sum, before, deadline(value), &record)
 	}
-	r.lookups.of(key).hits.Add(1)
+	lookup.hits.Add(1)
 	return record, stamp, nil
 }
 
@@ -124,6 +126,7 @@ func outOfDate(stamp, now validators.Stamp, purges *validators.Purges, uri valid
 
 // drop takes a value away if it is still the one that was found.
 func (r *records) drop(sum validators.Digest, value string) {
+	defer r.lookups.of(&sum).changed()
 	r.cache.ComputeIfPresent(sum, func(current string) (string, otter.ComputeOp) {
 		if current != value {
 			return "", otter.CancelOp
@@ -134,6 +137,7 @@ func (r *records) drop(sum validators.Digest, value string) {
 
 // restamp writes a record down again that was found in value and has a new stamp now.
 func (r *records) restamp(sum validators.Digest, value string, record *validators.Record) {
+	defer r.lookups.of(&sum).changed()
 	restamped := encode(record, deadline(value))
 	r.cache.ComputeIfPresent(sum, func(current string) (string, otter.ComputeOp) {
 		if current != value {
@@ -145,6 +149,7 @@ func (r *records) restamp(sum validators.Digest, value string, record *validator
 
 // Save implements validators.Store. A record that is out of date leaves what is there alone, which may be newer.
 func (r *records) Save(_ context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
+	defer r.lookups.of(&key.Sum).changed()
 	now, purges := r.now(key.URI)
 	switch {
 	case outOfDate(record.Stamp, now, purges, key.URI):
@@ -164,6 +169,7 @@ func encode(record *validators.Record, deadline int64) string {
 
 // Delete implements validators.Store.
 func (r *records) Delete(_ context.Context, key validators.Key) error {
+	defer r.lookups.of(&key.Sum).changed()
 	r.cache.Invalidate(key.Sum)
 	return nil
 }
