@@ -21,12 +21,15 @@ var safe = []string{
 func Unsafe(method string) bool { return !slices.Contains(safe, method) }
 
 // Witness is the response writer of an unsafe request: before its answer goes out, what it may have changed is
-// forgotten (RFC 9111 §4.4).
+// forgotten (RFC 9111 §4.4). It is forgotten once more when the answer ends, however it does: one that streams may go
+// on changing things, and what was read meanwhile is as old as what was read before.
 type Witness struct {
 	http.ResponseWriter
+	// Forget is told the answer's status and fields, of which those count that name URIs.
 	Forget func(status int, h http.Header)
 
-	done bool
+	status int // 0: nobody has answered yet
+	named  http.Header
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -38,9 +41,10 @@ func (w *Witness) WriteHeader(status int) {
 }
 
 func (w *Witness) see(status int) {
-	if !w.done {
-		w.done = true
-		w.Forget(status, w.Header())
+	if w.status == 0 {
+		h := w.Header()
+		w.status, w.named = status, http.Header{"Location": h["Location"], "Content-Location": h["Content-Location"]}
+		w.Forget(status, w.named)
 	}
 }
 
@@ -65,9 +69,15 @@ func (w *Witness) FlushError() error {
 // Unwrap returns the writer below, for http.ResponseController.
 func (w *Witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// End is told the status of an answer that others will give, or that nobody has given: what failed may have done
-// its work all the same.
-func (w *Witness) End(status int) { w.see(status) }
+// End comes when the next handler is done. If nothing was answered yet, the status is that of an answer that others
+// will give, or that nobody will: what failed may have done its work all the same. Else that of the answer counts.
+func (w *Witness) End(status int) {
+	if w.status == 0 {
+		w.see(status)
+		return
+	}
+	w.Forget(w.status, w.named)
+}
 
 // Changes reports whether an answer to an unsafe request leaves it possible that something was changed. RFC 9111
 // §4.4 speaks of answers that are no error; a server's failure is counted as well, as what was done before it is

@@ -2,10 +2,8 @@ package remember_test
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -741,31 +739,6 @@ func TestFirstSeenAsksTheStore(t *testing.T) {
 	s.store.broken = true
 	if _, ok := s.m.FirstSeen(&request, nil, "tag", noon); ok {
 		t.Error("a date of a store that fails")
-	}
-}
-
-func TestWitness(t *testing.T) {
-	cases := map[string]struct {
-		do   func(w http.ResponseWriter)
-		want string
-	}{
-		"status":          {func(w http.ResponseWriter) { w.WriteHeader(204) }, "204 "},
-		"informational":   {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(201) }, "201 "},
-		"101":             {func(w http.ResponseWriter) { w.WriteHeader(101) }, "101 "},
-		"body":            {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") }, "200 "},
-		"ReadFrom":        {func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")) }, "200 "},
-		"flush":           {func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }, "200 "},
-		"once":            {func(w http.ResponseWriter) { w.WriteHeader(404); _, _ = w.Write(nil) }, "404 "},
-		"nothing written": {func(http.ResponseWriter) {}, "500 "},
-	}
-	for name, c := range cases {
-		got := ""
-		w := &remember.Witness{ResponseWriter: httptest.NewRecorder(), Forget: func(status int, _ http.Header) { got += fmt.Sprint(status, " ") }}
-		c.do(w)
-		w.End(500)
-		if got != c.want {
-			t.Errorf("%s: got %q, want %q", name, got, c.want)
-		}
 	}
 }
 
