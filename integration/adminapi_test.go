@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -205,6 +206,42 @@ func TestAdminPurges(t *testing.T) {
 
 	a.purge(`{"all": true, "store": "memory"}`, `{"purged":["memory"]}`)
 	kept.want("all purged", map[string]bool{pageURL: false, blogURL: false, nearURL: false, hostURL: false})
+}
+
+// TestAdminPurgesWhateverTheSpelling: what a request stores under its spelling of the host, a purge names by another one.
+func TestAdminPurgesWhateverTheSpelling(t *testing.T) {
+	upstream := newCounted("page")
+	server := httptest.NewServer(upstream)
+	t.Cleanup(server.Close)
+	a := runAdmin(t, "", "http://:%d {\n bind 127.0.0.1\n conditional_cache {\n  remember 1h\n }\n reverse_proxy "+server.Listener.Addr().String()+"\n}\n")
+	for _, hosts := range [][]string{
+		{"h.example", "h.example:", "H.Example", "h.example.", "h.example.:", "h.example:80", "h.example:443"},
+		{"h.example:8080", "H.EXAMPLE:8080", "h.example.:8080"},
+		{"[2001:db8::1]", "[2001:DB8::1]:", "[2001:db8:0:0::1]", "[2001:db8::1]:443"},
+	} {
+		for _, asked := range hosts {
+			c := plainClient(t, a.port)
+			c.host = asked
+			var sent string
+			before := func(r *http.Request) { sent = r.Host }
+			upstream.before.Store(&before)
+			for _, named := range hosts {
+				for _, order := range []string{`{"url": "http://%s/p"}`, `{"url": "https://%s/p"}`, `{"prefix": "http://%s/p"}`} {
+					etag := c.must(t, http.StatusOK, http.MethodGet, "/p", "").header.Get("Etag")
+					remembered := func() { c.must(t, http.StatusNotModified, http.MethodGet, "/p", "", "If-None-Match", etag) }
+					upstream.asks(t, 0, remembered)
+					a.purge(fmt.Sprintf(order, named), `{"purged":["memory"]}`)
+					upstream.asks(t, 1, remembered)
+					if t.Failed() {
+						t.Fatalf("asked for as %s, and purged by %s of %s", asked, order, named)
+					}
+				}
+			}
+			if sent != asked {
+				t.Errorf("the client has sent %s, not %s", sent, asked)
+			}
+		}
+	}
 }
 
 // TestAdminReachesEveryStore: two memory stores of different sizes have one name, and both are purged.

@@ -1,6 +1,7 @@
 package validators
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -23,7 +24,7 @@ type Key struct {
 // URI is a target URI as far as forgetting is concerned: without its scheme, in a form that is equal for
 // spellings that mean the same.
 type URI struct {
-	// Host is in lower case and without the port that is its scheme's default.
+	// Host is as CanonicalHost writes it.
 	Host string
 	// Path is percent-decoded, and begins with a slash.
 	Path string
@@ -39,15 +40,35 @@ func NewURI(host string, u *url.URL) URI {
 	return uri
 }
 
-// CanonicalHost writes a host in lower case and without a default port or a final dot.
+// CanonicalHost writes a host in lower case, without a port that is empty or the default of one of the schemes, and
+// without a final dot (RFC 9110 §4.2.3, RFC 3986 §6.2.3); an IPv6 address in the form of RFC 5952, in brackets.
 func CanonicalHost(host string) string {
 	host = strings.ToLower(host) // makes no copy of what is lower already
-	if bare, found := strings.CutSuffix(host, ":80"); found {
-		host = bare
-	} else {
-		host = strings.TrimSuffix(host, ":443")
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		name, port = host[:i], host[i:]
 	}
-	return strings.TrimSuffix(host, ".")
+	if strings.HasPrefix(name, "[") {
+		name = canonicalAddress(name)
+	} else {
+		name = strings.TrimSuffix(name, ".")
+	}
+	switch {
+	case port == "" || port == ":" || port == ":80" || port == ":443":
+		return name
+	case len(name)+len(port) == len(host) && strings.HasPrefix(host, name):
+		return host // again no copy
+	}
+	return name + port
+}
+
+// canonicalAddress leaves what is no address as it is.
+func canonicalAddress(name string) string {
+	address, err := netip.ParseAddr(strings.TrimSuffix(name[1:], "]"))
+	if err != nil || !address.Is6() {
+		return name
+	}
+	return "[" + address.String() + "]"
 }
 
 func canonicalPath(path string) string {

@@ -152,6 +152,38 @@ func TestURIsOfOneMeaningAreEqual(t *testing.T) {
 	}
 }
 
+// TestHostsOfOneMeaningAreEqual: the scheme does not count, so that the default port of each is none (RFC 9110 §4.2.3).
+func TestHostsOfOneMeaningAreEqual(t *testing.T) {
+	for want, same := range map[string][]string{
+		"a.example":      {"a.example", "a.example:", "a.example:80", "a.example:443", "A.Example", "A.EXAMPLE:", "a.example.", "a.example.:", "A.example.:443"},
+		"a.example:8080": {"a.example:8080", "A.EXAMPLE:8080", "a.example.:8080"},
+		"a.example:8443": {"a.example:8443"},
+		"a.example:0":    {"a.example:0"},
+		"192.0.2.1":      {"192.0.2.1", "192.0.2.1:", "192.0.2.1:80"},
+		"[2001:db8::1]": {
+			"[2001:db8::1]", "[2001:DB8::1]", "[2001:db8::1]:", "[2001:db8::1]:80", "[2001:db8::1]:443",
+			"[2001:0db8:0:0:0:0:0:1]", "[2001:db8:0::0:1]:443",
+		},
+		"[2001:db8::1]:8080": {"[2001:db8::1]:8080", "[2001:db8:0:0:0:0:0:1]:8080"},
+		"[2001:db8::80]":     {"[2001:db8::80]", "[2001:db8::80]:80"},
+		"[2001:db8::443]":    {"[2001:db8::443]"},
+		"[::ffff:192.0.2.1]": {"[::ffff:192.0.2.1]", "[::ffff:c000:201]"},
+		"[v1.fe80]":          {"[v1.fe80]", "[V1.fe80]:"},
+		"[192.0.2.1]":        {"[192.0.2.1]"}, // which is no address in brackets
+		"[::g]:8080":         {"[::g]:8080"},
+		"":                   {"", ":", ":80"},
+	} {
+		for _, host := range same {
+			if got := validators.CanonicalHost(host); got != want {
+				t.Errorf("%s is %s, want %s", host, got, want)
+			}
+			if again := validators.CanonicalHost(want); again != want {
+				t.Errorf("%s is not yet canonical: %s", want, again)
+			}
+		}
+	}
+}
+
 func TestScopeEndsAtSegments(t *testing.T) {
 	cases := []struct {
 		scope  validators.Scope

@@ -143,6 +143,9 @@ func TestPurgesWhatIsNamed(t *testing.T) {
 		`{"url": "https://example.com/caf\u00e9?q=%C3%A9"}`: request("example.com", "/caf%C3%A9?q=%C3%A9"),
 		`{"url": "https://xn--bcher-kva.example/%2A"}`:      request("xn--bcher-kva.example", "/*"),
 		`{"url": "https://[::1]:443/"}`:                     request("[::1]", "/"),
+		`{"url": "https://[0:0:0:0:0:0:0:1]:/"}`:            request("[::1]", "/"),
+		`{"prefix": "http://example.com:/blog"}`:            `purge "example.com" "/blog"`,
+		`{"prefix": "http://[2001:DB8::0:1]:80/blog"}`:      `purge "[2001:db8::1]" "/blog"`,
 		`{"prefix": "https://example.com/blog"}`:            `purge "example.com" "/blog"`,
 		`{"prefix": "https://example.com/blog/"}`:           `purge "example.com" "/blog/"`,
 		`{"prefix": "http://EXAMPLE.com:443/%62log"}`:       `purge "example.com" "/blog"`,
@@ -314,6 +317,7 @@ func FuzzURL(f *testing.F) {
 	f.Add("me@example.com", "/")
 	f.Add("[::1]:80", "/")
 	f.Add("a:", "/")
+	f.Add("[2001:db8:0:0::1]:", "/")
 	f.Fuzz(func(t *testing.T, host, target string) {
 		named, err := parseURL("https://" + host + target)
 		if err != nil {

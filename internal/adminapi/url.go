@@ -22,7 +22,6 @@ func parseURL(text string) (*url.URL, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return nil, fmt.Errorf("%q is not a whole URL; write it with its scheme and host, as in https://example.com/page", text)
 	}
-	u.Host = strings.TrimSuffix(u.Host, ":") // an empty port is none (RFC 3986 §6.2.3)
 	return u, checkURL(text, u)
 }
 
