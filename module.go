@@ -30,6 +30,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
@@ -38,8 +39,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
-
-	_ "github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
+	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
 
 const (
@@ -537,6 +537,9 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 	}
 	if err != nil {
 		return err
+	}
+	if _, ours := h.store.(*memory.Store); !ours { // ours needs it less than every hit needs the time that it takes
+		h.store = contained.Store(h.store, h.logger)
 	}
 	h.provisionMemory()
 	h.release = adminapi.Register(h.store)
