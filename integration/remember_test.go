@@ -25,6 +25,8 @@ type counted struct {
 	header atomic.Pointer[http.Header]
 	page   atomic.Pointer[string]
 	before atomic.Pointer[func(*http.Request)] // an answer; nil: nothing
+
+	location atomic.Pointer[string] // of the answer to a write; nil: none
 }
 
 func newCounted(text string, fields ...string) *counted {
@@ -44,6 +46,9 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(*before)(r)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if location := c.location.Load(); location != nil {
+			w.Header().Set("Location", *location)
+		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

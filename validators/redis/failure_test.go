@@ -371,6 +371,87 @@ func TestServerThatEvicts(t *testing.T) {
 	}
 }
 
+// Under a policy that evicts what has a ttl, what says that something is out of date stays: records and dates give way,
+// and nothing else.
+func TestServerThatEvictsWhatHasATTL(t *testing.T) {
+	s := startServer(t, "--maxmemory", "4mb", "--maxmemory-policy", "volatile-lru")
+	n, first := join(t, optionsFor(s.address())), newKey("a.example", "/")
+	n.remember(first)
+	if err := n.Purge(t.Context(), validators.Scope{Host: "b.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	lasting := []string{n.keys.purges, bucketOf(first.URI).key(n.keys.generation)}
+	before := make(map[string]string)
+	for _, name := range lasting {
+		before[name], _ = s.must("GET", name).ToString()
+		if left, _ := s.must("PTTL", name).AsInt64(); left != -1 || before[name] == "" {
+			t.Errorf("%s is %q, for %d ms", name, before[name], left)
+		}
+	}
+	for _, name := range []string{ofDigest(n.keys.record, first.Sum), ofDigest(n.keys.firstSeen, first.Sum)} {
+		if left, _ := s.must("PTTL", name).AsInt64(); left <= 0 {
+			t.Errorf("%s cannot be evicted: %d ms", name, left)
+		}
+	}
+	for i := range 4000 {
+		key := newKey("a.example", fmt.Sprint("/", i))
+		record := newRecord(n.stamp(key))
+		record.AddField("X", strings.Repeat("x", 1000))
+		if err := n.Save(t.Context(), key, record, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if evicted, _ := s.must("INFO", "stats").ToString(); strings.Contains(evicted, "evicted_keys:0\r") {
+		t.Error("nothing was evicted, so nothing was tried")
+	}
+	for _, name := range lasting {
+		if now, _ := s.must("GET", name).ToString(); now != before[name] {
+			t.Errorf("%s was %q, and is %q", name, before[name], now)
+		}
+	}
+}
+
+// A replica that takes over without what the primary did last has the generations of before: what was forgotten since
+// is found again, and no longer than its ttl. (Replication is in order: it is as if the last writes were undone.)
+func TestAReplicaThatLags(t *testing.T) {
+	s := startServer(t)
+	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
+	record, ttl := newRecord(n.stamp(key)), 2*time.Second
+	if err := n.Save(t.Context(), key, record, ttl); err != nil {
+		t.Fatal(err)
+	}
+	saved := time.Now()
+	undo := make(map[string]string)
+	for _, name := range []string{n.keys.purges, bucketOf(key.URI).key(n.keys.generation)} {
+		undo[name], _ = s.must("GET", name).ToString()
+	}
+	if err := n.Forget(t.Context(), key.URI); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Purge(t.Context(), validators.Scope{Host: key.URI.Host}); err != nil || n.has(key) {
+		t.Fatalf("forgotten and purged: %v", err)
+	}
+	for name, value := range undo {
+		s.must("SET", name, value)
+	}
+	eventually(t, "it is as before", func() bool { return n.found(key) || time.Since(saved) > ttl })
+	eventually(t, "its ttl ends it", func() bool { return !n.found(key) })
+	if over := time.Since(saved); over > ttl+time.Second {
+		t.Errorf("it ended %s after its ttl", over-ttl)
+	}
+	// What is newer than the undone writes is found and forgotten as ever.
+	n.remember(key)
+	if !n.has(key) {
+		t.Error("nothing is remembered any more")
+	}
+	if err := n.Forget(t.Context(), key.URI); err != nil || n.has(key) {
+		t.Errorf("nothing is forgotten any more: %v", err)
+	}
+}
+
 func TestRubbishUnderTheKeys(t *testing.T) {
 	s := startServer(t)
 	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
@@ -502,6 +583,9 @@ func TestHitsAndMissesInMemory(t *testing.T) {
 		if _, err := n.FirstSeen(t.Context(), key, `"a"`, now, time.Hour); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := n.FirstSeen(t.Context(), key, `"b"`, now, time.Hour); !errors.Is(err, validators.ErrNoDate) {
+			t.Fatalf("a second tag in the second of the first: %v", err)
+		}
 	}
 	look()
 	look()
@@ -511,7 +595,7 @@ func TestHitsAndMissesInMemory(t *testing.T) {
 		look()
 	}
 	if asked := p.asked.Load() - before; asked > 50 {
-		t.Errorf("the server was asked %d times by 3000 calls", asked)
+		t.Errorf("the server was asked %d times by 4000 calls", asked)
 	}
 }
 
@@ -533,6 +617,35 @@ func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
 	see(now.Add(61 * time.Minute))
 	if left, _ := s.must("PTTL", name).AsInt64(); left < time.Hour.Milliseconds() {
 		t.Errorf("is kept for %d ms, want an hour", left)
+	}
+}
+
+// Of two tags that take turns, the server is written to once in a second.
+func TestTurnsOfTagsAreNotWritten(t *testing.T) {
+	s := startServer(t)
+	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
+	name, before := ofDigest(n.keys.firstSeen, key.Sum), n.Stats().Errors
+	for range 10 {
+		for _, tag := range []string{`"a"`, `"b"`} {
+			_, _ = n.FirstSeen(t.Context(), key, tag, now, time.Hour)
+		}
+	}
+	if kept, _ := s.must("GET", name).ToString(); !strings.HasPrefix(kept, "1800000000 ") || !strings.HasSuffix(kept, ` "a"`) {
+		t.Errorf("kept is %q", kept)
+	}
+	if errs := n.Stats().Errors - before; errs != 0 {
+		t.Errorf("that there is no date counts as %d errors", errs)
+	}
+}
+
+func TestLongTagsAreKeptShort(t *testing.T) {
+	s := startServer(t)
+	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
+	if _, err := n.FirstSeen(t.Context(), key, strings.Repeat("x", 1<<20), now, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ := s.must("GET", ofDigest(n.keys.firstSeen, key.Sum)).ToString(); len(kept) == 0 || len(kept) > 200 {
+		t.Errorf("%d octets are kept", len(kept))
 	}
 }
 
