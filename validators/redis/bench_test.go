@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +64,61 @@ func BenchmarkServer(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(size), "B/record")
+}
+
+// BenchmarkGuard measures what it costs to look at what goes to the server and comes from it: Loads that ask the
+// server for three keys, one after the other and many at a time, and the look alone.
+func BenchmarkGuard(b *testing.B) {
+	s := startServer(b)
+	guarded, unguarded := join(b, optionsFor(s.address())), join(b, optionsFor(s.address()))
+	unguarded.undress()
+	ctx := context.Background()
+	for _, how := range []struct {
+		name string
+		node *node
+	}{{"on", guarded}, {"off", unguarded}} {
+		load := func(b *testing.B) {
+			b.Helper()
+			if _, _, err := how.node.Load(ctx, newKey("a.example", "/")); err != nil {
+				b.Error(err)
+			}
+		}
+		b.Run("Load=cold/guard="+how.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				load(b)
+			}
+		})
+		b.Run("Load=many/guard="+how.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					load(b)
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkAnswers(b *testing.B) {
+	for name, c := range map[string]struct{ asked, said string }{
+		"copies":  {strings.Repeat(readsWritten(), 100), strings.Repeat(readsAnswered, 100)},
+		"cluster": {written("CLUSTER SLOTS"), slotsOf(1000, 16384)},
+	} {
+		b.Run("said="+name, func(b *testing.B) {
+			asked, said := []byte(c.asked), []byte(c.said)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(asked) + len(said)))
+			var a answers
+			for b.Loop() {
+				if err := a.command.read(asked, &a.questions); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := a.read(said); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -204,8 +204,16 @@ func (s *store) disconnect() {
 }
 
 func (s *store) dial(plain bool) (rueidis.Client, error) {
+	client, err := rueidis.NewClient(s.clientOption(plain))
+	if err != nil && client != nil {
+		client.Close()
+	}
+	return client, err
+}
+
+func (s *store) clientOption(plain bool) rueidis.ClientOption {
 	o := s.options
-	client, err := rueidis.NewClient(rueidis.ClientOption{
+	return rueidis.ClientOption{
 		InitAddress:  o.addresses,
 		Username:     o.username,
 		Password:     o.password,
@@ -231,16 +239,12 @@ func (s *store) dial(plain bool) (rueidis.Client, error) {
 		ReadBufferEachConn:  connectionBuffer,
 		WriteBufferEachConn: connectionBuffer,
 		ClusterOption:       rueidis.ClusterOption{MaxMovedRedirections: 3, ShardsRefreshInterval: 30 * time.Second},
-	})
-	if err != nil && client != nil {
-		client.Close()
 	}
-	return client, err
 }
 
 func newDialer() net.Dialer { return net.Dialer{Timeout: dialTimeout, KeepAlive: silence} }
 
-// dialOne makes one connection, which does not outlive the store.
+// dialOne makes one connection, which does not outlive the store, and is guarded.
 func (s *store) dialOne(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -258,7 +262,7 @@ func (s *store) dialOne(ctx context.Context, address string, dialer *net.Dialer,
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn, forget: context.AfterFunc(s.ctx, func() { _ = conn.Close() })}, nil
+	return &connection{Conn: newGuard(conn), forget: context.AfterFunc(s.ctx, func() { _ = conn.Close() })}, nil
 }
 
 // connection is closed with the store, and is not remembered by it once it is closed.

@@ -21,6 +21,7 @@ type proxy struct {
 	delay    time.Duration
 	asked    atomic.Int64 // commands that came
 	held     atomic.Bool  // nothing comes through any more, in either direction
+	garble   atomic.Pointer[func(part []byte) []byte]
 	mu       sync.Mutex
 	conns    []net.Conn
 }
@@ -110,9 +111,22 @@ func (p *proxy) answers(from io.ReadCloser, to io.WriteCloser) {
 		if p.held.Load() {
 			continue
 		}
-		if _, err := to.Write(part[:n]); err != nil {
+		said := part[:n]
+		if garble := p.garble.Load(); garble != nil {
+			said = (*garble)(said)
+		}
+		if _, err := to.Write(said); err != nil {
 			return
 		}
+	}
+}
+
+// say has the server say something that it does not say, on all connections.
+func (p *proxy) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := 0; i < len(p.conns); i += 2 {
+		_, _ = io.WriteString(p.conns[i], text)
 	}
 }
 

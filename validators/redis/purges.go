@@ -116,7 +116,14 @@ func (s *store) beginPurges(ctx context.Context, client rueidis.Client) (*valida
 	return nil, errRubbish
 }
 
+// maxPurge is how long host and path of a purge may be in the log: so all of it is less than maxText. That is a path
+// of 8,000 octets (RFC 9110 §4.1), each percent-encoded. What is longer purges everything, which is more and not less.
+const maxPurge = 24 << 10
+
 func purge(b rueidis.Builder, key string, scope validators.Scope) rueidis.Completed {
-	return b.Eval().Script(purgeScript).Numkeys(1).Key(key).
-		Arg(url.QueryEscape(scope.Host), url.QueryEscape(scope.Path), strconv.Itoa(validators.MaxPurges)).Build()
+	host, path := url.QueryEscape(scope.Host), url.QueryEscape(scope.Path)
+	if len(host)+len(path) > maxPurge {
+		host, path = "", ""
+	}
+	return b.Eval().Script(purgeScript).Numkeys(1).Key(key).Arg(host, path, strconv.Itoa(validators.MaxPurges)).Build()
 }

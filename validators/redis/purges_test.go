@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +66,27 @@ func TestClockOfTheServerThatGoesBack(t *testing.T) {
 	text, _ := s.must("GET", n.keys.purges).ToString()
 	if purges := parsePurges(text); purges == nil || purges.Base != uint64(ahead)+3 || len(purges.List) != 0 {
 		t.Errorf("after a purge of everything the log is %q", text)
+	}
+}
+
+// However long the paths are that are purged, the log can be read, and nothing that was purged is found.
+func TestPurgesOfLongPaths(t *testing.T) {
+	s := startServer(t)
+	n := join(t, optionsFor(s.address()))
+	log := "1\n"
+	for i := range validators.MaxPurges {
+		log += strconv.Itoa(i+2) + " a.example " + strings.Repeat("%25", (maxPurge-len("a.example"))/3) + "\n"
+	}
+	s.must("SET", n.keys.purges, log)
+	key, other := newKey("a.example", "/"+strings.Repeat("%", 9000)), newKey("b.example", "/")
+	eventually(t, "the longest log is read", func() bool { return n.trySave(key) == nil && n.trySave(other) == nil && n.found(key) && n.found(other) })
+	if purged := n.stamp(key).Purged; purged != validators.MaxPurges+1 {
+		t.Errorf("the latest purge is %d", purged)
+	}
+	if err := n.Purge(t.Context(), validators.Scope{Host: key.URI.Host, Path: key.URI.Path}); err != nil || n.has(key) || n.has(other) {
+		t.Errorf("Purge: %v", err)
+	}
+	if length, _ := s.must("STRLEN", n.keys.purges).AsInt64(); length > 100 {
+		t.Errorf("a log of %d octets after everything was purged", length)
 	}
 }
