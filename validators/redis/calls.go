@@ -70,13 +70,8 @@ func call[T outcome](s *store, do func(context.Context, rueidis.Client) (T, erro
 	go func() {
 		defer s.inFlight.Add(-1)
 		var r result
-		// In a goroutine of this package a panic of the client would end the process, and not just the request.
-		defer func() {
-			if panicked := recover(); panicked != nil {
-				r = result{err: fmt.Errorf("panic: %v", panicked)}
-			}
-			answer <- r
-		}()
+		defer func() { answer <- r }()
+		defer contain(&r.err)
 		r.value, r.err = do(ctx, *client)
 	}()
 	select {
@@ -168,4 +163,12 @@ func hasCode(err error, codes ...string) bool {
 		}
 	}
 	return false
+}
+
+// contain makes an error of a panic of the client: in a goroutine of this package it would end the process, and not
+// just a request.
+func contain(err *error) {
+	if panicked := recover(); panicked != nil {
+		*err = fmt.Errorf("panic: %v", panicked)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,12 +125,13 @@ func (s *store) unreachable(err error) {
 }
 
 // reach connects if that is needed, and makes sure that the server answers as fast as requests need it.
-func (s *store) reach() error {
+func (s *store) reach() (err error) {
+	defer contain(&err)
 	if s.client.Load() == nil {
 		return s.connect()
 	}
 	client := *s.client.Load()
-	err := s.probe(client, dialTimeout) // may have to make connections, which takes longer
+	err = s.probe(client, dialTimeout) // may have to make connections, which takes longer
 	if err == nil {
 		err = s.probe(client, s.options.timeout)
 	}
@@ -253,6 +255,9 @@ func (s *store) dialOne(ctx context.Context, address string, dialer *net.Dialer,
 	var err error
 	switch {
 	case strings.HasPrefix(address, "/"):
+		if !slices.Contains(s.options.addresses, address) { // a server may name others, but not one on this machine's disk
+			return nil, fmt.Errorf("%s is no address of the configuration", address)
+		}
 		conn, err = dialer.DialContext(ctx, "unix", address)
 	case config != nil:
 		conn, err = (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
@@ -784,4 +786,44 @@ func useInBackground(t *testing.T, n *node) {
 		}()
 	}
 	eventually(t, "something is kept", func() bool { return n.Stats().Misses > 100 })
+}
+
+// A client that panics in the goroutine that looks after the connection is one that does not answer.
+func TestPanicsOfTheClientAreFailures(t *testing.T) {
+	s := newStore(optionsFor("127.0.0.1:1"))
+	s.attach(zap.NewNop())
+	defer s.cancel()
+	var none rueidis.Client // calls of its methods panic
+	s.client.Store(&none)
+	if err := s.reach(); err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("reach: %v", err)
+	}
+	s.untold.add(7)
+	if err := s.tell(); err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("tell: %v", err)
+	}
+	if !s.untold.has(7) {
+		t.Error("what was not told is not to be told any longer")
+	}
+}
+
+// A server of a cluster names others, none of which is a file of this machine.
+func TestSocketsAreThoseOfTheConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for address, want := range map[string]bool{path: true, "127.0.0.1:1": false} {
+		s := newStore(optionsFor(address))
+		conn, err := s.dialOne(t.Context(), path, new(net.Dialer), nil)
+		if (err == nil) != want {
+			t.Errorf("configured with %s: %v", address, err)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+		s.cancel()
+	}
 }

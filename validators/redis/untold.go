@@ -63,7 +63,8 @@ func (s *store) tell() error {
 	return err
 }
 
-func (s *store) tellPart(part []bucket) error {
+func (s *store) tellPart(part []bucket) (err error) {
+	defer contain(&err)
 	client := s.client.Load()
 	if client == nil {
 		return errConnecting
