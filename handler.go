@@ -209,9 +209,10 @@ func (h *Handler) formOf(matched httpcond.EntityTag, visit *remember.Visit) stri
 // forgetting serves a request that may change what its URI stands for, and forgets what is remembered of that.
 func (h *Handler) forgetting(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
+	var waited time.Duration
 	witness := &remember.Witness{ResponseWriter: w, Forget: func(status int, header http.Header) {
 		if remember.Changes(status) {
-			h.memory.Forget(ctx, remember.Changed(host, target, header))
+			waited = h.memory.Forget(ctx, waited, remember.Changed(host, target, header))
 		}
 	}}
 	status := http.StatusInternalServerError // of a panic
@@ -905,7 +906,9 @@ func (x *exchange) takeFirstSeen(header http.Header, opaque string) {
 	if own, ours := tag.Parse(opaque); ours {
 		opaque = own.Digest
 	}
-	date, ok := x.h.dates.FirstSeen(&x.asSeen, header["Vary"], opaque, x.now)
+	began := time.Now()
+	date, ok := x.h.dates.FirstSeen(&x.asSeen, header["Vary"], opaque, x.now, x.visit.Waited)
+	x.visit.Waited += time.Since(began)
 	if !ok || date.After(x.Date) {
 		x.unseen, x.outermost.dateAlone = true, false
 		delete(header, "Last-Modified")

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -105,9 +106,13 @@ func Changed(host string, target *url.URL, h http.Header) []validators.URI {
 	return all
 }
 
-// Forget forgets URIs. Where the store fails, it sees to it by itself that they are not answered from it.
-func (m *Memory) Forget(ctx context.Context, uris []validators.URI) {
+// Forget forgets URIs. Where the store fails, it sees to it by itself that they are not answered from it. It is told how
+// long the request has waited for the store already, and returns how long it has then.
+func (m *Memory) Forget(ctx context.Context, waited time.Duration, uris []validators.URI) time.Duration {
 	for _, uri := range uris {
-		_ = m.Store.Forget(ctx, uri)
+		began := time.Now()
+		_ = m.Store.Forget(validators.WithWaited(ctx, waited), uri)
+		waited += time.Since(began)
 	}
+	return waited
 }

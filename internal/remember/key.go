@@ -206,8 +206,8 @@ func nominate(lines []string, also string) (nominated string, ok bool) {
 const firstSeenTTL = 365 * 24 * time.Hour
 
 // FirstSeen is when the tag became the current one of what a request asks for, in whole seconds; ok is false where
-// that is not known. An error of the store it has counted itself.
-func (m *Memory) FirstSeen(r *Request, vary []string, tag string, now time.Time) (date time.Time, ok bool) {
+// that is not known. An error of the store it has counted itself. It is told how long the request has waited for it.
+func (m *Memory) FirstSeen(r *Request, vary []string, tag string, now time.Time, waited time.Duration) (date time.Time, ok bool) {
 	nominated, ok := nominate(vary, "")
 	if !ok {
 		return time.Time{}, false
@@ -216,6 +216,6 @@ func (m *Memory) FirstSeen(r *Request, vary []string, tag string, now time.Time)
 	if nominated != "" {
 		key = m.variantOf(key, nominated, r.Header)
 	}
-	date, err := m.Store.FirstSeen(context.Background(), key, tag, now, firstSeenTTL)
+	date, err := m.Store.FirstSeen(validators.WithWaited(context.Background(), waited), key, tag, now, firstSeenTTL)
 	return date, err == nil
 }

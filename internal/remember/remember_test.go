@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -267,7 +268,7 @@ func TestAVaryThatGrowsSelectsByAllOfIt(t *testing.T) {
 
 func TestASlowAnswerDoesNotOutliveAWrite(t *testing.T) {
 	for name, forget := range map[string]func(*site){
-		"forgotten": func(s *site) { s.m.Forget(t.Context(), remember.Changed("a.example", s.request("/page").URL, nil)) },
+		"forgotten": func(s *site) { s.m.Forget(t.Context(), 0, remember.Changed("a.example", s.request("/page").URL, nil)) },
 		"purged":    func(s *site) { _ = s.store.Purge(t.Context(), validators.Scope{Host: "a.example", Path: "/"}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -730,14 +731,14 @@ func TestLongURIsHaveKeysOfTheirOwn(t *testing.T) {
 func TestFirstSeenAsksTheStore(t *testing.T) {
 	s := newSite(t, time.Minute)
 	request := s.request("/page", "Cookie: a=1")
-	if date, ok := s.m.FirstSeen(&request, []string{"Cookie"}, "tag", noon); !ok || !date.Equal(noon) {
+	if date, ok := s.m.FirstSeen(&request, []string{"Cookie"}, "tag", noon, 0); !ok || !date.Equal(noon) {
 		t.Errorf("got %v, %v", date, ok)
 	}
-	if _, ok := s.m.FirstSeen(&request, []string{"*"}, "tag", noon); ok {
+	if _, ok := s.m.FirstSeen(&request, []string{"*"}, "tag", noon, 0); ok {
 		t.Error("a date of something that is never the same")
 	}
 	s.store.broken = true
-	if _, ok := s.m.FirstSeen(&request, nil, "tag", noon); ok {
+	if _, ok := s.m.FirstSeen(&request, nil, "tag", noon, 0); ok {
 		t.Error("a date of a store that fails")
 	}
 }
@@ -770,4 +771,26 @@ func TestDatesThatConfirm(t *testing.T) {
 	if none.NamesDate(date) || none.NamesDate(time.Time{}) {
 		t.Error("a date confirms nothing at all")
 	}
+}
+
+// However many calls a request makes, the store is told how long it has waited for those before.
+func TestTheStoreIsToldForHowLongARequestHasWaited(t *testing.T) {
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, time.Minute)
+		for _, calls := range []string{"Load, Save of a signpost, Save", "Load, Load, Save"} {
+			s.now, s.store.waited, s.store.delay = time.Now(), nil, 10*ms
+			s.visit(s.request("/page"), "Vary: X-A", "Cache-Control: max-age=60")
+			if want := []time.Duration{0, 10 * ms, 20 * ms}; !slices.Equal(s.store.waited, want) {
+				t.Errorf("%s: %v, want %v", calls, s.store.waited, want)
+			}
+			time.Sleep(30 * time.Second) //nolint:forbidigo // of the bubble, so that it is saved again
+		}
+		s.store.waited = nil
+		uris := remember.Changed("a.example", s.request("/page").URL, header("Location: /other"))
+		waited := s.m.Forget(t.Context(), 5*ms, uris)
+		if want := []time.Duration{5 * ms, 15 * ms}; !slices.Equal(s.store.waited, want) || waited != 25*ms {
+			t.Errorf("two Forgets: %v, %v in all, want %v", s.store.waited, waited, want)
+		}
+	})
 }

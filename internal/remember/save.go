@@ -1,6 +1,7 @@
 package remember
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -259,7 +260,7 @@ func (v *Visit) put() {
 		v.post(nominated)
 	}
 	v.record = v.next
-	_ = v.m.Store.Save(v.ctx, v.key, v.next, v.m.last(v.next.Lifetime))
+	v.ask(func(ctx context.Context) { _ = v.m.Store.Save(ctx, v.key, v.next, v.m.last(v.next.Lifetime)) })
 }
 
 // post writes the signpost anew if the record is not on it yet. The one that has been on it for longest makes
@@ -278,12 +279,12 @@ func (v *Visit) post(nominated string) {
 	}
 	if len(variants) >= validators.MaxVariants*size {
 		oldest := validators.Key{Sum: validators.Digest([]byte(variants[:size])), URI: v.base.URI}
-		_ = v.m.Store.Delete(v.ctx, oldest)
+		v.ask(func(ctx context.Context) { _ = v.m.Store.Delete(ctx, oldest) })
 		variants = variants[size:]
 	}
 	v.nominated, v.variants = nominated, variants+sum
 	post := validators.Record{Stamp: v.stamp, Nominated: v.nominated, Variants: v.variants}
-	_ = v.m.Store.Save(v.ctx, v.base, post, signpostTTL)
+	v.ask(func(ctx context.Context) { _ = v.m.Store.Save(ctx, v.base, post, signpostTTL) })
 }
 
 // Drop drops what is remembered: the upstream has said something else to one whom the record is for. What it says to
@@ -293,7 +294,7 @@ func (v *Visit) Drop() {
 		return
 	}
 	v.record, v.usable = validators.Record{}, false
-	_ = v.m.Store.Delete(v.ctx, v.key)
+	v.ask(func(ctx context.Context) { _ = v.m.Store.Delete(ctx, v.key) })
 }
 
 // Names reports whether a tag is the remembered one: to the letter or, if both were made by this project, with the

@@ -17,6 +17,8 @@ type shelf struct {
 	forgotten map[uint64]uint64
 	purges    *validators.Purges
 	broken    bool
+	delay     time.Duration   // of each call
+	waited    []time.Duration // what callers said that they had waited
 	saves     int
 }
 
@@ -29,11 +31,20 @@ func newShelf() *shelf {
 
 var errBroken = errors.New("broken")
 
+// take is what every call begins with.
+func (s *shelf) take(ctx context.Context) {
+	s.waited = append(s.waited, validators.Waited(ctx))
+	if s.delay > 0 {
+		time.Sleep(s.delay) //nolint:forbidigo // of a bubble's time
+	}
+}
+
 func (s *shelf) Name() string { return "shelf" }
 
-func (s *shelf) Load(_ context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
+func (s *shelf) Load(ctx context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.take(ctx)
 	if s.broken {
 		return validators.Record{}, validators.Stamp{}, errBroken
 	}
@@ -45,9 +56,10 @@ func (s *shelf) Load(_ context.Context, key validators.Key) (validators.Record, 
 	return record, stamp, nil
 }
 
-func (s *shelf) Save(_ context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
+func (s *shelf) Save(ctx context.Context, key validators.Key, record validators.Record, ttl time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.take(ctx)
 	if s.broken {
 		return errBroken
 	}
@@ -57,16 +69,18 @@ func (s *shelf) Save(_ context.Context, key validators.Key, record validators.Re
 	return err
 }
 
-func (s *shelf) Delete(_ context.Context, key validators.Key) error {
+func (s *shelf) Delete(ctx context.Context, key validators.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.take(ctx)
 	delete(s.records, key.Sum)
 	return nil
 }
 
-func (s *shelf) Forget(_ context.Context, uri validators.URI) error {
+func (s *shelf) Forget(ctx context.Context, uri validators.URI) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.take(ctx)
 	s.forgotten[uri.Sum]++
 	return nil
 }

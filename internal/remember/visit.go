@@ -24,6 +24,9 @@ const (
 // Visit is one request's dealings with the memory. The zero value has none to deal with, and all its methods do
 // nothing then. It is used by one goroutine at a time.
 type Visit struct {
+	// Waited is how long the request has waited for the store. All its calls together take no longer than one may.
+	Waited time.Duration
+
 	m       *Memory
 	ctx     context.Context
 	request Request
@@ -71,7 +74,7 @@ func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.
 	}
 	v.nominated, v.variants = record.Nominated, record.Variants
 	v.key = m.variantOf(v.base, record.Nominated, request.Header)
-	if v.record, _, err = m.Store.Load(ctx, v.key); err != nil {
+	if v.record, _, err = m.Store.Load(validators.WithWaited(ctx, time.Since(now)), v.key); err != nil {
 		v.known = false
 	}
 }
@@ -83,7 +86,15 @@ func (v *Visit) Detach() {
 		v.request.Header = v.request.Header.Clone() // and the lists: request_header replaces in place
 		v.ctx = context.WithoutCancel(v.ctx)
 		v.change = new(change)
+		v.Waited = time.Since(v.began) // there was nothing else to wait for
 	}
+}
+
+// ask makes one call more to the store.
+func (v *Visit) ask(call func(ctx context.Context)) {
+	began := time.Now()
+	call(validators.WithWaited(v.ctx, v.Waited))
+	v.Waited += time.Since(began)
 }
 
 // Record is what is remembered, if it is for who asks.

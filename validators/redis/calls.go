@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -46,9 +47,10 @@ type remote struct{}
 func (remote) isLocal() bool { return false }
 
 // call makes one call to the server, in a goroutine of its own: whatever the client has to wait for (its queue, a
-// connection that is being made, the list of a cluster's nodes), the caller waits for the timeout and no longer. A
-// goroutine that is left behind ends with its context, or at the latest with the connection.
-func call[T outcome](s *store, do func(context.Context, rueidis.Client) (T, error)) (T, error) {
+// connection that is being made, the list of a cluster's nodes), the caller waits for the timeout and no longer, and less
+// if the request has waited for other calls. What it does not wait for has the whole timeout all the same. A goroutine
+// that is left behind ends with its context, or at the latest with the connection.
+func call[T outcome](of context.Context, s *store, do func(context.Context, rueidis.Client) (T, error)) (T, error) {
 	var none T
 	if err := s.admit(); err != nil {
 		s.errors.Add(1)
@@ -61,19 +63,22 @@ func call[T outcome](s *store, do func(context.Context, rueidis.Client) (T, erro
 		return none, validators.ErrUnavailable
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.timeout)
-	defer cancel()
 	type result struct {
 		value T
 		err   error
 	}
 	answer := make(chan result, 1)
 	go func() {
+		defer cancel() // here, as who called may leave before
 		defer s.inFlight.Add(-1)
 		var r result
 		defer func() { answer <- r }()
 		defer contain(&r.err)
 		r.value, r.err = do(ctx, *client)
 	}()
+	waited := validators.Waited(of)
+	timer := time.NewTimer(s.options.timeout - waited)
+	defer timer.Stop()
 	select {
 	case r := <-answer:
 		if r.err != nil {
@@ -83,8 +88,12 @@ func call[T outcome](s *store, do func(context.Context, rueidis.Client) (T, erro
 			s.succeeded()
 		}
 		return r.value, nil
-	case <-ctx.Done():
-		return none, s.failed(ctx.Err())
+	case <-timer.C:
+		if waited > 0 {
+			s.errors.Add(1)
+			return none, errTimeout // which says nothing of the server
+		}
+		return none, s.failed(context.DeadlineExceeded)
 	}
 }
 

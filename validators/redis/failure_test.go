@@ -693,7 +693,7 @@ func TestUntoldBuckets(t *testing.T) {
 func TestPanicOfTheClientIsAnError(t *testing.T) {
 	s := startServer(t)
 	n := join(t, optionsFor(s.address()))
-	_, err := call(n.store, func(context.Context, rueidis.Client) (remote, error) { panic("no") })
+	_, err := call(t.Context(), n.store, func(context.Context, rueidis.Client) (remote, error) { panic("no") })
 	if !errors.Is(err, validators.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -707,7 +707,7 @@ func TestClientThatDoesNotReturn(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	inTime(t, defaultTimeout, func() {
-		_, err := call(n.store, func(context.Context, rueidis.Client) (remote, error) {
+		_, err := call(t.Context(), n.store, func(context.Context, rueidis.Client) (remote, error) {
 			<-release
 			return remote{}, nil
 		})
@@ -723,7 +723,7 @@ func TestHitsAreNoSuccesses(t *testing.T) {
 	n := join(t, optionsFor(s.address()))
 	n.failures.Store(8)
 	for _, local := range []bool{true, false} {
-		_, err := call(n.store, func(context.Context, rueidis.Client) (found, error) { return found{local: local}, nil })
+		_, err := call(t.Context(), n.store, func(context.Context, rueidis.Client) (found, error) { return found{local: local}, nil })
 		if failures := n.failures.Load(); err != nil || (failures == 8) != local {
 			t.Errorf("from memory %t: %d failures are left of 8 (%v)", local, failures, err)
 		}
@@ -826,4 +826,33 @@ func TestSocketsAreThoseOfTheConfiguration(t *testing.T) {
 		}
 		s.cancel()
 	}
+}
+
+// A request that has waited for one call waits for the next one for what is left of the timeout, and that it gives up
+// early says nothing of the server.
+func TestTheCallsOfARequestShareTheTimeout(t *testing.T) {
+	s := startServer(t)
+	o := optionsFor(s.address())
+	n := join(t, o)
+	key, stamp := newKey("a.example", "/"), n.stamp(newKey("a.example", "/"))
+	nearly := validators.WithWaited(t.Context(), o.timeout-time.Millisecond)
+	s.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	began := time.Now()
+	for i := range 2 * tooMuch {
+		if _, _, err := n.Load(nearly, newKey("a.example", fmt.Sprint("/", i))); !errors.Is(err, validators.ErrUnavailable) {
+			t.Fatalf("Load: %v", err)
+		}
+	}
+	if took := time.Since(began); took > o.timeout {
+		t.Errorf("that took %v, longer than the timeout of one call", took)
+	}
+	if err := n.Save(nearly, key, newRecord(stamp), time.Hour); !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("Save: %v", err)
+	}
+	if !n.Stats().Available {
+		t.Error("the store is left alone")
+	}
+	s.signal(syscall.SIGCONT)
+	eventually(t, "what nobody has waited for is saved", func() bool { return n.found(key) })
 }

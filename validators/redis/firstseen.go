@@ -34,7 +34,7 @@ return answer
 `
 
 // FirstSeen looks in memory first, and then has the server decide.
-func (s *store) FirstSeen(_ context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration) (time.Time, error) {
+func (s *store) FirstSeen(ctx context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration) (time.Time, error) {
 	tag, ttl = validators.ShortTag(tag), min(max(ttl, time.Millisecond), maxTTL)
 	var space [maxName]byte
 	if texts, ok := s.copied([3][]byte{appendDigest(space[:0], s.keys.firstSeen, key.Sum)}); ok {
@@ -43,7 +43,7 @@ func (s *store) FirstSeen(_ context.Context, key validators.Key, tag string, now
 		}
 	}
 	name := ofDigest(s.keys.firstSeen, key.Sum)
-	answer, err := call(s, func(ctx context.Context, client rueidis.Client) (seen, error) {
+	answer, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (seen, error) {
 		kept, local, err := get(ctx, client, name)
 		if err != nil {
 			return seen{}, err

@@ -110,14 +110,14 @@ func newStore(o *options) *store {
 }
 
 // Load reads record, generation and purges at once, of which each may be in memory.
-func (s *store) Load(_ context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
+func (s *store) Load(ctx context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
 	// The bit is read first: a bucket that is told while this Load is under way leaves copies of what is newer,
 	// but what was read before may be old.
 	untold := s.untold.has(bucketOf(key.URI))
 	found, ok := s.peek(key)
 	if !ok {
 		var err error
-		found, err = s.ask(key)
+		found, err = s.ask(ctx, key)
 		if err != nil {
 			return validators.Record{}, validators.Stamp{}, err
 		}
@@ -169,8 +169,8 @@ func (s *store) copied(names [3][]byte) (texts [3]string, ok bool) {
 	return current.peek(time.Now().UnixMilli(), names)
 }
 
-func (s *store) ask(key validators.Key) (found, error) {
-	return call(s, func(ctx context.Context, client rueidis.Client) (found, error) { return s.read(ctx, client, key) })
+func (s *store) ask(ctx context.Context, key validators.Key) (found, error) {
+	return call(ctx, s, func(ctx context.Context, client rueidis.Client) (found, error) { return s.read(ctx, client, key) })
 }
 
 func (s *store) read(ctx context.Context, client rueidis.Client, key validators.Key) (found, error) {
@@ -283,15 +283,15 @@ func (s *store) Save(ctx context.Context, key validators.Key, record validators.
 		return err
 	}
 	name := ofDigest(s.keys.record, key.Sum)
-	return s.write(name, func(b rueidis.Builder) rueidis.Completed {
+	return s.write(ctx, name, func(b rueidis.Builder) rueidis.Completed {
 		return b.Set().Key(name).Value(rueidis.BinaryString(value)).Px(ttl).Build()
 	})
 }
 
 // Delete drops a record. What could not be dropped is forgotten, with all of its bucket.
-func (s *store) Delete(_ context.Context, key validators.Key) error {
+func (s *store) Delete(ctx context.Context, key validators.Key) error {
 	name := ofDigest(s.keys.record, key.Sum)
-	err := s.write(name, func(b rueidis.Builder) rueidis.Completed { return b.Del().Key(name).Build() })
+	err := s.write(ctx, name, func(b rueidis.Builder) rueidis.Completed { return b.Del().Key(name).Build() })
 	if err != nil {
 		s.later(bucketOf(key.URI))
 	}
@@ -304,13 +304,14 @@ func (s *store) later(b bucket) {
 	s.awake()
 }
 
-// Forget writes a new generation. The context is not looked at: a client that has left has still written.
+// Forget writes a new generation. Whether the context has ended is not looked at: a client that has left has still
+// written.
 //
 // What has run out of time may be done yet, late, in any order. That is harmless as no generation comes twice: the
 // last one to be written is different from those of all records before it.
-func (s *store) Forget(_ context.Context, uri validators.URI) error {
+func (s *store) Forget(ctx context.Context, uri validators.URI) error {
 	b := bucketOf(uri)
-	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+	_, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (remote, error) {
 		return remote{}, s.forget(ctx, client, b)
 	})
 	if err != nil {
@@ -342,8 +343,8 @@ func (s *store) renew(ctx context.Context, client rueidis.Client, buckets []buck
 
 // Purge adds to the log of purges. Where the server is full it deletes the log: without one, everything that is there
 // counts as purged.
-func (s *store) Purge(_ context.Context, scope validators.Scope) error {
-	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
+	_, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (remote, error) {
 		name := s.keys.purges
 		err := firstError(client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name)))
 		if isFull(err) {
@@ -367,8 +368,8 @@ func (s *store) Stats() validators.Stats {
 }
 
 // write sends one write and its fence.
-func (s *store) write(name string, command func(rueidis.Builder) rueidis.Completed) error {
-	_, err := call(s, func(ctx context.Context, client rueidis.Client) (remote, error) {
+func (s *store) write(ctx context.Context, name string, command func(rueidis.Builder) rueidis.Completed) error {
+	_, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (remote, error) {
 		return remote{}, firstError(client.DoMulti(ctx, command(client.B()), fence(client.B(), name)))
 	})
 	return err
