@@ -14,11 +14,9 @@ import (
 const (
 	// quiet is how long nothing is logged after a panic was.
 	quiet = 10 * time.Second
-	// maxDebts is how many URIs are kept that could not be forgotten. With more, nothing is found until everything was
-	// purged.
+	// maxDebts is how many URIs are kept that could not be forgotten. With more, everything is
+	// purged before anything is found.
 	maxDebts = 4096
-	// tooMany is the debt of every URI then.
-	tooMany = ^uint64(0)
 )
 
 // states has a state for each store, whatever handlers and configurations it serves.
@@ -44,11 +42,18 @@ type state struct {
 	panics  atomic.Uint64
 	owesAny atomic.Bool
 
-	mu     sync.Mutex
-	logged time.Time
-	last   uint64            // the number of the latest debt
-	debts  map[uint64]uint64 // by digests of what is to be forgotten: the numbers
-	full   bool
+	mu      sync.Mutex
+	logged  time.Time
+	last    uint64            // the number of the latest debt
+	debts   map[uint64]uint64 // by digests of what is to be forgotten: the numbers
+	tooMany uint64            // the number of the latest one that was one too many, and is of every URI
+}
+
+// payments are what one module has paid of a state's debts. Modules of one state may have records of their own, so that
+// each pays by itself.
+type payments struct {
+	until uint64            // everything was purged when this was the latest debt
+	each  map[uint64]uint64 // by digests, as in debts
 }
 
 // seed makes digests that nobody else knows, so that none can be chosen.
@@ -79,33 +84,33 @@ func (s *state) owe(uri validators.URI) {
 	if _, known := s.debts[digest(uri)]; known || len(s.debts) < maxDebts {
 		s.debts[digest(uri)] = s.last
 	} else {
-		s.full = true
+		s.debts, s.tooMany = nil, s.last
 	}
 	s.owesAny.Store(true)
 }
 
-// owes reports whether anything is owed; else there is no need to look further.
+// owes reports whether anything was ever owed; else there is no need to look further.
 func (s *state) owes() bool { return s.owesAny.Load() }
 
-// debtOf is the number of what is owed of a URI.
-func (s *state) debtOf(uri validators.URI) (debt uint64, ok bool) {
+// debtOf is the number of what a module owes of a URI; all reports that it owes every URI.
+func (s *state) debtOf(uri validators.URI, paid *payments) (debt uint64, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.full {
-		return tooMany, true
+	d := digest(uri)
+	if debt = s.debts[d]; debt <= max(paid.until, paid.each[d]) {
+		debt = 0
 	}
-	debt, ok = s.debts[digest(uri)]
-	return debt, ok
+	return debt, s.tooMany > paid.until
 }
 
-// paid ends a debt, unless there is a later one.
-func (s *state) paid(uri validators.URI, debt uint64) {
+// paid ends a debt of a module, unless there is a later one.
+func (s *state) paid(uri validators.URI, debt uint64, paid *payments) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.debts[digest(uri)] == debt {
-		delete(s.debts, digest(uri))
+	if paid.each == nil {
+		paid.each = make(map[uint64]uint64)
 	}
-	s.owesAny.Store(s.full || len(s.debts) > 0)
+	paid.each[digest(uri)] = debt
 }
 
 // allDebts is the number of the latest one.
@@ -115,11 +120,10 @@ func (s *state) allDebts() uint64 {
 	return s.last
 }
 
-// paidAll ends the debts up to a number.
-func (s *state) paidAll(until uint64) {
+// paidAll ends the debts of a module up to a number.
+func (s *state) paidAll(until uint64, paid *payments) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.debts, func(_, debt uint64) bool { return debt <= until })
-	s.full = s.full && s.last > until
-	s.owesAny.Store(s.full || len(s.debts) > 0)
+	paid.until = max(paid.until, until)
+	maps.DeleteFunc(paid.each, func(_, debt uint64) bool { return debt <= until })
 }

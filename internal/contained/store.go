@@ -22,6 +22,7 @@ type store struct {
 	inner  validators.Store
 	logger *zap.Logger
 	name   string
+	own    payments
 	*state
 }
 
@@ -100,17 +101,17 @@ func (s *store) forget(ctx context.Context, uri validators.URI) (err error) {
 
 // settle forgets what is owed before it is asked for.
 func (s *store) settle(ctx context.Context, uri validators.URI) error {
-	debt, ok := s.debtOf(uri)
-	if !ok {
+	debt, all := s.debtOf(uri, &s.own)
+	switch {
+	case all:
+		return s.Purge(context.WithoutCancel(ctx), validators.Scope{})
+	case debt == 0:
 		return nil
-	}
-	if debt == tooMany {
-		return errPanic
 	}
 	if err := s.forget(context.WithoutCancel(ctx), uri); err != nil {
 		return err
 	}
-	s.paid(uri, debt)
+	s.paid(uri, debt, &s.own)
 	return nil
 }
 
@@ -119,7 +120,7 @@ func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
 	before := s.allDebts()
 	err := s.purge(ctx, scope)
 	if err == nil && scope == (validators.Scope{}) {
-		s.paidAll(before)
+		s.paidAll(before, &s.own)
 	}
 	return err
 }

@@ -244,7 +244,33 @@ func TestALaterForgetIsNotTakenForDone(t *testing.T) {
 	}
 }
 
-// TestTooMuchThatWasNotForgotten: then nothing is found, until everything was purged.
+// Stores of one name and the same options may have records of their own: that one of them has made up for a call says
+// nothing of the other.
+func TestEachStorePaysItsOwnDebts(t *testing.T) {
+	one, s, _ := newFaulty(t)
+	_, other, _ := newFaulty(t)
+	key := keyOf("/a")
+	remember(t, s, key)
+	one.panics("lost my head")
+	_ = s.Forget(t.Context(), key.URI)
+	one.panics(nil)
+	has(t, other, key)
+	if has(t, s, key) {
+		t.Error("found, as another store has forgotten it")
+	}
+	one.panics("lost my head")
+	for n := range 5000 {
+		_ = s.Forget(t.Context(), keyOf("/"+strconv.Itoa(n)).URI)
+	}
+	one.panics(nil)
+	remembered := keyOf("/b")
+	has(t, other, remembered)
+	if remember(t, other, remembered); !has(t, other, remembered) {
+		t.Error("the other one has not recovered")
+	}
+}
+
+// TestTooMuchThatWasNotForgotten: then nothing is found before everything was purged.
 func TestTooMuchThatWasNotForgotten(t *testing.T) {
 	inner, s, _ := newFaulty(t)
 	key := keyOf("/kept")
