@@ -23,12 +23,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	exchanges "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
@@ -135,9 +137,9 @@ func (h *Handler) asRemembered(r *http.Request, repl *caddy.Replacer) remember.R
 	if r.TLS != nil {
 		request.Scheme = "https"
 	}
-	if h.Remember != nil && h.Remember.Key != "" {
+	if h.policy.Key != "" {
 		var err error
-		if request.Extra, err = repl.ReplaceOrErr(h.Remember.Key, false, true); err != nil {
+		if request.Extra, err = repl.ReplaceOrErr(h.policy.Key, false, true); err != nil {
 			request.Known = true // what tells users apart is not known, so that nobody is to share
 			h.logger.Error("remember key: nothing is remembered", zap.Error(err))
 		}
@@ -166,7 +168,7 @@ func (h *Handler) matchesRecord(r *http.Request, outermost *exchange, visit *rem
 			return "", "" // as most are
 		}
 	}
-	pre := httpcond.ParsePreconditions(fields, time.Now(), h.set.lenient)
+	pre := httpcond.ParsePreconditions(fields, time.Now(), h.policy.Lenient)
 	if result := pre.Evaluate(r.Method, visit.Representation()); result.Verdict == httpcond.NotModified {
 		return h.formOf(result.Matched, visit), ""
 	}
@@ -233,7 +235,7 @@ func (h *Handler) passes(r *http.Request, outermost *exchange) string {
 		return reasonMethod
 	case upgrades(r.Header):
 		return reasonUpgrade
-	case outermost != nil && h.Block != "" && slices.Contains(outermost.blocks, h.Block):
+	case outermost != nil && h.policy.Block != "" && slices.Contains(outermost.blocks, h.policy.Block):
 		return reasonSibling
 	}
 	return ""
@@ -252,10 +254,10 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	switch {
 	case reason == reasonErrorRoute:
 		upstream.Remove(r.Header)
-	case reason == reasonMethod && h.set.treatment.Repaired != nil:
+	case reason == reasonMethod && h.treatment.Repaired != nil:
 		fields := upstream.Snapshot(r.Header)
 		defer fields.Put(r.Header)
-		h.set.treatment.Repaired.Unquote(r.Header)
+		h.treatment.Repaired.Unquote(r.Header)
 	}
 	if reason == reasonUpgrade || reason == reasonMethod && metWrite(r) == nil {
 		// An error route and a sibling are part of a request of which there is more to say already.
@@ -268,10 +270,6 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	}
 	return next.ServeHTTP(w, r)
 }
-
-// queue serialises the guarded writes of this process. It outlives configurations, as writes of the old
-// one still run when the new one starts.
-var queue guard.Queue
 
 // isWrite reports whether a request may change what its URI stands for.
 func isWrite(r *http.Request) bool {
@@ -307,17 +305,17 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		met.said.Add(journal.OutcomeStreamed, reasonMethod, nil)
 		met.said.Offer(r, replacer(r))
 		caddyhttp.SetVar(r.Context(), writeVar, met)
-	case h.Block != "" && slices.Contains(met.blocks, h.Block):
+	case h.policy.Block != "" && slices.Contains(met.blocks, h.policy.Block):
 		return h.pass(w, r, next, reasonSibling)
 	}
-	if h.Block != "" {
-		met.blocks = append(met.blocks, h.Block)
+	if h.policy.Block != "" {
+		met.blocks = append(met.blocks, h.policy.Block)
 	}
 	pre, guarded := h.guards(r)
 	if met.protected || !guarded || met.judged && !h.mustCondition(r) {
 		return h.pass(w, r, next, reasonMethod)
 	}
-	turn := &queue
+	turn := &exchanges.Writes
 	if met.judged {
 		turn = nil
 	}
@@ -336,13 +334,13 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 
 // mustCondition reports whether a write has to have a precondition.
 func (h *Handler) mustCondition(r *http.Request) bool {
-	return h.set.requireCondition && h.guardsMethod(r)
+	return h.policy.Guard.Require && h.guardsMethod(r)
 }
 
 // guardsMethod reports whether the configuration names the method, or the one that frameworks take in its
 // place for a field that says so.
 func (h *Handler) guardsMethod(r *http.Request) bool {
-	return slices.ContainsFunc(h.set.guardedMethods, func(method string) bool {
+	return slices.ContainsFunc(h.policy.Guard.Methods, func(method string) bool {
 		if strings.EqualFold(method, r.Method) {
 			return true
 		}
@@ -359,7 +357,7 @@ func (h *Handler) guards(r *http.Request) (pre httpcond.Preconditions, guarded b
 	if header["If-Match"] == nil && header["If-None-Match"] == nil && header["If-Unmodified-Since"] == nil {
 		return pre, h.mustCondition(r)
 	}
-	pre = httpcond.ParsePreconditions(header, time.Now(), h.set.lenient)
+	pre = httpcond.ParsePreconditions(header, time.Now(), h.policy.Lenient)
 	_, ours := upstream.Ours(pre.IfMatch.Tags)
 	// What lies past the bounds of a list might be ours.
 	return pre, ours || pre.IfMatch.Truncated || h.guardsMethod(r)
@@ -383,13 +381,13 @@ type exchange struct {
 	noStore  bool // the request has Cache-Control: no-store
 	personal bool // the request is somebody's: see identified
 
-	row          *compiledRow // the row of cache_control that applies
-	rowUncertain bool         // the media type, and with it the row, is known with the body only
-	rowHidden    bool         // on a 304 of the upstream: a row that replaces or merges may apply to its 200
-	rowSilent    bool         // a row may apply, or have applied to what a 304 stands for, and nothing takes its place
-	rowDated     bool         // on such a 304: what is stored may count from its Last-Modified, if the configuration says so
-	rowApplied   bool         // what was made of an upstream's word is not that word
-	urlHash      uint64       // for rows that spread their lifetimes
+	row          *policy.Row // the row of cache_control that applies
+	rowUncertain bool        // the media type, and with it the row, is known with the body only
+	rowHidden    bool        // on a 304 of the upstream: a row that replaces or merges may apply to its 200
+	rowSilent    bool        // a row may apply, or have applied to what a 304 stands for, and nothing takes its place
+	rowDated     bool        // on such a 304: what is stored may count from its Last-Modified, if the configuration says so
+	rowApplied   bool        // what was made of an upstream's word is not that word
+	urlHash      uint64      // for rows that spread their lifetimes
 	upstream.Validators
 	visit       remember.Visit
 	notRecalled string               // why it was not answered from memory; empty: there is none
@@ -471,17 +469,17 @@ func (c *conditions) parse(h http.Header, lenient bool) {
 // enter takes the snapshot of the request and readies the writer.
 func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 	h := x.r.Header
-	x.conditions = newConditions(h, outermost, x.h.set.lenient)
+	x.conditions = newConditions(h, outermost, x.h.policy.Lenient)
 	x.said = &x.notes
 	if x.outermost = outermost; outermost == nil {
 		x.outermost = x
 		caddyhttp.SetVar(x.r.Context(), exchangeVar, x)
 		x.said.Offer(x.r, replacer(x.r))
 	}
-	if x.h.Block != "" {
-		x.outermost.blocks = append(x.outermost.blocks, x.h.Block)
+	if x.h.policy.Block != "" {
+		x.outermost.blocks = append(x.outermost.blocks, x.h.policy.Block)
 	}
-	x.outermost.ignoring = x.outermost.ignoring || x.h.set.ignore != nil
+	x.outermost.ignoring = x.outermost.ignoring || x.h.policy.Tags.Ignore != nil
 	x.met = len(x.outermost.blocks)
 	x.ready(w)
 }
@@ -489,27 +487,24 @@ func (x *exchange) enter(w http.ResponseWriter, outermost *exchange) {
 // ready reads what the request says besides its conditions, and starts the writer.
 func (x *exchange) ready(w http.ResponseWriter) {
 	h := x.r.Header
-	if x.h.ContentLocation {
+	if x.h.policy.ContentLocation {
 		x.location = locationOf(asSent(x.r).URL)
 	}
 	x.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	x.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
-	x.personal = (len(x.h.set.rows) > 0 || x.h.set.afterModified != 0) && identified(x.r)
-	if x.h.set.from != nil || x.h.set.firstSeen {
+	x.personal = (x.h.policy.Freshness.Any()) && identified(x.r)
+	if x.h.policy.Dates.Any() {
 		x.asked, x.cookied = time.Now(), h["Cookie"] != nil || identified(x.r)
 	}
-	if x.h.set.firstSeen {
+	if x.h.policy.Dates.FirstSeen {
 		x.asSeen = x.h.asRemembered(x.r, replacer(x.r))
 		x.asSeen.Header = h.Clone() // and the lists, as with a visit
 	}
-	for i := range x.h.set.rows {
-		if x.h.set.rows[i].Spreads() {
-			x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
-			break
-		}
+	if x.h.policy.Freshness.Spreads {
+		x.urlHash = hashURL(x.r) // now, as handlers inside may be writing the request later
 	}
 	x.bind()
-	x.Start(w, x, &budget, x.h.set.maxTotal)
+	x.Start(w, x, &exchanges.Budget, x.h.policy.Bounds.MaxTotal)
 }
 
 // bind readies the two ways to end a transfer that nobody needs: an error for the next write, which
@@ -578,21 +573,16 @@ func replacer(r *http.Request) *caddy.Replacer {
 
 // present shows the upstream the conditional fields it can judge, and the method it is to answer.
 func (x *exchange) present() {
-	set := &x.h.set
+	set := &x.h.policy
 	if x.conditions != &unconditional {
 		x.original.Put(x.r.Header)
-		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, upstream.Rules{
-			WithholdAll: set.withholdAll,
-			Undated:     set.treatment.Undated,
-			DatesFound:  set.from != nil || set.firstSeen,
-			Repaired:    set.treatment.Repaired,
-		})
+		x.view = upstream.Present(x.r.Header, &x.original, &x.pre, x.h.shown)
 		x.presentRange()
 	}
 	if x.view == upstream.Translated {
 		x.matching = x.pre.IfNoneMatch.Tags[0]
 	}
-	if x.asGet = x.method == http.MethodHead && (set.headAsGet || x.namesOurs()); x.asGet {
+	if x.asGet = x.method == http.MethodHead && (set.HeadAsGet || x.namesOurs()); x.asGet {
 		x.r.Method = http.MethodGet
 		upstream.RemoveRange(x.r.Header) // a HEAD has none (RFC 9110 §14.2)
 	}
@@ -604,12 +594,12 @@ func (x *exchange) present() {
 // presentRange shows the upstream a Range it cannot misread, and keeps a copy of the request without, in
 // case it does.
 func (x *exchange) presentRange() {
-	if !x.h.set.ranges {
+	if x.h.policy.Ranges == policy.RangesOff {
 		return
 	}
 	upstream.PresentRange(x.r.Header, x.method, &x.ranges, time.Now())
 	hasBody := x.r.ContentLength > 0 || len(x.r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
-	if x.r.Header["Range"] != nil && !hasBody && x.h.set.mode != "off" {
+	if x.r.Header["Range"] != nil && !hasBody && x.h.policy.Tags.Mode != policy.Off {
 		x.spare = subrequest.Get(x.r.WithContext(x.unbound), x.Unwrap()) // not of the context that ends the first answer
 		upstream.Remove(x.spare.Header)
 	}
@@ -629,7 +619,7 @@ func (x *exchange) misreads(status int, header http.Header) bool {
 	}
 	contentRange := first(header["Content-Range"])
 	size, known := httpcond.SizeOfWhole(contentRange)
-	served := x.ranges.Range.Valid && known && size <= x.h.set.maxBody
+	served := x.ranges.Range.Valid && known && size <= x.h.policy.Bounds.MaxBody
 	switch status {
 	case http.StatusPartialContent:
 		return served
@@ -813,7 +803,7 @@ func (x *exchange) compareHead(header http.Header) {
 	case x.visit.Names(first(header["Etag"])):
 		x.dress(header) // what goes out is what is remembered
 		x.visit.Confirm(header)
-	case header["Etag"] == nil && !x.ETag.Present && x.h.set.mode != "off" && x.visit.Fresh(x.now):
+	case header["Etag"] == nil && !x.ETag.Present && x.h.policy.Tags.Mode != policy.Off && x.visit.Fresh(x.now):
 		if record, _ := x.visit.Record(); record.ETag != "" {
 			header["Etag"] = []string{record.ETag}
 			x.ETag, x.madeHere = upstream.ReadETag(header["Etag"]), true
@@ -846,17 +836,17 @@ func (x *exchange) fillFromMemory() {
 
 // readValidators reads what the upstream has sent, and looks elsewhere for a date that it has not.
 func (x *exchange) readValidators(status int, header http.Header) {
-	set := &x.h.set
+	set := &x.h.policy
 	sent := header["Last-Modified"]
-	x.Validators = set.treatment.Read(status, header, x.now, x.outermost.answered304)
+	x.Validators = x.h.treatment.Read(status, header, x.now, x.outermost.answered304)
 	if x.outermost.dateFound {
 		x.TagDate = time.Time{} // an inner instance found the date, and the upstream cannot judge by it
 		x.outermost.dateAlone = x.outermost.dateAlone && x.worthAlone(header)
 	}
-	if set.from == nil || status != http.StatusOK || header["Last-Modified"] != nil {
+	if set.Dates.From == nil || status != http.StatusOK || header["Last-Modified"] != nil {
 		return
 	}
-	x.search = set.from.Begin(header, sent, x.sourceRequest(), x.now, x.h.logger.Core().Enabled(zap.DebugLevel))
+	x.search = set.Dates.From.Begin(header, sent, x.sourceRequest(), x.now, x.h.logger.Core().Enabled(zap.DebugLevel))
 	x.takeDate(header)
 }
 
@@ -872,9 +862,9 @@ func (x *exchange) sourceRequest() lastmodified.Request {
 // readBody looks for a date in what was held.
 func (x *exchange) readBody(header http.Header, body []byte) {
 	if x.search != nil && x.search.Unread() {
-		space := capture.NewScratch(&budget, x.h.set.maxTotal)
+		space := capture.NewScratch(&exchanges.Budget, x.h.policy.Bounds.MaxTotal)
 		defer space.Free()
-		x.search.Body(header, body, x.h.set.maxBody, space)
+		x.search.Body(header, body, x.h.policy.Bounds.MaxBody, space)
 		x.takeDate(header)
 	}
 }
@@ -899,7 +889,7 @@ func (x *exchange) takeDate(header http.Header) {
 // It goes before the rows, which may count from it. Where it is not known or still to come, there is no date at all:
 // the other sources need not know of the change.
 func (x *exchange) takeFirstSeen(header http.Header, opaque string) {
-	if !x.h.set.firstSeen || opaque == "" || header["Last-Modified"] != nil && !x.outermost.dateFound ||
+	if !x.h.policy.Dates.FirstSeen || opaque == "" || header["Last-Modified"] != nil && !x.outermost.dateFound ||
 		x.search != nil && x.search.Err() != nil {
 		return
 	}
@@ -974,7 +964,7 @@ func (x *exchange) Spill(header http.Header, reason capture.Reason) capture.Deci
 // hold keeps the response back until its tag can be made, unless the dates decide already.
 func (x *exchange) hold(status int, header http.Header) capture.Decision {
 	// A date that was found is not the last word where the tag may have been seen later, or a row may make it worth less.
-	open := x.outermost.dateFound && (x.h.set.firstSeen || x.rowUncertain)
+	open := x.outermost.dateFound && (x.h.policy.Dates.FirstSeen || x.rowUncertain)
 	if !open && !x.pre.IfMatch.Present && !x.pre.IfNoneMatch.Present && x.pre.Any() {
 		if x.evaluate(status); x.result.Verdict != httpcond.Proceed {
 			return x.answer(header)
@@ -998,7 +988,7 @@ func (x *exchange) hold(status int, header http.Header) capture.Decision {
 
 func (x *exchange) holdAll() capture.Decision {
 	return capture.Decision{
-		Action: capture.Hold, MaxBody: x.h.set.maxBody, MaxDelay: x.h.set.maxDelay, Declared: x.declared,
+		Action: capture.Hold, MaxBody: x.h.policy.Bounds.MaxBody, MaxDelay: x.h.policy.Bounds.MaxDelay, Declared: x.declared,
 	}
 }
 
@@ -1031,14 +1021,14 @@ func (x *exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		}
 		return x.holdPassing(), longest != httpcond.RangeWhole && !x.spilled
 	}
-	held := x.declared <= x.h.set.maxBody
+	held := x.declared <= x.h.policy.Bounds.MaxBody
 	switch verdict := x.judgeRange(header, x.declared); {
 	case verdict == httpcond.RangeUnsatisfiable:
 		x.said.Add(journal.OutcomeRangeUnsatisfiable, string(x.part.Reason), nil)
 		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}, true
 	case verdict != httpcond.RangePartial:
 		return capture.Decision{}, false
-	case len(x.part.Ranges) == 1 && (held || x.h.set.sliceAnyLength):
+	case len(x.part.Ranges) == 1 && (held || x.h.policy.Ranges == policy.RangesStream):
 		part := x.part.Ranges[0]
 		x.dress(header)
 		x.partial(header)
@@ -1064,7 +1054,7 @@ func (x *exchange) holdPassing() capture.Decision {
 // judgeRange applies the last step of RFC 9110 §13.2.2 to a 200 of size bytes.
 func (x *exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerdict {
 	x.part, x.size = httpcond.RangeResult{}, size
-	if x.h.set.ranges && x.ranges.Range.Present && x.divisible(header) {
+	if x.h.policy.Ranges != policy.RangesOff && x.ranges.Range.Present && x.divisible(header) {
 		rep := x.representation()
 		rep.Same, rep.LastModified = tag.SameOctets, x.strongDate()
 		x.part = x.ranges.Evaluate(x.method, rep, x.Date, size)
@@ -1090,12 +1080,12 @@ func (x *exchange) divisible(header http.Header) bool {
 // acceptRanges says in a 200 whether Range of its kind is answered. What an upstream says of itself does
 // not hold where it is not asked.
 func (x *exchange) acceptRanges(header http.Header, size int64) {
-	set := &x.h.set
+	set := &x.h.policy
 	strong := x.ETag.Usable && !x.ETag.Tag.Weak || !x.ETag.Usable && httpcond.StrongDate(x.strongDate(), x.Date)
 	switch {
-	case set.ranges && strong && size >= 0 && (size <= set.maxBody || set.sliceAnyLength) && x.divisible(header):
+	case set.Ranges != policy.RangesOff && strong && size >= 0 && (size <= set.Bounds.MaxBody || set.Ranges == policy.RangesStream) && x.divisible(header):
 		header["Accept-Ranges"] = []string{"bytes"}
-	case set.withholdAll, set.ranges && x.madeHere:
+	case set.Shown.WithholdAll, set.Ranges != policy.RangesOff && x.madeHere:
 		delete(header, "Accept-Ranges")
 	}
 }
@@ -1184,7 +1174,7 @@ func (x *exchange) evaluate(status int) {
 // leavesTagToOuter reports whether If-Match names a tag that an outer instance will make, as this one
 // makes none: that one judges it.
 func (x *exchange) leavesTagToOuter() bool {
-	return x.outermost != x && x.h.set.mode == "off" && !x.ETag.Present && x.namesOurs()
+	return x.outermost != x && x.h.policy.Tags.Mode == policy.Off && !x.ETag.Present && x.namesOurs()
 }
 
 // stream lets the response pass, with its head put in order. Of a GET that stands for a HEAD, only the
@@ -1351,7 +1341,7 @@ func (x *exchange) tagAndDress(header http.Header, body []byte) {
 		return
 	}
 	digest := x.digest(header, body)
-	if x.h.set.firstSeen {
+	if x.h.policy.Dates.FirstSeen {
 		x.takeFirstSeen(header, hex.EncodeToString(digest[:]))
 	}
 	x.dress(header)
@@ -1420,7 +1410,7 @@ func (x *exchange) sniff(header http.Header, body []byte) {
 // setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
 // way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
 func (x *exchange) setTag(header http.Header, digest tag.Digest) {
-	weak := x.h.set.mode == "weak" || x.codable && x.tagDependsOnCoding(header)
+	weak := x.h.policy.Tags.Mode == policy.Weak || x.codable && x.tagDependsOnCoding(header)
 	x.madeHere = true
 	value := digest.Field(weak, x.TagDate)
 	header["Etag"] = []string{value}
@@ -1430,29 +1420,29 @@ func (x *exchange) setTag(header http.Header, digest tag.Digest) {
 // digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines
 // of Content-Type.
 func (x *exchange) digest(header http.Header, body []byte) tag.Digest {
-	set := &x.h.set
+	set := &x.h.policy
 	meta := tag.Metadata{ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"]}
-	if set.ignore == nil {
-		return set.maker.Digest(meta, body)
+	if set.Tags.Ignore == nil {
+		return set.Tags.Maker.Digest(meta, body)
 	}
 	defer x.freeSpaces()
 	resp := &ignore.Response{
 		Request: x.r.Header, Identified: identified(x.r), Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])), Body: body,
-		MaxDecoded: set.maxBody, Memory: x,
+		MaxDecoded: set.Bounds.MaxBody, Memory: x,
 	}
-	content, marks := set.ignore.Content(resp)
+	content, marks := set.Tags.Ignore.Content(resp)
 	if resp.Tokens {
 		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
 	}
 	if len(marks) > 0 {
 		meta.ContentType = slices.Concat(meta.ContentType, marks)
 	}
-	return set.maker.Digest(meta, content)
+	return set.Tags.Maker.Digest(meta, content)
 }
 
 // Space is memory for a form of the body, for as long as its digest is made.
 func (x *exchange) Space() ignore.Space {
-	space := capture.NewScratch(&budget, x.h.set.maxTotal)
+	space := capture.NewScratch(&exchanges.Budget, x.h.policy.Bounds.MaxTotal)
 	x.spaces = append(x.spaces, space)
 	return space
 }
@@ -1466,7 +1456,7 @@ func (x *exchange) freeSpaces() {
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
 func (x *exchange) tagDependsOnCoding(header http.Header) bool {
-	return x.h.set.mode == "auto" && !contentCoded(header) && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
+	return x.h.policy.Tags.Mode == policy.Auto && !contentCoded(header) && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
 }
 
 // notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5).
@@ -1485,19 +1475,19 @@ func (x *exchange) notModified(header http.Header) {
 
 // trim leaves out what a 304 does not carry.
 func (x *exchange) trim(header http.Header) {
-	set := &x.h.set
+	set := &x.h.policy
 	for name := range header {
-		dropped := httpcond.DroppedFromNotModified(name) && !set.keep[name] || set.drop[name] ||
+		dropped := httpcond.DroppedFromNotModified(name) && !set.NotModified.Keep[name] || set.NotModified.Drop[name] ||
 			strings.HasPrefix(name, http.TrailerPrefix)
 		if dropped {
 			delete(header, name)
 		}
 	}
-	if header["Etag"] != nil && !set.keep["Last-Modified"] {
+	if header["Etag"] != nil && !set.NotModified.Keep["Last-Modified"] {
 		delete(header, "Last-Modified")
 	}
-	for _, name := range set.ignore.DroppedPolicies(header) {
-		if !set.keep[name] {
+	for _, name := range set.Tags.Ignore.DroppedPolicies(header) {
+		if !set.NotModified.Keep[name] {
 			delete(header, name)
 		}
 	}
@@ -1534,8 +1524,8 @@ func (x *exchange) relayNotModified(header http.Header) capture.Decision {
 // namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:
 // how the 200 would be coded, is not known where there is none.
 func (h *Handler) namedForm(named httpcond.EntityTag) httpcond.EntityTag {
-	if mode := h.set.mode; mode != "auto" {
-		named.Weak = mode == "weak"
+	if mode := h.policy.Tags.Mode; mode != policy.Auto {
+		named.Weak = mode == policy.Weak
 	}
 	return named
 }
@@ -1545,7 +1535,7 @@ func (x *exchange) streams(header http.Header) string {
 	switch {
 	case x.method == http.MethodHead && !x.asGet:
 		return reasonHead
-	case x.h.set.mode == "off":
+	case x.h.policy.Tags.Mode == policy.Off:
 		return reasonETagOff
 	case x.ETag.Present:
 		return reasonExistingTag
@@ -1559,7 +1549,7 @@ func (x *exchange) streams(header http.Header) string {
 	if reason := incremental(header); reason != "" {
 		return reason
 	}
-	if x.declared > x.h.set.maxBody {
+	if x.declared > x.h.policy.Bounds.MaxBody {
 		return reasonDeclaredLength
 	}
 	return ""
@@ -1595,19 +1585,19 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 	_, typed := header["Content-Type"]
 	typed = typed || contentCoded(header) // net/http finds out the type of what is neither
 	contentType := first(header["Content-Type"])
-	for i := range x.h.set.rows {
-		row := &x.h.set.rows[i]
-		if row.speaksNotOf(status) {
+	for i := range x.h.policy.Freshness.Rows {
+		row := &x.h.policy.Freshness.Rows[i]
+		if row.SpeaksNotOf(status) {
 			continue
 		}
-		if row.unknowable(status, contentType) {
+		if row.Unknowable(status, contentType) {
 			x.hideRow(i)
 			return
 		}
-		if row.mediaType != "" && !typed {
+		if row.MediaType != "" && !typed {
 			x.rowUncertain = true
 		}
-		if row.matches(x, status, header, contentType) {
+		if row.Matches(x.asSent, status, header, contentType) {
 			x.takeRow(row, status, header)
 			return
 		}
@@ -1617,8 +1607,8 @@ func (x *exchange) chooseRow(status int, header http.Header) {
 // takeRow takes the row that applies. To a 304 that was not made here it speaks if it replaces, if there is something
 // to merge with, as the 200 would have it, too (RFC 9110 §15.4.5), or if it counts from a Last-Modified; else what it
 // has said in the 200 stands.
-func (x *exchange) takeRow(row *compiledRow, status int, header http.Header) {
-	dated := x.h.set.afterModified != 0 && row.Dated()
+func (x *exchange) takeRow(row *policy.Row, status int, header http.Header) {
+	dated := x.h.policy.Freshness.AfterModified != 0 && row.Dated()
 	if status != http.StatusNotModified || row.Replaces() || dated || row.Merges() && freshness.Explicit(header) {
 		x.row = row
 	} else {
@@ -1629,10 +1619,10 @@ func (x *exchange) takeRow(row *compiledRow, status int, header http.Header) {
 // hideRow notes what the row may have said that cannot be known: one from the i-th on.
 func (x *exchange) hideRow(i int) {
 	x.rowSilent = true
-	for ; i < len(x.h.set.rows); i++ {
-		row := &x.h.set.rows[i]
-		hides := row.unknowable(http.StatusNotModified, "")
-		if row.speaksNotOf(http.StatusNotModified) || !hides && !row.matches(x, http.StatusNotModified, nil, "") {
+	for ; i < len(x.h.policy.Freshness.Rows); i++ {
+		row := &x.h.policy.Freshness.Rows[i]
+		hides := row.Unknowable(http.StatusNotModified, "")
+		if row.SpeaksNotOf(http.StatusNotModified) || !hides && !row.Matches(x.asSent, http.StatusNotModified, nil, "") {
 			continue
 		}
 		x.rowHidden = x.rowHidden || row.Replaces() || row.Merges()
@@ -1642,44 +1632,6 @@ func (x *exchange) hideRow(i int) {
 		}
 	}
 	x.rowDated = true // it may have been none
-}
-
-// speaksNotOf reports whether a row's status decides by itself that it does not apply. Without a
-// response matcher a row speaks of 200, 203 and 206; a 304 stands for a 200.
-func (row *compiledRow) speaksNotOf(status int) bool {
-	if status == http.StatusNotModified {
-		status = http.StatusOK
-	}
-	if row.response != nil {
-		return !caddyhttp.ResponseMatcher{StatusCode: row.response.StatusCode}.Match(status, nil)
-	}
-	return status != http.StatusOK && status != http.StatusNonAuthoritativeInfo && status != http.StatusPartialContent
-}
-
-// unknowable reports whether a response hides what the row asks for: a 304 that was made elsewhere
-// says nothing of the 200 it stands for, and an upstream's multipart/byteranges not of which type its
-// parts are.
-func (row *compiledRow) unknowable(status int, contentType string) bool {
-	switch status {
-	case http.StatusNotModified:
-		return row.response != nil || row.mediaType != ""
-	case http.StatusPartialContent:
-		return row.mediaType != "" && httpcond.MediaType(contentType) == "multipart/byteranges"
-	}
-	return false
-}
-
-func (row *compiledRow) matches(x *exchange, status int, header http.Header, contentType string) bool {
-	switch {
-	case row.path != nil:
-		matched, err := row.path.MatchWithError(x.asSent())
-		return matched && err == nil
-	case row.mediaType != "":
-		return httpcond.MatchMediaType(row.mediaType, contentType)
-	case row.response != nil:
-		return row.response.Match(status, header)
-	}
-	return true
 }
 
 // dress sets the fields that depend on the configuration: Cache-Control, Expires, Content-Location.
@@ -1706,16 +1658,16 @@ func (x *exchange) applyRow(header http.Header) {
 		return
 	}
 	x.rowApplied = true
-	set := &x.h.set
+	set := &x.h.policy
 	resp := freshness.Response{
 		Personal: x.personal || header["Set-Cookie"] != nil,
-		Expires:  set.expires,
+		Expires:  set.Freshness.Expires,
 		Now:      x.now,
 		URL:      x.urlHash,
 	}
 	switch status := x.Status(); status {
 	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusPartialContent, http.StatusNotModified:
-		if resp.AfterModified = set.afterModified; resp.AfterModified != 0 {
+		if resp.AfterModified = set.Freshness.AfterModified; resp.AfterModified != 0 {
 			resp.LastModified = x.modified(status, header)
 		}
 	}
@@ -1827,7 +1779,7 @@ const (
 
 // head decides at the head of the answer, with the validators already read.
 func (p *probe) head(x *exchange, status int, header http.Header) capture.Decision {
-	hold := capture.Decision{Action: capture.Hold, MaxBody: x.h.set.maxBody, Declared: x.declared}
+	hold := capture.Decision{Action: capture.Hold, MaxBody: x.h.policy.Bounds.MaxBody, Declared: x.declared}
 	switch {
 	case status == http.StatusOK && x.streams(header) == "":
 		p.found = probeHeld
@@ -1945,7 +1897,7 @@ func (x *exchange) stronglyTagged() httpcond.Representation {
 	rep := x.representation()
 	rep.Same = upstream.SameCoded
 	// Under ignore a tag of ours does not speak for the whole content.
-	if _, ours := tag.Parse(rep.ETag.Opaque); ours && x.h.set.ignore == nil {
+	if _, ours := tag.Parse(rep.ETag.Opaque); ours && x.h.policy.Tags.Ignore == nil {
 		rep.ETag.Weak = false
 	}
 	return rep

@@ -31,6 +31,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	exchanges "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
@@ -98,6 +99,14 @@ func provisioned(tb testing.TB, h *Handler) *Handler {
 	return h
 }
 
+// inBlock readies a handler that stands in a block of this name. The handler itself stays as it is.
+func inBlock(tb testing.TB, block string, h *Handler) *Handler {
+	tb.Helper()
+	in := *h
+	in.Block = block
+	return provisioned(tb, &in)
+}
+
 // visit is one request through a handler, and what became of it.
 type visit struct {
 	t          *testing.T
@@ -132,7 +141,7 @@ func (v *visit) to(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) *v
 	v.t.Helper()
 	want, method := v.r.Header.Clone(), v.r.Method
 	v.serve(h, next)
-	if held := budget.Held(); held != 0 {
+	if held := exchanges.Budget.Held(); held != 0 {
 		v.t.Errorf("%d bytes are still held", held)
 	}
 	if v.err != nil {
@@ -415,7 +424,7 @@ func TestMaxTotal(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := provisioned(t, nil)
-			h.set.maxTotal = 1
+			h.policy.Bounds.MaxTotal = 1
 			row.against(t, h)
 		})
 	}
@@ -1080,7 +1089,7 @@ func withField(next caddyhttp.HandlerFunc, name, line string) caddyhttp.HandlerF
 }
 
 // policy is one with every kind of selector.
-func policy() *Handler {
+func rowsOfEveryKind() *Handler {
 	return &Handler{
 		Expires: "off",
 		CacheControl: []CacheControl{
@@ -1127,7 +1136,7 @@ func TestCacheControlRows(t *testing.T) {
 		{"a foreign 304 keeps what it says", "/", sends(304, "", "Cache-Control", "max-age=5"), "max-age=5"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			v := newVisit(t, "GET", tt.target).to(provisioned(t, policy()), tt.next)
+			v := newVisit(t, "GET", tt.target).to(provisioned(t, rowsOfEveryKind()), tt.next)
 			wantPairs(t, "the response", v.rec.Result().Header, pairs("Cache-Control", tt.want))
 		})
 	}
@@ -1585,7 +1594,7 @@ func rewritten(t *testing.T, target, to string, fields ...string) *visit {
 func TestRowOfTheOriginalPath(t *testing.T) {
 	for target, want := range map[string]string{"/assets/a": "public, max-age=2592000, immutable", "/b": "max-age=60"} {
 		for _, to := range []string{"/index.php?x=1", "/assets/c", "/b"} {
-			v := rewritten(t, target, to).to(provisioned(t, policy()), sendsPage())
+			v := rewritten(t, target, to).to(provisioned(t, rowsOfEveryKind()), sendsPage())
 			wantPairs(t, target+" as "+to, v.rec.Header(), pairs("Cache-Control", want))
 		}
 	}
@@ -1609,7 +1618,7 @@ func TestRowOfAnUnknownType(t *testing.T) {
 		{"HEAD", "HEAD", nil, sends(200, ""), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := policy()
+			h := rowsOfEveryKind()
 			h.Buffer = &Buffer{MaxBody: 1 << 10}
 			v := newVisit(t, tt.method, "/", tt.fields...).to(provisioned(t, h), tt.next)
 			wantPairs(t, "the response", v.rec.Result().Header, pairs("Cache-Control", tt.want))
@@ -1825,7 +1834,7 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if held := budget.Held(); held != 0 {
+	if held := exchanges.Budget.Held(); held != 0 {
 		t.Errorf("%d bytes are still held", held)
 	}
 }
@@ -2459,10 +2468,10 @@ func (u *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // wantIdle: whatever became of the writes, nobody waits and nothing is held.
 func wantIdle(t *testing.T) {
 	t.Helper()
-	if n := queue.Len(); n != 0 {
+	if n := exchanges.Writes.Len(); n != 0 {
 		t.Errorf("the queue still has %d keys", n)
 	}
-	if held := budget.Held(); held != 0 {
+	if held := exchanges.Budget.Held(); held != 0 {
 		t.Errorf("%d bytes are still held", held)
 	}
 }
@@ -2854,7 +2863,7 @@ func TestGuardUnavailable(t *testing.T) {
 // With max_total used up nothing is known of what does not fit.
 func TestGuardMaxTotal(t *testing.T) {
 	h := provisioned(t, strong())
-	h.set.maxTotal = 1
+	h.policy.Bounds.MaxTotal = 1
 	u := new(resource)
 	v := newVisit(t, "PUT", "/", "If-Match", strongTag).to(h, u.ServeHTTP)
 	if v.status() != 503 || v.said("reason") != "guard_unavailable" || len(u.calls) != 1 {
@@ -3050,7 +3059,7 @@ func hanging(next caddyhttp.HandlerFunc) caddyhttp.HandlerFunc {
 // A client that has left gets no answer, and the upstream no write.
 func TestGuardClientGone(t *testing.T) {
 	t.Run("before its turn", func(t *testing.T) {
-		release, err := queue.Acquire(t.Context(), "example.com/?")
+		release, err := exchanges.Writes.Acquire(t.Context(), "example.com/?")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -3217,7 +3226,7 @@ func TestGuardQueue(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				release, err := queue.Acquire(t.Context(), "example.com/a?b")
+				release, err := exchanges.Writes.Acquire(t.Context(), "example.com/a?b")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -3244,7 +3253,7 @@ func TestGuardQueue(t *testing.T) {
 // wantTurn checks whether a turn is taken.
 func wantTurn(t *testing.T, taken bool) {
 	t.Helper()
-	if got := queue.Len() == 1; got != taken {
+	if got := exchanges.Writes.Len() == 1; got != taken {
 		t.Errorf("the turn is taken: %t, want %t", got, taken)
 	}
 }
@@ -3402,11 +3411,11 @@ func TestGuardOfSeveral(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				outer, inner := provisioned(t, tt.outer), provisioned(t, tt.inner)
-				outer.Block, inner.Block = "a", "a"
+				block := "a"
 				if tt.nested {
-					inner.Block = "b"
+					block = "b"
 				}
+				outer, inner := inBlock(t, "a", tt.outer), inBlock(t, block, tt.inner)
 				u := &resource{get: tt.get}
 				v := newVisit(t, "PUT", "/", tt.fields...).to(outer, within(inner, u.ServeHTTP))
 				if got := strings.Join(u.calls, " "); v.status() != tt.status || got != tt.calls || v.said("outcome") != tt.outcome {
@@ -3420,10 +3429,9 @@ func TestGuardOfSeveral(t *testing.T) {
 
 // A sibling of the guard does not act on its probe either: the tag is that of the client's GET.
 func TestGuardProbeMeetsSiblings(t *testing.T) {
-	first := provisioned(t, strong())
-	sibling := provisioned(t, &Handler{ETag: &ETag{Epoch: "another"}})
-	between := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}})
-	first.Block, sibling.Block, between.Block = "a", "a", "c"
+	first := inBlock(t, "a", strong())
+	sibling := inBlock(t, "a", &Handler{ETag: &ETag{Epoch: "another"}})
+	between := inBlock(t, "c", &Handler{ETag: &ETag{Mode: "off"}})
 	chain := func(u *resource) caddyhttp.HandlerFunc { return within(between, within(sibling, u.ServeHTTP)) }
 	if v := newVisit(t, "GET", "/").to(first, chain(new(resource))); v.rec.Header().Get("Etag") != strongTag {
 		t.Fatalf("the GET has %v", v.rec.Header())
@@ -3432,8 +3440,8 @@ func TestGuardProbeMeetsSiblings(t *testing.T) {
 		t.Errorf("status %d", v.status())
 	}
 	// Nor do siblings of instances further out, which have let the write pass.
-	outer := provisioned(t, nil)
-	outer.Block, first.Block, sibling.Block = "a", "b", "a"
+	outer := inBlock(t, "a", new(Handler))
+	first = inBlock(t, "b", strong())
 	v := newVisit(t, "PUT", "/", "If-None-Match", strongTag).to(outer, within(first, chain(new(resource))))
 	if v.status() != 412 {
 		t.Errorf("status %d", v.status())
@@ -3752,7 +3760,7 @@ func TestIgnoreGzip(t *testing.T) {
 		}
 	}
 	crowded := provisioned(t, ignoring("csrf"))
-	crowded.set.maxTotal = 20_000 // room for the coded body
+	crowded.policy.Bounds.MaxTotal = 20_000 // room for the coded body
 	first, body := sendsZipped(long)
 	v = newVisit(t, "GET", "/").to(crowded, first)
 	meta := tag.Metadata{ContentType: pairs("text/html"), ContentEncoding: pairs("gzip")}
@@ -4263,7 +4271,7 @@ func TestDecodedJSONInTheBudget(t *testing.T) {
 	body := gzipped(modifiedJSON + strings.Repeat(" ", 500_000))
 	for room, want := range map[int64]string{200_000: "", 3_000_000: modified} {
 		h := provisioned(t, datedBy(byJSON))
-		h.set.maxTotal = room
+		h.policy.Bounds.MaxTotal = room
 		v := newVisit(t, "GET", "/").to(h, sendsJSON(body, "Content-Encoding", "gzip"))
 		if got := v.rec.Header().Get("Last-Modified"); got != want || v.rec.Body.String() != body || v.rec.Header().Get("Etag") == "" {
 			t.Errorf("with %d bytes: Last-Modified %q, want %q; %d of %d bytes", room, got, want, v.rec.Body.Len(), len(body))
@@ -4754,7 +4762,7 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 		if (h.store != nil) != (c.want != "") || h.store != nil && h.store.Name() != c.want {
 			t.Errorf("%s: store %v, want %q", name, h.store, c.want)
 		}
-		if h.set.from != nil {
+		if h.policy.Dates.From != nil {
 			t.Errorf("%s: first_seen is asked for as if it were a date of the response", name)
 		}
 		for range 2 { // Caddy may clean up what was cleaned up

@@ -29,14 +29,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
+	exchanges "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
@@ -50,10 +50,6 @@ const (
 	defaultStore    = "memory"
 	maxRemembered   = 365 * 24 * time.Hour
 )
-
-// budget counts the bodies held by this process. It outlives configurations, as requests of the old
-// one still run when the new one starts.
-var budget capture.Budget
 
 func init() {
 	caddy.RegisterModule(new(Handler))
@@ -109,7 +105,7 @@ func (*App) Stop() error { return nil }
 
 // held is for the admin API, which outlives configurations as well.
 func held() adminapi.Held {
-	now := adminapi.Held{Bytes: budget.Held(), MaxTotal: defaultMaxTotal}
+	now := adminapi.Held{Bytes: exchanges.Budget.Held(), MaxTotal: defaultMaxTotal}
 	if app, err := configuredApp(caddy.ActiveContext()); err == nil && app != nil {
 		now.MaxTotal = app.MaxTotal
 	}
@@ -192,12 +188,16 @@ type Handler struct {
 	// Default: none, and every handler acts.
 	Block string `json:"block,omitempty"`
 
-	logger  *zap.Logger
-	set     settings
-	store   validators.Store // nil: nothing here needs one
-	memory  *remember.Memory // nil: nothing is remembered
-	dates   *remember.Memory // for first_seen
-	release func()           // takes the store off the admin API's list; nil if it is not there
+	logger *zap.Logger
+	policy policy.Policy
+	// treatment and shown are the policy's, with the tags that were repaired.
+	treatment upstream.Treatment
+	shown     upstream.Rules
+	digest    [sha256.Size]byte // of the configuration
+	store     validators.Store  // nil: nothing here needs one
+	memory    *remember.Memory  // nil: nothing is remembered
+	dates     *remember.Memory  // for first_seen
+	release   func()            // takes the store off the admin API's list; nil if it is not there
 }
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
@@ -364,41 +364,6 @@ type Remember struct {
 	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
 }
 
-// settings is a configuration in the form that requests use.
-type settings struct {
-	mode           string
-	maker          tag.Maker
-	ignore         *ignore.Rules
-	treatment      upstream.Treatment
-	withholdAll    bool // the upstream sees no conditional fields
-	lenient        bool
-	from           *lastmodified.Sources // nil: none
-	firstSeen      bool                  // from has first_seen, which is not among the Sources
-	rows           []compiledRow
-	expires        bool
-	afterModified  time.Duration // expires modified; 0: off
-	maxBody        int64
-	maxDelay       time.Duration
-	maxTotal       int64
-	headAsGet      bool
-	ranges         bool
-	sliceAnyLength bool // ranges stream
-	keep, drop     map[string]bool
-
-	guardedMethods   []string // nil: only writes whose If-Match names a tag of ours
-	requireCondition bool
-
-	digest [sha256.Size]byte // of the configuration
-}
-
-// compiledRow is a row of cache_control in the form that requests use.
-type compiledRow struct {
-	*freshness.Row
-	path      caddyhttp.MatchPath
-	mediaType string
-	response  *caddyhttp.ResponseMatcher
-}
-
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.conditional_cache", New: func() caddy.Module { return new(Handler) }}
@@ -417,24 +382,30 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	lastModified := valueOr(h.LastModified)
-	h.set.lenient = lastModified.Lenient
-	h.set.from, h.set.firstSeen = lastmodified.Compile(lastModified.sources()), lastModified.firstSeen()
+	h.policy.Lenient = lastModified.Lenient
+	h.policy.Dates = policy.Dates{From: lastmodified.Compile(lastModified.sources()), FirstSeen: lastModified.firstSeen()}
 	existing := valueOr(h.ETag).Existing
-	h.set.withholdAll = existing == "replace" || existing == "remove"
-	h.set.treatment = upstream.Treatment{
-		LastModified: lastModified.Mode, Existing: existing, Tagless: h.set.mode == "off",
-		Undated: h.set.maker.Epoch != "" || lastModified.Mode == "remove" || h.set.withholdAll,
+	withholdAll := existing == "replace" || existing == "remove"
+	h.policy.Treatment = upstream.Treatment{
+		LastModified: lastModified.Mode, Existing: existing, Tagless: h.policy.Tags.Mode == policy.Off,
+		Undated: h.policy.Tags.Maker.Epoch != "" || lastModified.Mode == "remove" || withholdAll,
 	}
+	h.policy.Shown = upstream.Rules{
+		WithholdAll: withholdAll, Undated: h.policy.Treatment.Undated, DatesFound: h.policy.Dates.Any(),
+	}
+	h.treatment, h.shown = h.policy.Treatment, h.policy.Shown
 	if existing == "repair" {
-		h.set.treatment.Repaired = new(upstream.Repaired)
+		h.treatment.Repaired = new(upstream.Repaired)
+		h.shown.Repaired = h.treatment.Repaired
 	}
-	h.set.expires, h.set.afterModified = h.Expires != "off", time.Duration(h.ExpiresModified)
-	h.set.headAsGet = h.Head == "get"
-	h.set.ranges, h.set.sliceAnyLength = h.Ranges != "off", h.Ranges == "stream"
+	h.policy.Freshness.Expires, h.policy.Freshness.AfterModified = h.Expires != "off", time.Duration(h.ExpiresModified)
+	h.policy.HeadAsGet = h.Head == "get"
+	h.policy.Ranges = map[string]policy.Ranges{"off": policy.RangesOff, "stream": policy.RangesStream}[h.Ranges]
+	h.policy.ContentLocation, h.policy.Block, h.policy.Key = h.ContentLocation, h.Block, valueOr(h.Remember).Key
 	h.provisionBuffer()
 	h.provisionGuard()
 	notModified := valueOr(h.NotModified)
-	h.set.keep, h.set.drop = fieldSet(notModified.Keep), fieldSet(notModified.Drop)
+	h.policy.NotModified = policy.NotModified{Keep: fieldSet(notModified.Keep), Drop: fieldSet(notModified.Drop)}
 	if err := h.provisionDigest(); err != nil {
 		return err
 	}
@@ -453,8 +424,8 @@ func (h *Handler) Cleanup() error {
 
 func (h *Handler) provisionTags() error {
 	etag := valueOr(h.ETag)
-	h.set.mode = cmp.Or(etag.Mode, "auto")
-	h.set.maker.SHA256 = etag.Hash == "sha256"
+	h.policy.Tags.Mode = modes[etag.Mode]
+	h.policy.Tags.Maker.SHA256 = etag.Hash == "sha256"
 	// Only global placeholders: a tag must not depend on the request.
 	secret, err := caddy.NewReplacer().ReplaceOrErr(etag.Secret, true, true)
 	if err != nil {
@@ -464,50 +435,55 @@ func (h *Handler) provisionTags() error {
 	if err != nil {
 		return fmt.Errorf("etag epoch: %w", err)
 	}
-	h.set.maker.Secret, h.set.maker.Epoch = []byte(secret), epoch
-	h.set.ignore, err = ignore.Compile(etag.Ignore)
-	if h.set.ignore != nil {
-		h.set.mode = "weak" // bodies that differ share a tag (RFC 9110 §8.8.1)
+	h.policy.Tags.Maker.Secret, h.policy.Tags.Maker.Epoch = []byte(secret), epoch
+	h.policy.Tags.Ignore, err = ignore.Compile(etag.Ignore)
+	if h.policy.Tags.Ignore != nil {
+		h.policy.Tags.Mode = policy.Weak // bodies that differ share a tag (RFC 9110 §8.8.1)
 	}
 	return err
 }
 
+// modes are the words of `etag`; none is auto.
+var modes = map[string]policy.Mode{"auto": policy.Auto, "strong": policy.Strong, "weak": policy.Weak, "off": policy.Off}
+
 func (h *Handler) provisionRows(ctx caddy.Context) error {
-	h.set.rows = make([]compiledRow, 0, len(h.CacheControl))
+	rows := make([]policy.Row, 0, len(h.CacheControl))
 	for i, config := range h.CacheControl {
 		compiled, err := config.compile()
 		if err != nil {
 			return fmt.Errorf("cache_control row %d: %w", i+1, err)
 		}
-		r := compiledRow{Row: compiled, mediaType: strings.ToLower(config.MediaType)}
+		r := policy.Row{Row: compiled, MediaType: strings.ToLower(config.MediaType)}
 		if config.Path != "" {
-			r.path = caddyhttp.MatchPath{config.Path}
-			if err := r.path.Provision(ctx); err != nil {
+			r.Path = caddyhttp.MatchPath{config.Path}
+			if err := r.Path.Provision(ctx); err != nil {
 				return fmt.Errorf("cache_control row %d: %w", i+1, err)
 			}
 		}
 		if config.ResponseMatcher != "" {
 			matcher := h.ResponseMatchers[config.ResponseMatcher]
-			r.response = &matcher
+			r.Response = &matcher
 		}
-		h.set.rows = append(h.set.rows, r)
+		rows = append(rows, r)
+		h.policy.Freshness.Spreads = h.policy.Freshness.Spreads || r.Spreads()
 	}
+	h.policy.Freshness.Rows = rows
 	return nil
 }
 
 func (h *Handler) provisionBuffer() {
 	buffer := valueOr(h.Buffer)
-	h.set.maxBody = cmp.Or(buffer.MaxBody, defaultMaxBody)
-	h.set.maxDelay = cmp.Or(time.Duration(buffer.MaxDelay), defaultMaxDelay)
+	h.policy.Bounds.MaxBody = cmp.Or(buffer.MaxBody, defaultMaxBody)
+	h.policy.Bounds.MaxDelay = cmp.Or(time.Duration(buffer.MaxDelay), defaultMaxDelay)
 }
 
 func (h *Handler) provisionGuard() {
 	if h.GuardWrites == nil {
 		return
 	}
-	h.set.guardedMethods, h.set.requireCondition = h.GuardWrites.Methods, h.GuardWrites.Require
-	if len(h.set.guardedMethods) == 0 {
-		h.set.guardedMethods = []string{http.MethodPut, http.MethodPatch, http.MethodDelete}
+	h.policy.Guard.Methods, h.policy.Guard.Require = h.GuardWrites.Methods, h.GuardWrites.Require
+	if len(h.policy.Guard.Methods) == 0 {
+		h.policy.Guard.Methods = []string{http.MethodPut, http.MethodPatch, http.MethodDelete}
 	}
 }
 
@@ -518,14 +494,14 @@ func (h *Handler) provisionShared(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.set.maxTotal = cmp.Or(valueOr(app).MaxTotal, defaultMaxTotal)
+	h.policy.Bounds.MaxTotal = cmp.Or(valueOr(app).MaxTotal, defaultMaxTotal)
 	return h.provisionStore(ctx, valueOr(app).store)
 }
 
 // provisionStore comes last, as it is the one step that Cleanup has to take back.
 func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (err error) {
 	switch {
-	case h.Remember == nil && !h.set.firstSeen:
+	case h.Remember == nil && !h.policy.Dates.FirstSeen:
 		return nil
 	case valueOr(h.Remember).StoreRaw != nil:
 		h.store, err = loadStore(ctx, h.Remember)
@@ -554,7 +530,7 @@ func (h *Handler) provisionMemory() {
 	}
 	h.memory = &remember.Memory{
 		Store: h.store, Secret: h.configDigest(), TTL: time.Duration(config.TTL), Grace: time.Duration(config.Grace),
-		StaleIfError: time.Duration(config.StaleIfError), IgnoredCookies: config.IgnoreCookies, Keep: h.set.keep,
+		StaleIfError: time.Duration(config.StaleIfError), IgnoredCookies: config.IgnoreCookies, Keep: h.policy.NotModified.Keep,
 	}
 }
 
@@ -578,7 +554,7 @@ func asStore(module any, err error) (validators.Store, error) {
 // configDigest stands for the part of the configuration that answers depend on: two handlers with the same one
 // give the same answers, on whatever node they are, and may share records. Only the store, the limits and
 // placeholders of the request are left out. It has the secret in it, and is safe as a key of digests.
-func (h *Handler) configDigest() [sha256.Size]byte { return h.set.digest }
+func (h *Handler) configDigest() [sha256.Size]byte { return h.digest }
 
 // provisionDigest follows provisionTags, which reads the global placeholders of secret and epoch: their values
 // count, in hexadecimal, as JSON would not tell all octets apart.
@@ -586,7 +562,7 @@ func (h *Handler) provisionDigest() error {
 	config := *h
 	if h.ETag != nil {
 		etag := *h.ETag
-		etag.Secret, etag.Epoch = hex.EncodeToString(h.set.maker.Secret), hex.EncodeToString([]byte(h.set.maker.Epoch))
+		etag.Secret, etag.Epoch = hex.EncodeToString(h.policy.Tags.Maker.Secret), hex.EncodeToString([]byte(h.policy.Tags.Maker.Epoch))
 		config.ETag = &etag
 	}
 	if h.Remember != nil {
@@ -595,7 +571,7 @@ func (h *Handler) provisionDigest() error {
 		config.Remember = &remembering
 	}
 	text, err := json.Marshal(&config)
-	h.set.digest = sha256.Sum256(text)
+	h.digest = sha256.Sum256(text)
 	return err
 }
 

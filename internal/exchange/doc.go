@@ -1,0 +1,2 @@
+// Package exchange is one request and its response.
+package exchange

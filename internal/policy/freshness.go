@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+)
+
+// Freshness says how long responses last.
+type Freshness struct {
+	// Rows of Cache-Control directives, of which the first that matches applies.
+	Rows []Row
+	// Expires: a row that says how long sets Expires, too.
+	Expires bool
+	// AfterModified is how long a response lasts after its Last-Modified, where nothing else says how long; 0: nothing
+	// counts from that.
+	AfterModified time.Duration
+	// Spreads: a row's lifetimes depend on the URL.
+	Spreads bool
+}
+
+// Any reports whether anything is said of freshness at all.
+func (f *Freshness) Any() bool { return len(f.Rows) > 0 || f.AfterModified != 0 }
+
+// Row is a row of `cache_control`, and what it speaks of: of Path, MediaType and Response at most one is set; none
+// is every response.
+type Row struct {
+	*freshness.Row
+	// Path is a pattern of the URI as the client sent it, readied for use.
+	Path caddyhttp.MatchPath
+	// MediaType is a media type, or a range of them, in lower case.
+	MediaType string
+	// Response matches a status and fields.
+	Response *caddyhttp.ResponseMatcher
+}
+
+// SpeaksNotOf reports whether a status decides by itself that the row does not apply. Without a response matcher a
+// row speaks of 200, 203 and 206; a 304 stands for a 200.
+func (row *Row) SpeaksNotOf(status int) bool {
+	if status == http.StatusNotModified {
+		status = http.StatusOK
+	}
+	if row.Response != nil {
+		return !caddyhttp.ResponseMatcher{StatusCode: row.Response.StatusCode}.Match(status, nil)
+	}
+	return status != http.StatusOK && status != http.StatusNonAuthoritativeInfo && status != http.StatusPartialContent
+}
+
+// Unknowable reports whether a response hides what the row asks for: a 304 that was made elsewhere says nothing of
+// the 200 it stands for, and an upstream's multipart/byteranges not of which type its parts are.
+func (row *Row) Unknowable(status int, contentType string) bool {
+	switch status {
+	case http.StatusNotModified:
+		return row.Response != nil || row.MediaType != ""
+	case http.StatusPartialContent:
+		return row.MediaType != "" && httpcond.MediaType(contentType) == "multipart/byteranges"
+	}
+	return false
+}
+
+// Matches reports whether the row applies to a response. sent makes the request with the URI as the client sent it;
+// it is called where a path is compared.
+func (row *Row) Matches(sent func() *http.Request, status int, header http.Header, contentType string) bool {
+	switch {
+	case row.Path != nil:
+		matched, err := row.Path.MatchWithError(sent())
+		return matched && err == nil
+	case row.MediaType != "":
+		return httpcond.MatchMediaType(row.MediaType, contentType)
+	case row.Response != nil:
+		return row.Response.Match(status, header)
+	}
+	return true
+}
