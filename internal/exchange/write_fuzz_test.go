@@ -1,0 +1,62 @@
+package exchange_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// FuzzGuard: whatever a write says and the upstream answers, a write that was refused has not reached
+// the upstream, a stale tag of ours alone never gets through, what was judged is not sent on, a list over
+// two lines is the same list, and nothing is left behind.
+func FuzzGuard(f *testing.F) {
+	for _, seed := range []struct{ match, none, since, etag, lastModified string }{
+		{strongTag, "", "", "", ""},
+		{staleTag + `, ` + weakTag, "", modified, "", modified},
+		{`"abc-gzip"`, "*", dayBefore, `"abc"`, dayAfter},
+		{"", `W/"abc"`, "", `W/"abc"`, "x"},
+		{"*", "abc,,", "yesterday", "abc", ""},
+	} {
+		f.Add(seed.match, seed.none, seed.since, seed.etag, seed.lastModified, uint8(0))
+	}
+	statuses := []int{200, 200, 404, 204, 500, 403, 302}
+	handlers := [2]*Handler{provisioned(f, strong()), provisioned(f, requiring())}
+	f.Fuzz(func(t *testing.T, match, none, since, etag, lastModified string, dice uint8) {
+		fields := http.Header{}
+		for name, line := range map[string]string{"If-Match": match, "If-None-Match": none, "If-Unmodified-Since": since} {
+			if line != "" {
+				fields[name] = []string{line}
+			}
+		}
+		serve := func(fields http.Header) (*visit, *resource) {
+			u := &resource{get: func(w http.ResponseWriter, _ *http.Request) error {
+				addPairs(w.Header(), pairs("Content-Type", "text/plain", "Etag", etag, "Last-Modified", lastModified))
+				w.WriteHeader(statuses[int(dice>>1)%len(statuses)])
+				_, err := io.WriteString(w, page)
+				return err
+			}}
+			v := newVisit(t, "PUT", "/")
+			v.r.Header = fields.Clone()
+			return v.to(handlers[dice&1], u.ServeHTTP), u
+		}
+		v, u := serve(fields)
+		if through := u.written != nil; through != (v.status() == 204) {
+			t.Errorf("status %d after %q", v.status(), u.calls)
+		}
+		if match == staleTag && u.written != nil && !strings.Contains(etag, "cc1.") {
+			t.Errorf("a stale tag got through")
+		}
+		if v.said("reason") != "guard_weak_tag" && u.written != nil && u.written["If-Match"] != nil && len(u.calls) == 2 {
+			t.Errorf("sent on: %v", u.written)
+		}
+		split := fields.Clone()
+		if lines := split["If-Match"]; lines != nil && !strings.ContainsAny(match, "*\"") {
+			split["If-Match"] = append(lines, "")
+		}
+		if again, _ := serve(split); again.status() != v.status() {
+			t.Errorf("%d, and %d with an empty line more", v.status(), again.status())
+		}
+		wantIdle(t)
+	})
+}
