@@ -30,8 +30,9 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
-	exchanges "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
@@ -105,7 +106,7 @@ func (*App) Stop() error { return nil }
 
 // held is for the admin API, which outlives configurations as well.
 func held() adminapi.Held {
-	now := adminapi.Held{Bytes: exchanges.Budget.Held(), MaxTotal: defaultMaxTotal}
+	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal}
 	if app, err := configuredApp(caddy.ActiveContext()); err == nil && app != nil {
 		now.MaxTotal = app.MaxTotal
 	}
@@ -188,16 +189,12 @@ type Handler struct {
 	// Default: none, and every handler acts.
 	Block string `json:"block,omitempty"`
 
-	logger *zap.Logger
-	policy policy.Policy
-	// treatment and shown are the policy's, with the tags that were repaired.
-	treatment upstream.Treatment
-	shown     upstream.Rules
-	digest    [sha256.Size]byte // of the configuration
-	store     validators.Store  // nil: nothing here needs one
-	memory    *remember.Memory  // nil: nothing is remembered
-	dates     *remember.Memory  // for first_seen
-	release   func()            // takes the store off the admin API's list; nil if it is not there
+	logger  *zap.Logger
+	policy  policy.Policy
+	service *exchange.Service
+	digest  [sha256.Size]byte // of the configuration
+	store   validators.Store  // nil: nothing here needs one
+	release func()            // takes the store off the admin API's list; nil if it is not there
 }
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
@@ -393,11 +390,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.policy.Shown = upstream.Rules{
 		WithholdAll: withholdAll, Undated: h.policy.Treatment.Undated, DatesFound: h.policy.Dates.Any(),
 	}
-	h.treatment, h.shown = h.policy.Treatment, h.policy.Shown
-	if existing == "repair" {
-		h.treatment.Repaired = new(upstream.Repaired)
-		h.shown.Repaired = h.treatment.Repaired
-	}
 	h.policy.Freshness.Expires, h.policy.Freshness.AfterModified = h.Expires != "off", time.Duration(h.ExpiresModified)
 	h.policy.HeadAsGet = h.Head == "get"
 	h.policy.Ranges = map[string]policy.Ranges{"off": policy.RangesOff, "stream": policy.RangesStream}[h.Ranges]
@@ -495,6 +487,8 @@ func (h *Handler) provisionShared(ctx caddy.Context) error {
 		return err
 	}
 	h.policy.Bounds.MaxTotal = cmp.Or(valueOr(app).MaxTotal, defaultMaxTotal)
+	h.service = exchange.New(&h.policy)
+	h.service.Log = h.logger
 	return h.provisionStore(ctx, valueOr(app).store)
 }
 
@@ -523,12 +517,12 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 }
 
 func (h *Handler) provisionMemory() {
-	h.dates = &remember.Memory{Store: h.store, Secret: h.configDigest()}
+	h.service.Dates = &remember.Memory{Store: h.store, Secret: h.configDigest()}
 	config := h.Remember
 	if config == nil {
 		return
 	}
-	h.memory = &remember.Memory{
+	h.service.Memory = &remember.Memory{
 		Store: h.store, Secret: h.configDigest(), TTL: time.Duration(config.TTL), Grace: time.Duration(config.Grace),
 		StaleIfError: time.Duration(config.StaleIfError), IgnoredCookies: config.IgnoreCookies, Keep: h.policy.NotModified.Keep,
 	}
@@ -875,7 +869,7 @@ func (g *GuardWrites) check() error {
 			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
 		case method != strings.ToUpper(method):
 			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; options go in a block", method)
-		case slices.Contains(unguarded, method):
+		case slices.Contains(guard.Unguarded, method):
 			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
 		case slices.Contains(g.Methods[:i], method):
 			return fmt.Errorf("guard_writes: %s is named twice; name it once", method)

@@ -78,8 +78,9 @@ func TestDeadlineAfterTheEnd(t *testing.T) {
 				x := &exchange{atHead: delayed(maxDelay)}
 				w, _ := start(t, rec, x)
 				writeBody(t, w)
+				timer := w.clock.timer
 				tt.end(w)
-				if w.timer.Stop() {
+				if timer.Stop() {
 					t.Error("the timer still runs, and keeps the writer in memory")
 				}
 				asked := len(x.reasons)

@@ -16,7 +16,7 @@ func answeredWriter(t *testing.T, declared int64, cancel error) *Writer {
 	t.Helper()
 	d := Decision{Action: Answer, Status: http.StatusNotModified, Declared: declared}
 	w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: d})
-	w.Cancel = cancel
+	w.opt.Cancel = cancel
 	w.WriteHeader(http.StatusOK)
 	return w
 }
@@ -50,7 +50,7 @@ func TestDiscard(t *testing.T) {
 					}
 					equal(t, "the last piece", last, tt.last)
 					equal(t, "found", w.Settle(), Answered)
-					equal(t, "bytes held", w.body.budget.Held(), 0)
+					equal(t, "bytes held", w.hold.body.budget.Held(), 0)
 				})
 			}
 		})
@@ -85,7 +85,7 @@ func TestDiscardCountsWhatWasHeld(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			w, budget := start(t, httptest.NewRecorder(), &exchange{atHead: holding(60_000), atSpill: answering(0)})
-			w.Cancel = errCancel
+			w.opt.Cancel = errCancel
 			must(t, 0, second(way.send(w, strings.Repeat("x", 60_000))))
 			must(t, 0, second(way.send(w, strings.Repeat("x", discardLimit-60_000))))
 			if _, err := way.send(w, "x"); !errors.Is(err, errCancel) {

@@ -244,7 +244,7 @@ func TestReadThatOutlivesItsResponse(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrSettled) {
 			t.Errorf("ReadFrom returned %v", err)
 		}
-		if bytes.Contains(other.body.spare(), []byte("stray")) || string(other.body.bytes) != "body" {
+		if bytes.Contains(other.hold.body.spare(), []byte("stray")) || string(other.Body()) != "body" {
 			t.Error("a stray read reached another response's memory")
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -35,6 +36,31 @@ func (e *exchange) Spill(_ http.Header, reason Reason) Decision {
 		close(e.spilling)
 	}
 	return e.atSpill
+}
+
+func (*exchange) Hijacked() {}
+
+// Writer is a response with its handle, for tests that play both sides.
+type Writer struct {
+	Handle
+	Response
+	Lines
+	over atomic.Bool
+}
+
+// stallFunc is a Staller.
+type stallFunc func()
+
+func (f stallFunc) Stalled() { f() }
+
+// Over is what the response has told of its end.
+func (w *Writer) Over() bool { return w.over.Load() }
+
+// Start readies it for one response to outer.
+func (w *Writer) Start(outer http.ResponseWriter, e Exchange, budget *Budget, limit int64) {
+	w.Response.Start(&w.Handle, Options{
+		Outer: outer, Exchange: e, Budget: budget, Limit: limit, Lines: &w.Lines, Over: &w.over,
+	})
 }
 
 func (e *exchange) wantReason(t *testing.T, want ...Reason) {

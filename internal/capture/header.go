@@ -18,26 +18,21 @@ func copyOut(dst, src http.Header) {
 	}
 }
 
-// detach gives header lists of its own.
-func detach(header http.Header) { copyFields(header, header) }
-
-// copyFields copies src's fields into dst. The lists of lines are copied too, into one array, because
-// handlers edit lines in place (Caddy's header directive does): the handlers on the other side must
-// not see that, and may be reading in another goroutine.
-func copyFields(dst, src http.Header) {
+// detach gives header lists of its own, in one array, because handlers edit lines in place (Caddy's header directive
+// does): what waits here must not show that, and may be read in another goroutine.
+func detach(header http.Header) {
 	n := 0
-	for _, lines := range src {
+	for _, lines := range header {
 		n += len(lines)
 	}
 	all := make([]string, 0, n)
-	for name, lines := range src {
+	for name, lines := range header {
 		if lines == nil { // not an empty list: nil keeps net/http from adding a field of its own
-			dst[name] = nil
 			continue
 		}
 		start := len(all)
 		all = append(all, lines...)
-		dst[name] = all[start:len(all):len(all)]
+		header[name] = all[start:len(all):len(all)]
 	}
 }
 
@@ -54,15 +49,23 @@ type field struct {
 	lines []string
 }
 
-// keep remembers header's fields and copies them into clone.
-func (s *saved) keep(header, clone http.Header) {
-	copyFields(clone, header)
-	for name, lines := range header {
+// keep remembers header's fields and copies them into clone, with lists of its own: where there is one line, out of
+// lines.
+func (s *saved) keep(header, clone http.Header, lines *Lines) {
+	for name, list := range header {
+		switch len(list) {
+		case 0:
+			clone[name] = list // nil stays nil
+		case 1:
+			clone[name] = lines.One(list[0])
+		default:
+			clone[name] = slices.Clone(list)
+		}
 		if s.n < len(s.few) {
-			s.few[s.n] = field{name, lines}
+			s.few[s.n] = field{name, list}
 			s.n++
 		} else {
-			s.more = append(s.more, field{name, lines})
+			s.more = append(s.more, field{name, list})
 		}
 	}
 }

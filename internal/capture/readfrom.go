@@ -10,9 +10,7 @@ import (
 // minRead is the least room a read gets.
 const minRead = 512
 
-// ReadFrom takes the body from r: into the buffer while the response is held, and from the writer
-// below straight to the connection (sendfile) while it, or a part of it, is streamed.
-func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
+func (w *Response) readFrom(r io.Reader) (total int64, err error) {
 	for {
 		now, spare := w.beforeRead()
 		switch now {
@@ -30,7 +28,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 			}
 		case streaming:
 			n, err := readInto(w.outer, r)
-			w.count(n, err)
+			w.passed.count(n, err)
 			return total + n, err
 		case slicing:
 			n, err := w.readPart(r)
@@ -39,7 +37,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 				return total, endOfRead(err)
 			}
 		case answered:
-			n, err := io.Copy(onlyWriter{w}, r)
+			n, err := io.Copy(taken{w}, r)
 			return total + n, err
 		case hijacked, settled:
 			return total, ErrSettled
@@ -48,7 +46,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 }
 
 // beforeRead returns the state and, while the response is held, room for one read.
-func (w *Writer) beforeRead() (state, []byte) {
+func (w *Response) beforeRead() (state, []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state == held {
@@ -63,7 +61,7 @@ func (w *Writer) beforeRead() (state, []byte) {
 
 // readFirst reads once before there is a head. As with net/http, the head waits for the first byte: a
 // handler whose source fails at once can still answer with an error.
-func (w *Writer) readFirst(r io.Reader) (int64, error) {
+func (w *Response) readFirst(r io.Reader) (int64, error) {
 	first := make([]byte, minRead)
 	n, readErr := r.Read(first)
 	return w.pass(first[:n], readErr)
@@ -71,19 +69,19 @@ func (w *Writer) readFirst(r io.Reader) (int64, error) {
 
 // nextRead returns room for the next read, or why there is none. The room is bounded by MaxBody plus
 // one byte: the byte too much is what tells a longer body from one that fits exactly.
-func (w *Writer) nextRead() ([]byte, Reason) {
-	left := w.decision.MaxBody - int64(len(w.body.bytes)) + 1
-	if !w.body.reserve(int(min(left, minRead))) {
+func (w *Response) nextRead() ([]byte, Reason) {
+	left := w.decision.MaxBody - int64(len(w.hold.body.bytes)) + 1
+	if !w.hold.body.reserve(int(min(left, minRead))) {
 		return nil, ReasonMaxTotal
 	}
-	spare := w.body.spare()
-	w.reading = true
+	spare := w.hold.body.spare()
+	w.hold.reading = true
 	return spare[:min(int64(len(spare)), left)], ""
 }
 
 // readHeld reads once, without the lock: a slow reader must not keep the deadline from firing. What
 // was read is kept if the response is still held then, and otherwise follows what the deadline sent.
-func (w *Writer) readHeld(r io.Reader, spare []byte) (int64, error) {
+func (w *Response) readHeld(r io.Reader, spare []byte) (int64, error) {
 	n, readErr := r.Read(spare)
 	if w.kept(n) {
 		return int64(n), readErr
@@ -92,11 +90,11 @@ func (w *Writer) readHeld(r io.Reader, spare []byte) (int64, error) {
 }
 
 // kept takes the n bytes read into the spare room of body; false when they are not held any longer.
-func (w *Writer) kept(n int) bool {
+func (w *Response) kept(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// Only now: the bytes are still needed after a spill, so their memory must not go to a pool.
-	defer func() { w.reading = false }()
+	defer func() { w.hold.reading = false }()
 	if w.state != held {
 		return false
 	}
@@ -104,16 +102,16 @@ func (w *Writer) kept(n int) bool {
 		w.spill(reason)
 		return false
 	}
-	w.body.bytes = w.body.bytes[:len(w.body.bytes)+n]
+	w.hold.body.bytes = w.hold.body.bytes[:len(w.hold.body.bytes)+n]
 	return true
 }
 
 // pass writes what a read gave, and returns the read's error unless writing failed.
-func (w *Writer) pass(p []byte, readErr error) (int64, error) {
+func (w *Response) pass(p []byte, readErr error) (int64, error) {
 	if len(p) == 0 {
 		return 0, readErr
 	}
-	n, err := w.Write(p)
+	n, err := w.write(p)
 	if err != nil {
 		return int64(n), err
 	}
@@ -139,9 +137,12 @@ func readInto(w io.Writer, r io.Reader) (int64, error) {
 // onlyWriter hides ReadFrom from io.Copy.
 type onlyWriter struct{ io.Writer }
 
-// Hijack hands the connection over. A held response goes out first; an answered one has nothing left
-// to hand over.
-func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+// taken is a response as an io.Writer and nothing else.
+type taken struct{ w *Response }
+
+func (t taken) Write(p []byte) (int, error) { return t.w.write(p) }
+
+func (w *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state == held {
@@ -153,14 +154,7 @@ func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.outer).Hijack()
 	if err == nil {
 		w.state = hijacked
+		w.opt.Exchange.Hijacked()
 	}
 	return conn, rw, err
-}
-
-// Push passes an HTTP/2 server push on to the writer below.
-func (w *Writer) Push(target string, opts *http.PushOptions) error {
-	if pusher, ok := w.outer.(http.Pusher); ok {
-		return pusher.Push(target, opts)
-	}
-	return http.ErrNotSupported
 }

@@ -27,29 +27,48 @@ const (
 // Settle ends the inner handlers' part: the deadline is off and their further calls have no effect, so
 // that everything here belongs to the caller alone. Trailers of a streamed response are passed on. A
 // panic of the deadline's goroutine, or of Stalled, is thrown again here, once.
-func (w *Writer) Settle() Found {
+func (w *Response) Settle() Found {
+	if w.handle == nil || !w.settle() {
+		return w.found // it was never started, or this is not the first call
+	}
+	w.idle = w.handle.cut() && w.clock.still() && w.found != Hijacked
+	if w.clock.stalled != nil {
+		<-w.clock.stalled
+	}
+	if w.clock.panicked != nil {
+		panic(w.clock.panicked)
+	}
+	if w.found == Streamed {
+		w.passTrailers()
+	}
+	return w.found
+}
+
+// settle is the part of it under the lock; false if it was done before.
+func (w *Response) settle() bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.state == settled {
-		defer w.mu.Unlock()
-		return w.found
+		return false
 	}
 	w.found = found(w.state)
 	if w.found == Answered && w.part.begun {
 		w.found = Sliced
 	}
 	w.state = settled
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-	w.mu.Unlock()
-	w.stalling.Wait()
-	if w.panicked != nil {
-		panic(w.panicked)
-	}
-	if w.found == Streamed {
-		w.passTrailers()
-	}
-	return w.found
+	w.over()
+	w.clock.stop()
+	return true
+}
+
+// Quiet reports, after Settle, whether nothing of this response is or will be under way in another goroutine: no call
+// behind the handle, no timer, nothing on a connection that was taken over. Only then may it be recycled.
+func (w *Response) Quiet() bool { return w.idle }
+
+// Recycle makes a response ready for another Start. It has to be Quiet, and closed.
+func (w *Response) Recycle() {
+	w.handle.to = nil // who comes late is turned away before that
+	*w = Response{clock: clock{onDeadline: w.clock.onDeadline, onQuiet: w.clock.onQuiet}}
 }
 
 func found(s state) Found {
@@ -71,13 +90,10 @@ func found(s state) Found {
 }
 
 // Status is the status the inner handlers wrote; 0 when they wrote none.
-func (w *Writer) Status() int { return w.status }
-
-// Body is what is held, empty when nothing is. It is valid until Close.
-func (w *Writer) Body() []byte { return w.body.bytes }
+func (w *Response) Status() int { return w.status }
 
 // Sent reports whether the client has been sent a final head.
-func (w *Writer) Sent() bool {
+func (w *Response) Sent() bool {
 	switch w.found {
 	case Streamed, Sliced, Hijacked:
 		return true
@@ -89,58 +105,34 @@ func (w *Writer) Sent() bool {
 	return false
 }
 
-// Over reports whether the client gets nothing more of what the inner handlers may still be writing, as
-// their response has been answered or the part of it has ended. A client that leaves then has what it
-// came for. Any goroutine may ask at any time.
-func (w *Writer) Over() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.state == answered || w.state == settled
-}
-
 // Whole reports whether a streamed response is known to have gone out as long as it declared, and without a
 // failed write. It is for after Settle.
-func (w *Writer) Whole(declared int64) bool {
-	return w.found == Streamed && !w.cut.Load() && (declared < 0 || w.streamed.Load() == declared)
+func (w *Response) Whole(declared int64) bool {
+	return w.found == Streamed && !w.passed.cut.Load() && (declared < 0 || w.passed.bytes.Load() == declared)
 }
 
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
-func (w *Writer) OuterHeader() http.Header { return w.outer.Header() }
+func (w *Response) OuterHeader() http.Header { return w.outer.Header() }
 
 // Adopt copies the inner handlers' fields out though they wrote no head: those of an error (Allow,
 // WWW-Authenticate, Retry-After), or of an answer that an outer handler will give.
-func (w *Writer) Adopt() { copyOut(w.outer.Header(), w.inner) }
-
-// Restore makes the outer map what it was at Start, so that an error's answer inherits nothing.
-func (w *Writer) Restore() { w.before.restore(w.outer.Header()) }
-
-// Release sends what is held: the head as the outer map has it, and the body in one piece.
-func (w *Writer) Release() error {
-	w.outer.WriteHeader(w.status)
-	if len(w.body.bytes) > 0 {
-		if _, err := w.outer.Write(w.body.bytes); err != nil {
-			return err
-		}
+func (w *Response) Adopt() {
+	if !w.opt.Share {
+		copyOut(w.outer.Header(), w.handle.inner)
 	}
-	if !w.LateTrailers() {
-		return nil
-	}
-	// net/http looks for them only when the head is out before they are set.
-	err := w.flushOuter()
-	w.passTrailers()
-	return err
 }
 
-// SendHead sends a head alone, in place of what is held.
-func (w *Writer) SendHead(status int) { w.outer.WriteHeader(status) }
+// Restore makes the outer map what it was at Start, so that an error's answer inherits nothing. It is not for one that
+// is shared.
+func (w *Response) Restore() { w.before.restore(w.outer.Header()) }
 
 // LateTrailers reports whether the handlers have set trailers that they did not announce: these need a
 // message without Content-Length. A part has none.
-func (w *Writer) LateTrailers() bool {
+func (w *Response) LateTrailers() bool {
 	if w.found == Sliced {
 		return false
 	}
-	for name := range w.inner {
+	for name := range w.handle.inner {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true
 		}
@@ -149,9 +141,12 @@ func (w *Writer) LateTrailers() bool {
 }
 
 // passTrailers copies trailers, announced or not, to where the server below reads them at the end.
-func (w *Writer) passTrailers() {
+func (w *Response) passTrailers() {
+	if w.opt.Share {
+		return // they are there
+	}
 	header := w.outer.Header()
-	for name, lines := range w.inner {
+	for name, lines := range w.handle.inner {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			header[name] = lines
 		}
@@ -159,16 +154,9 @@ func (w *Writer) passTrailers() {
 	for _, line := range header["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
-			if lines, ok := w.inner[name]; ok {
+			if lines, ok := w.handle.inner[name]; ok {
 				header[name] = lines
 			}
 		}
 	}
-}
-
-// Close gives the memory back. Nothing that Body returned may be used after it.
-func (w *Writer) Close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.body.release(w.reading)
 }

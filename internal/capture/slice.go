@@ -24,14 +24,14 @@ func (s *part) cut(p []byte) (before int, wanted []byte) {
 
 // Complete reports, after Settle, whether the whole part of a Slice went out. If not, the client has to
 // see that its message is cut short.
-func (w *Writer) Complete() bool {
+func (w *Response) Complete() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.found == Sliced && w.part.complete
 }
 
 // slice sends the head of a part, and of the part what is in body. The caller holds the lock.
-func (w *Writer) slice(body []byte) {
+func (w *Response) slice(body []byte) {
 	w.state = slicing
 	w.part = part{begun: true, skip: w.decision.Offset, left: w.decision.Length}
 	header := w.outer.Header()
@@ -64,7 +64,7 @@ func dropTrailers(header http.Header) {
 
 // writePart sends what p has of the part. Like a streamed write it goes out without the lock, which
 // guards the counts: bytes come from one goroutine only, but FlushError, Hijack and Settle need not.
-func (w *Writer) writePart(p []byte) (int, error) {
+func (w *Response) writePart(p []byte) (int, error) {
 	before, wanted, err := w.takePart(p)
 	if err != nil || len(wanted) == 0 {
 		return before, err
@@ -77,7 +77,7 @@ func (w *Writer) writePart(p []byte) (int, error) {
 }
 
 // takePart is cut under the lock.
-func (w *Writer) takePart(p []byte) (before int, wanted []byte, err error) {
+func (w *Response) takePart(p []byte) (before int, wanted []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state != slicing {
@@ -89,7 +89,7 @@ func (w *Writer) takePart(p []byte) (before int, wanted []byte, err error) {
 
 // readPart takes what r has of the part from the writer below straight to the connection (sendfile).
 // Its error is io.EOF when r has ended before the part has.
-func (w *Writer) readPart(r io.Reader) (int64, error) {
+func (w *Response) readPart(r io.Reader) (int64, error) {
 	before, err := w.readBefore(r)
 	if err != nil {
 		return before, err
@@ -109,7 +109,7 @@ func (w *Writer) readPart(r io.Reader) (int64, error) {
 }
 
 // readBefore reads what stands before the part.
-func (w *Writer) readBefore(r io.Reader) (int64, error) {
+func (w *Response) readBefore(r io.Reader) (int64, error) {
 	w.mu.Lock()
 	skip := w.part.skip
 	w.mu.Unlock()
@@ -125,7 +125,7 @@ func (w *Writer) readBefore(r io.Reader) (int64, error) {
 
 // limitPart is r up to the end of the part. sendfile looks behind one limit only: if r has one of its
 // own, it is returned as well, and what lies behind it is limited to the shorter of both.
-func (w *Writer) limitPart(r io.Reader) (limited, own *io.LimitedReader) {
+func (w *Response) limitPart(r io.Reader) (limited, own *io.LimitedReader) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if own, ok := r.(*io.LimitedReader); ok {
@@ -135,16 +135,19 @@ func (w *Writer) limitPart(r io.Reader) (limited, own *io.LimitedReader) {
 }
 
 // sent counts n bytes of the part, and reports whether they were the last.
-func (w *Writer) sent(n int64, err error) bool {
+func (w *Response) sent(n int64, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.advance(n, err)
-	return err == nil && w.part.left == 0
+	if w.advance(n, err); err != nil || w.part.left > 0 {
+		return false
+	}
+	w.over()
+	return true
 }
 
 // advance counts n bytes of the part. After an error it is unknown which byte would be next, and clients
 // put parts together: rather than a wrong byte, none is sent any more. The caller holds the lock.
-func (w *Writer) advance(n int64, err error) {
+func (w *Response) advance(n int64, err error) {
 	w.part.left -= n
 	if err != nil && w.state == slicing {
 		w.unneeded(-1)
@@ -153,7 +156,7 @@ func (w *Writer) advance(n int64, err error) {
 
 // endPart ends a part that went out whole: its client need not wait for what stands behind it, of which
 // behind bytes have come. The flush has no lock, as others need not wait for a slow client.
-func (w *Writer) endPart(behind int) error {
+func (w *Response) endPart(behind int) error {
 	_ = w.flushOuter()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,10 +167,10 @@ func (w *Writer) endPart(behind int) error {
 }
 
 // finish is endPart without the flush. The caller holds the lock.
-func (w *Writer) finish(behind int) {
+func (w *Response) finish(behind int) {
 	w.part.complete = true
 	if w.state == slicing {
-		w.discarded = int64(behind)
+		w.unread.discarded = int64(behind)
 		w.unneeded(w.decision.Declared - w.decision.Offset - w.decision.Length)
 	}
 }

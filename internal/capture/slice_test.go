@@ -116,7 +116,7 @@ func testBehind(t *testing.T, x *exchange, pieces []int, wantLast error, send fu
 	rec := httptest.NewRecorder()
 	w, _ := start(t, rec, x)
 	defer w.Close()
-	w.Cancel = errCancel
+	w.opt.Cancel = errCancel
 	var last error
 	for _, n := range pieces {
 		equal(t, "an earlier piece", last, nil)
@@ -133,7 +133,7 @@ func TestBehindThePartCountsWhatWasHeld(t *testing.T) {
 	x := &exchange{atHead: holding(60_000), atSpill: slicedBy(0, 1, -1)}
 	w, _ := start(t, httptest.NewRecorder(), x)
 	defer w.Close()
-	w.Cancel = errCancel
+	w.opt.Cancel = errCancel
 	must(t, 0, second(w.Write(make([]byte, 60_000))))
 	must(t, 0, second(w.Write(make([]byte, 1+discardLimit-60_000))))
 	if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
@@ -255,7 +255,7 @@ func TestSliceMovesTheLimitOfTheHandler(t *testing.T) {
 	rec := &readerFrom{ResponseRecorder: httptest.NewRecorder()}
 	w, _ := start(t, rec, &exchange{atHead: slicedBy(3, 3, 1<<30)})
 	defer w.Close()
-	w.Cancel = errCancel
+	w.opt.Cancel = errCancel
 	w.WriteHeader(http.StatusOK)
 	own := &io.LimitedReader{R: source("0123456789"), N: 9}
 	if n, err := w.ReadFrom(own); n != 6 || !errors.Is(err, errCancel) || own.N != 3 {
@@ -531,7 +531,7 @@ func TestClientGoneInASlice(t *testing.T) {
 					leave()
 					<-r.Context().Done()
 					var err error
-					for err == nil && w.answeredAt.IsZero() {
+					for err == nil && w.unread.answeredAt.IsZero() {
 						_, err = way.send(w, strings.Repeat("x", 32<<10))
 					}
 					equal(t, "found", w.Settle(), Sliced)
@@ -567,7 +567,7 @@ func TestSlowClientInASlice(t *testing.T) {
 				w, _ := start(t, below, &exchange{atHead: slicedBy(0, 4, -1)})
 				defer w.Close()
 				w.WriteHeader(http.StatusOK)
-				w.Stalled = func() { t.Error("a slow client is no stalled upstream") }
+				w.opt.Stalled = stallFunc(func() { t.Error("a slow client is no stalled upstream") })
 				done := make(chan error)
 				go func() { done <- second(way.send(w, "body")) }()
 				pass(time.Hour)

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -25,43 +24,52 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// Reasons of guarded writes, besides those of package httpcond.
-const (
-	ReasonRequired    = "guard_required"    // 428
-	ReasonUnavailable = "guard_unavailable" // 503: the current representation could not be read
-	ReasonQueue       = "guard_queue"       // 503: the writes before this one took too long
-	ReasonForbidden   = "guard_forbidden"   // 401 or 403 of the next handler, passed on
-	ReasonWeakTag     = "guard_weak_tag"    // let through with its If-Match: a weak tag of ours, and current
-)
-
 // statusClientGone is what reverse_proxy answers to nobody; the access log has it.
 const statusClientGone = 499
 
 // Write is one write that is judged before the upstream sees it. It is the capture.Exchange of its
 // writer, to know when the head of the answer is there. The exported fields are the caller's to set.
 type Write struct {
-	capture.Writer
 	To   http.ResponseWriter
 	R    *http.Request
 	Next caddyhttp.Handler
 
-	URL  *url.URL // as the client sent it, before any rewrite
-	Pre  httpcond.Preconditions
-	Must bool // there has to be a precondition
+	Terms
 	// Protected, if set, is told before the write goes on that there was a precondition that counts.
 	Protected *bool
 	// Queue is where it waits for its turn; nil: an instance further out has done so.
 	Queue *Queue
 	Read  Read
-	Said  *journal.Journal
+	Said  *journal.Record
 
+	handle   capture.Handle          // what the next handlers hold of the answer
+	answer   capture.Response        // what stands behind it; neither is used again
 	sent     upstream.Fields         // what the client sent
-	release  func()                  // ends the turn in the queue; nil before it has come
-	turn     string                  // what it waits for: the URI
+	turn     turn                    // in the queue
 	asked    *Sink                   // the fields of the answer to the GET
 	current  httpcond.Representation // what the write would change
 	answered bool                    // an answer was given that is no error
-	late     atomic.Bool             // the body took too long while others waited
+}
+
+// Terms are what a write is judged by.
+type Terms struct {
+	URL  *url.URL // as the client sent it, before any rewrite
+	Pre  httpcond.Preconditions
+	Must bool // there has to be a precondition
+}
+
+// turn is a write's turn in the queue.
+type turn struct {
+	uri     string      // what it is waited for; set by lineUp
+	release func()      // ends it; nil before it has come
+	late    atomic.Bool // the body took too long while others waited; set by watch
+}
+
+// end ends the turn, if it has come.
+func (t *turn) end() {
+	if t.release != nil {
+		t.release()
+	}
 }
 
 // Read asks the next handlers with r, as for a client's GET, whose answer's fields go to w; what can be
@@ -135,9 +143,7 @@ func (g *Write) leaveBodyUnread() {
 // leave ends the turn, and gives the request its fields back; but for an error, whose answer is under no
 // condition.
 func (g *Write) leave(err error) {
-	if g.release != nil {
-		g.release()
-	}
+	g.turn.end()
 	if err != nil {
 		upstream.Remove(g.R.Header)
 	} else {
@@ -155,7 +161,7 @@ func (g *Write) require() error {
 }
 
 func (g *Write) demand(why error) error {
-	g.Said.Add(journal.OutcomePreconditionRequired, ReasonRequired, nil)
+	g.Said.Decide(journal.PreconditionRequired, journal.GuardRequired, nil)
 	return caddyhttp.Error(http.StatusPreconditionRequired, why)
 }
 
@@ -170,16 +176,15 @@ func (g *Write) protected(dated bool) bool {
 // lineUp waits until the writes to the same URI that came before have been answered.
 func (g *Write) lineUp() (err error) {
 	if g.Queue == nil {
-		g.release = func() {}
 		return nil
 	}
-	g.turn = g.key()
-	g.release, err = g.Queue.Acquire(g.R.Context(), g.turn)
+	g.turn.uri = g.key()
+	g.turn.release, err = g.Queue.Acquire(g.R.Context(), g.turn.uri)
 	switch {
 	case g.R.Context().Err() != nil:
 		return g.gone()
 	case err != nil:
-		return g.unavailable(ReasonQueue, err)
+		return g.unavailable(journal.GuardQueue, err)
 	}
 	return nil
 }
@@ -203,15 +208,15 @@ func (g *Write) key() string {
 // does not notice while a body waits to be read. Should somebody read the answer
 // all the same, it must not look like a success.
 func (g *Write) gone() error {
-	g.Said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
+	g.Said.Decide(journal.Failed, journal.Aborted, nil)
 	g.To.WriteHeader(statusClientGone)
 	g.answered = true
 	return nil
 }
 
 // unavailable refuses a write that could not be judged. The client may try again.
-func (g *Write) unavailable(reason string, err error) error {
-	g.Said.Add(journal.OutcomeFailed, reason, nil)
+func (g *Write) unavailable(reason journal.Reason, err error) error {
+	g.Said.Decide(journal.Failed, reason, nil)
 	g.passCORS()
 	retry := "1"
 	if g.asked != nil {
@@ -240,7 +245,7 @@ func (g *Write) learn(said Reading) error {
 	}
 	switch said.Found {
 	case Failed:
-		return g.unavailable(ReasonUnavailable, said.Err)
+		return g.unavailable(journal.GuardUnavailable, said.Err)
 	case Forbidden:
 		return g.forbid(said)
 	case Known:
@@ -252,7 +257,7 @@ func (g *Write) learn(said Reading) error {
 
 // forbid answers the write with the 401 or 403 that the GET got; with its body, if all of that is here.
 func (g *Write) forbid(said Reading) error {
-	g.Said.Add(journal.OutcomeFailed, ReasonForbidden, nil)
+	g.Said.Decide(journal.Failed, journal.GuardForbidden, nil)
 	whole := said.Body != nil
 	g.passFields(whole)
 	if said.Err != nil {
@@ -319,21 +324,21 @@ func (g *Write) judge() error {
 		others := g.Pre
 		others.IfMatch, others.IfUnmodifiedSince = httpcond.TagCondition{}, httpcond.DateCondition{}
 		if result = others.Evaluate(g.R.Method, g.current); result.Verdict == httpcond.Proceed {
-			g.Said.Add(journal.OutcomeGuarded, ReasonWeakTag, nil)
+			g.Said.Decide(journal.Guarded, journal.GuardWeakTag, nil)
 			g.tell(true)
 			return nil
 		}
 	}
 	switch {
 	case result.Verdict != httpcond.Proceed:
-		g.Said.Add(journal.OutcomePreconditionFailed, string(result.Reason), nil)
+		g.Said.Decide(journal.PreconditionFailed, journal.Because(result.Reason), nil)
 		g.passCORS()
 		return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", result.Reason))
 	case g.Must && !g.protected(g.dated()):
 		g.passCORS()
 		return g.demand(errors.New("a write needs another precondition than If-Unmodified-Since: there is no Last-Modified"))
 	}
-	g.Said.Add(journal.OutcomeGuarded, string(result.Reason), nil)
+	g.Said.Decide(journal.Guarded, journal.Because(result.Reason), nil)
 	g.tell(g.protected(g.dated()))
 	g.withhold()
 	return nil
@@ -376,21 +381,21 @@ func (g *Write) withhold() {
 // is not the next write's concern.
 func (g *Write) pass() error {
 	defer g.hurry()()
-	g.Start(g.To, g, nil, 0) // nothing is held
+	g.answer.Start(&g.handle, capture.Options{Outer: g.To, Exchange: g}) // nothing is held
 	returned := false
 	defer func() {
 		if !returned {
-			g.Said.Add(journal.OutcomeFailed, journal.ReasonAborted, nil)
+			g.Said.Decide(journal.Failed, journal.Aborted, nil)
 		}
-		g.Settle() // who still writes after a panic writes to nobody
+		g.answer.Settle() // who still writes after a panic writes to nobody
 	}()
-	err := g.Next.ServeHTTP(g, g.R)
+	err := g.Next.ServeHTTP(&g.handle, g.R)
 	returned = true
 	if err != nil {
-		g.Said.Add(journal.OutcomeFailed, journal.ReasonError, nil)
+		g.Said.Decide(journal.Failed, journal.Error, nil)
 	}
-	if g.Settle() == capture.Untouched {
-		g.Adopt()
+	if g.answer.Settle() == capture.Untouched {
+		g.answer.Adopt()
 	}
 	return err
 }
@@ -429,8 +434,8 @@ func (g *Write) watch(body *watchedBody, over <-chan struct{}, end context.Cance
 		switch {
 		case body.ended.Load():
 			return
-		case g.Queue.Waiting(g.turn) > 0:
-			g.late.Store(true)
+		case g.Queue.Waiting(g.turn.uri) > 0:
+			g.turn.late.Store(true)
 			end()
 			return
 		}
@@ -452,10 +457,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Head is the first of capture.Exchange's two methods.
+// Head is the first of capture.Exchange's methods.
 func (g *Write) Head(status int, _ http.Header) capture.Decision {
-	g.release()
-	if g.late.Load() && status == statusClientGone {
+	g.turn.end()
+	if g.turn.late.Load() && status == statusClientGone {
 		// It has not gone; the request was ended in its place.
 		return capture.Decision{Action: capture.Answer, Status: http.StatusRequestTimeout}
 	}
@@ -467,11 +472,5 @@ func (*Write) Spill(http.Header, capture.Reason) capture.Decision {
 	return capture.Decision{Action: capture.Stream}
 }
 
-// Hijack hands the connection over. No head comes after that.
-func (g *Write) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := g.Writer.Hijack()
-	if err == nil {
-		g.release()
-	}
-	return conn, rw, err
-}
+// Hijacked ends the turn: no head comes any more.
+func (g *Write) Hijacked() { g.turn.end() }

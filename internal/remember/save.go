@@ -37,9 +37,12 @@ type judgement struct {
 	received time.Time
 }
 
+// idle reports whether nothing can come of the visit any more.
+func (v *Visit) idle() bool { return v == nil || v.change == nil }
+
 // Judge reads what the upstream sent, before anything is done to it. All that is done later rests on it.
 func (v *Visit) Judge(h http.Header, now time.Time) {
-	if v.change == nil || !v.known {
+	if v.idle() || !v.known {
 		return
 	}
 	date, dated := now.Truncate(time.Second), false
@@ -106,7 +109,7 @@ func (v *Visit) allowed(flags validators.Flags) bool {
 
 // Forbid takes back what Judge allowed: the response's tag says something that the record could not.
 func (v *Visit) Forbid() {
-	if v.change != nil {
+	if !v.idle() {
 		v.judged.personal = true
 	}
 }
@@ -122,7 +125,7 @@ type Response struct {
 // Prepare makes the record of a 200, whose fields are those that go out, to be saved once its body is
 // complete. It touches nothing but the visit.
 func (v *Visit) Prepare(r Response) {
-	if v.change == nil {
+	if v.idle() {
 		return
 	}
 	h := r.Header
@@ -206,7 +209,7 @@ func (v *Visit) setLifetime(r *validators.Record, h http.Header) bool {
 // longer is dropped.
 func (v *Visit) Save(complete bool) {
 	switch {
-	case v.change == nil || !v.known:
+	case v.idle() || !v.known:
 	case !complete:
 		if v.next.ETag != v.record.ETag || !v.next.LastModified.Equal(v.record.LastModified) {
 			v.Drop()
@@ -290,7 +293,7 @@ func (v *Visit) post(nominated string) {
 // Drop drops what is remembered: the upstream has said something else to one whom the record is for. What it says to
 // others, with a session say, tells nothing of that.
 func (v *Visit) Drop() {
-	if v.m == nil || !v.known || v.record.Received.IsZero() || !v.mayAnswer() {
+	if v == nil || v.m == nil || !v.known || v.record.Received.IsZero() || !v.mayAnswer() {
 		return
 	}
 	v.record, v.usable = validators.Record{}, false
@@ -300,7 +303,7 @@ func (v *Visit) Drop() {
 // Names reports whether a tag is the remembered one: to the letter or, if both were made by this project, with the
 // same digest.
 func (v *Visit) Names(etag string) bool {
-	if etag == "" || v.record.ETag == "" {
+	if v == nil || etag == "" || v.record.ETag == "" {
 		return false
 	}
 	if v.record.ETag == etag {
@@ -314,6 +317,9 @@ func (v *Visit) Names(etag string) bool {
 // NamesDated reports whether an opaque tag is the remembered one with the same date in it: an upstream that has
 // confirmed the date has then confirmed the record.
 func (v *Visit) NamesDated(opaque string) bool {
+	if v == nil {
+		return false
+	}
 	remembered, ok := httpcond.ParseEntityTag(v.record.ETag)
 	if !ok {
 		return false
@@ -325,6 +331,9 @@ func (v *Visit) NamesDated(opaque string) bool {
 
 // NamesDate reports whether a Last-Modified is all that the record is compared by, and the same (RFC 9111 §4.3.4).
 func (v *Visit) NamesDate(date time.Time) bool {
+	if v == nil {
+		return false
+	}
 	r := &v.record
 	return r.ETag == "" && !date.IsZero() && date.Equal(r.LastModified) && !r.Flags.Has(validators.FoundDate)
 }
@@ -332,7 +341,7 @@ func (v *Visit) NamesDate(date time.Time) bool {
 // Confirm renews what is remembered with the fields that a 304, or the head of a 200, goes out with (RFC 9111
 // §4.3.4). It is for who has seen that it speaks of the record: by Names or NamesDated.
 func (v *Visit) Confirm(h http.Header) {
-	if v.change == nil || !v.judged.made || v.record.Received.IsZero() {
+	if v.idle() || !v.judged.made || v.record.Received.IsZero() {
 		return
 	}
 	merged := v.merge(h)

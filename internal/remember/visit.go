@@ -21,11 +21,13 @@ const (
 	WhyCondition = "conditions" // the conditions are not those of a revalidation
 )
 
-// Visit is one request's dealings with the memory. The zero value has none to deal with, and all its methods do
-// nothing then. It is used by one goroutine at a time.
+// Visit is one request's dealings with the memory. A nil Visit has none to deal with, and nor has the zero value: their
+// methods do nothing then. It is used by one goroutine at a time.
 type Visit struct {
-	// Waited is how long the request has waited for the store. All its calls together take no longer than one may.
-	Waited time.Duration
+	// Why is why the request was not answered from memory; its caller notes it here.
+	Why string
+
+	waited time.Duration // for the store; all calls of one request together take no longer than one may
 
 	m       *Memory
 	ctx     context.Context
@@ -86,19 +88,40 @@ func (v *Visit) Detach() {
 		v.request.Header = v.request.Header.Clone() // and the lists: request_header replaces in place
 		v.ctx = context.WithoutCancel(v.ctx)
 		v.change = new(change)
-		v.Waited = time.Since(v.began) // there was nothing else to wait for
+		v.waited = time.Since(v.began) // there was nothing else to wait for
 	}
 }
 
 // ask makes one call more to the store.
 func (v *Visit) ask(call func(ctx context.Context)) {
 	began := time.Now()
-	call(validators.WithWaited(v.ctx, v.Waited))
-	v.Waited += time.Since(began)
+	call(validators.WithWaited(v.ctx, v.waited))
+	v.waited += time.Since(began)
 }
+
+// Waited is how long the request has waited for the store so far.
+func (v *Visit) Waited() time.Duration {
+	if v == nil {
+		return 0
+	}
+	return v.waited
+}
+
+// Wait adds a call to the store that was made elsewhere.
+func (v *Visit) Wait(d time.Duration) {
+	if v != nil {
+		v.waited += d
+	}
+}
+
+// none is what a visit remembers that has no memory. It is never written to.
+var none validators.Record
 
 // Record is what is remembered, if it is for who asks.
 func (v *Visit) Record() (record *validators.Record, ok bool) {
+	if v == nil {
+		return &none, false
+	}
 	return &v.record, v.known && !v.record.Received.IsZero() && v.mayAnswer()
 }
 
@@ -182,7 +205,7 @@ func (v *Visit) Fresh(now time.Time) bool {
 
 // MayCover reports whether the record may answer for a next handler that fails.
 func (v *Visit) MayCover(now time.Time) bool {
-	if v.m == nil || v.m.StaleIfError <= 0 {
+	if v == nil || v.m == nil || v.m.StaleIfError <= 0 {
 		return false
 	}
 	record, ok := v.Record()
@@ -198,7 +221,7 @@ func (v *Visit) MayCover(now time.Time) bool {
 
 // Leave ends the visit.
 func (v *Visit) Leave() {
-	if v.claimed {
+	if v != nil && v.claimed {
 		v.claimed = false
 		v.m.refreshing.Delete(v.claim) // not of v.key, which a Vary that has grown makes another one
 	}

@@ -19,17 +19,18 @@ import (
 
 // names of the fields by which a client makes a request conditional or partial (RFC 9110 §13.1, §14.2).
 var names = [...]string{
-	ifMatch: "If-Match", ifNoneMatch: "If-None-Match", ifModifiedSince: "If-Modified-Since",
-	ifUnmodifiedSince: "If-Unmodified-Since", ifRange: "If-Range", rangeField: "Range",
+	IfMatch: "If-Match", IfNoneMatch: "If-None-Match", IfModifiedSince: "If-Modified-Since",
+	IfUnmodifiedSince: "If-Unmodified-Since", IfRange: "If-Range", Range: "Range",
 }
 
+// Places of these in Fields.
 const (
-	ifMatch = iota
-	ifNoneMatch
-	ifModifiedSince
-	ifUnmodifiedSince
-	ifRange
-	rangeField
+	IfMatch = iota
+	IfNoneMatch
+	IfModifiedSince
+	IfUnmodifiedSince
+	IfRange
+	Range
 )
 
 // Fields are the field lines of a request's conditional fields and Range. The lists are shared with
@@ -42,6 +43,65 @@ func Snapshot(h http.Header) (f Fields) {
 		f[i] = h[name]
 	}
 	return f
+}
+
+// Note notes a field of a request, if it is one of these.
+func (f *Fields) Note(name string, lines []string) {
+	switch name {
+	case "If-Match":
+		f[IfMatch] = lines
+	case "If-None-Match":
+		f[IfNoneMatch] = lines
+	case "If-Modified-Since":
+		f[IfModifiedSince] = lines
+	case "If-Unmodified-Since":
+		f[IfUnmodifiedSince] = lines
+	case "If-Range":
+		f[IfRange] = lines
+	case "Range":
+		f[Range] = lines
+	}
+}
+
+// Preconditions reads the conditions among them. Dates may be in more forms than HTTP's where that is lenient.
+func (f *Fields) Preconditions(now time.Time, lenient bool) httpcond.Preconditions {
+	return httpcond.Preconditions{
+		IfMatch:           httpcond.ParseTagCondition(f[IfMatch]),
+		IfNoneMatch:       httpcond.ParseTagCondition(f[IfNoneMatch]),
+		IfModifiedSince:   httpcond.ParseDateCondition(f[IfModifiedSince], now, lenient),
+		IfUnmodifiedSince: httpcond.ParseDateCondition(f[IfUnmodifiedSince], now, lenient),
+	}
+}
+
+// RangeRequest reads Range and If-Range, the same way.
+func (f *Fields) RangeRequest(now time.Time, lenient bool) httpcond.RangeRequest {
+	return httpcond.RangeRequest{
+		Range:   httpcond.ParseRange(f[Range]),
+		IfRange: httpcond.ParseIfRange(f[IfRange], now, lenient),
+	}
+}
+
+// Detach gives a request lists of its own where it still has these: handlers inside edit lines in place.
+func (f *Fields) Detach(h http.Header) {
+	for i, lines := range f {
+		if len(lines) == 0 {
+			continue
+		}
+		if now := h[names[i]]; len(now) > 0 && &now[0] == &lines[0] {
+			h[names[i]] = slices.Clone(lines)
+		}
+	}
+}
+
+// Restore makes a request have exactly these fields, by these very lists.
+func (f *Fields) Restore(h http.Header) {
+	for i, name := range names {
+		if f[i] == nil {
+			delete(h, name)
+		} else {
+			h[name] = f[i]
+		}
+	}
 }
 
 // Put makes a request have exactly these fields.
@@ -83,8 +143,8 @@ func Remove(h http.Header) {
 
 // RemoveRange takes Range, and the condition that goes with it, off a request.
 func RemoveRange(h http.Header) {
-	delete(h, names[ifRange])
-	delete(h, names[rangeField])
+	delete(h, names[IfRange])
+	delete(h, names[Range])
 }
 
 // Original tells what the client sent, from what a request has now, what an outer instance left on it
@@ -105,14 +165,14 @@ func Original(now, left, original Fields) Fields {
 //
 // It runs after Present, on fields that Present has left.
 func PresentRange(h http.Header, method string, ranges *httpcond.RangeRequest, now time.Time) {
-	lines := h[names[rangeField]]
+	lines := h[names[Range]]
 	switch {
 	case lines == nil:
 	case method != http.MethodGet || neverHolds(&ranges.IfRange, now) || neverSatisfiable(&ranges.Range):
 		RemoveRange(h)
 	case ranges.Range.Valid:
 		if canonical := ranges.Range.Canonical(); lines[0] != canonical {
-			h[names[rangeField]] = []string{canonical}
+			h[names[Range]] = []string{canonical}
 		}
 	}
 }
@@ -173,11 +233,11 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		return Withheld
 	}
 	if !namesOurs(pre.IfNoneMatch.Tags) {
-		joinLines(h, names[ifMatch])
-		joinLines(h, names[ifNoneMatch])
-		rules.Repaired.unquoteField(h, names[ifNoneMatch], pre.IfNoneMatch)
+		joinLines(h, names[IfMatch])
+		joinLines(h, names[IfNoneMatch])
+		rules.Repaired.unquoteField(h, names[IfNoneMatch], pre.IfNoneMatch)
 		if rules.DatesFound {
-			delete(h, names[ifModifiedSince]) // overruled by If-None-Match, or no date (RFC 9110 §13.1.3)
+			delete(h, names[IfModifiedSince]) // overruled by If-None-Match, or no date (RFC 9110 §13.1.3)
 		}
 		return Unchanged
 	}
@@ -201,11 +261,11 @@ func joinLines(h http.Header, name string) {
 func presentOurs(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules) View {
 	Remove(h)
 	if own, ok := tag.Parse(pre.IfNoneMatch.Tags[0].Opaque); ok && !rules.Undated &&
-		onlyMember(f[ifNoneMatch], pre) && !own.Date.IsZero() {
-		h[names[ifModifiedSince]] = []string{httpcond.FormatDate(own.Date)}
+		onlyMember(f[IfNoneMatch], pre) && !own.Date.IsZero() {
+		h[names[IfModifiedSince]] = []string{httpcond.FormatDate(own.Date)}
 		return Translated
 	}
-	h[names[ifNoneMatch]] = slices.Clone(f[ifNoneMatch])
+	h[names[IfNoneMatch]] = slices.Clone(f[IfNoneMatch])
 	return Alone
 }
 
@@ -220,8 +280,8 @@ func onlyMember(lines []string, pre *httpcond.Preconditions) bool {
 }
 
 func mustWithhold(f *Fields, pre *httpcond.Preconditions, rules Rules) bool {
-	return namesOurs(pre.IfMatch.Tags) || namesCoded(pre.IfMatch.Tags) || namesOurs(rangeTag(f[ifRange])) || restsOnUntrusted(f, pre) ||
-		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[ifRange])) ||
+	return namesOurs(pre.IfMatch.Tags) || namesCoded(pre.IfMatch.Tags) || namesOurs(rangeTag(f[IfRange])) || restsOnUntrusted(f, pre) ||
+		rules.Repaired.knowsAny(pre.IfMatch.Tags) || rules.Repaired.knowsAny(rangeTag(f[IfRange])) ||
 		rules.DatesFound && pre.IfModifiedSince.Valid && !pre.IfNoneMatch.Present
 }
 
@@ -259,7 +319,7 @@ func rangeTag(lines []string) (tags []httpcond.EntityTag) {
 // restsOnUntrusted reports whether a condition can be told to rest on a validator that says nothing of
 // the content: a tag that Untrusted would not let pass, or the date of a build tool.
 func restsOnUntrusted(f *Fields, pre *httpcond.Preconditions) bool {
-	for _, tags := range [...][]httpcond.EntityTag{pre.IfNoneMatch.Tags, pre.IfMatch.Tags, rangeTag(f[ifRange])} {
+	for _, tags := range [...][]httpcond.EntityTag{pre.IfNoneMatch.Tags, pre.IfMatch.Tags, rangeTag(f[IfRange])} {
 		for _, t := range tags {
 			if Untrusted(t.Opaque, time.Time{}) {
 				return true

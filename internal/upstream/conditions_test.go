@@ -395,7 +395,7 @@ type choice struct {
 }
 
 var choices = [len(names)][]choice{
-	ifMatch: {
+	IfMatch: {
 		{},
 		{lines: []string{"*"}},
 		{lines: []string{`"abc"`}},
@@ -403,7 +403,7 @@ var choices = [len(names)][]choice{
 		{lines: []string{embedded}, mistrust: true},
 		{lines: []string{"abc"}},
 	},
-	ifNoneMatch: {
+	IfNoneMatch: {
 		{},
 		{lines: []string{`"abc"`}},
 		{lines: []string{"*"}},
@@ -417,22 +417,22 @@ var choices = [len(names)][]choice{
 		{lines: []string{nixStore}, mistrust: true},
 		{lines: []string{dated + ", " + embedded}, ours: true, mistrust: true},
 	},
-	ifModifiedSince: {
+	IfModifiedSince: {
 		{},
 		{lines: []string{someDate}},
 		{lines: []string{"yesterday"}},
 		{lines: []string{epochDate}, mistrust: true},
 		{lines: []string{epochDate, epochDate}}, // more than one is invalid (RFC 9110 §13.1.3)
 	},
-	ifUnmodifiedSince: {{}, {lines: []string{someDate}}},
-	ifRange: {
+	IfUnmodifiedSince: {{}, {lines: []string{someDate}}},
+	IfRange: {
 		{},
 		{lines: []string{`"abc"`}},
 		{lines: []string{someDate}},
 		{lines: []string{dated}, ours: true},
 		{lines: []string{embedded}, mistrust: true},
 	},
-	rangeField: {{}, {lines: []string{"bytes=0-9"}}},
+	Range: {{}, {lines: []string{"bytes=0-9"}}},
 }
 
 // names reports whether a choice has the tag among its members.
@@ -463,13 +463,13 @@ func (c *combination) view(rules Rules) View {
 	switch {
 	case !some:
 		return Unchanged
-	case rules.WithholdAll, mistrust, c[ifMatch].ours, c[ifRange].ours,
-		rules.Repaired != nil && (c[ifMatch].names(`"abc"`) || c[ifRange].names(`"abc"`)),
-		c[ifNoneMatch].ours && (there(ifMatch) || there(ifUnmodifiedSince)):
+	case rules.WithholdAll, mistrust, c[IfMatch].ours, c[IfRange].ours,
+		rules.Repaired != nil && (c[IfMatch].names(`"abc"`) || c[IfRange].names(`"abc"`)),
+		c[IfNoneMatch].ours && (there(IfMatch) || there(IfUnmodifiedSince)):
 		return Withheld
-	case !c[ifNoneMatch].ours:
+	case !c[IfNoneMatch].ours:
 		return Unchanged
-	case c[ifNoneMatch].datable && !rules.Undated:
+	case c[IfNoneMatch].datable && !rules.Undated:
 		return Translated
 	}
 	return Alone

@@ -53,7 +53,7 @@ func (r *Repaired) knowsAny(tags []httpcond.EntityTag) bool {
 
 // Unquote changes a write's conditions to what the upstream knows.
 func (r *Repaired) Unquote(h http.Header) {
-	for _, name := range [...]string{names[ifMatch], names[ifNoneMatch]} {
+	for _, name := range [...]string{names[IfMatch], names[IfNoneMatch]} {
 		if lines := h[name]; lines != nil {
 			r.unquoteField(h, name, httpcond.ParseTagCondition(lines))
 		}

@@ -57,16 +57,16 @@ func unneededTest(t *testing.T, test func(t *testing.T, w *Writer, stalls *calls
 				x := tt.x
 				w, _ := start(t, httptest.NewRecorder(), &x)
 				defer w.Close()
-				w.Cancel = errCancel
+				w.opt.Cancel = errCancel
 				stalls := &calls{at: make(chan time.Time, 8)}
-				w.Stalled = func() {
+				w.opt.Stalled = stallFunc(func() {
 					stalls.at <- time.Now()
 					if !w.mu.TryLock() {
 						t.Error("called with the lock held")
 						return
 					}
 					w.mu.Unlock()
-				}
+				})
 				tt.answer(w)
 				stalls.since = time.Now()
 				test(t, w, stalls)
@@ -146,7 +146,7 @@ func TestLateRestEndsTheTransfer(t *testing.T) {
 func TestLateRestWithoutStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := answeredWriter(t, -1, errCancel)
-		equal(t, "there is a timer", w.timer != nil, false)
+		equal(t, "there is a timer", w.clock.timer != nil, false)
 		pass(quietLimit + 1)
 		if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
 			t.Errorf("a late write: %v", err)
@@ -227,8 +227,9 @@ func TestSettleStopsTheWatch(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, _ *calls) {
 		t.Helper()
 		pass(quietLimit - 1)
+		timer := w.clock.timer
 		w.Settle()
-		if w.timer.Stop() {
+		if timer.Stop() {
 			t.Error("the timer still runs")
 		}
 	})
@@ -261,9 +262,9 @@ func TestNotStalledBehindAWholeBody(t *testing.T) {
 					x := tt.x
 					w, _ := start(t, httptest.NewRecorder(), &x)
 					defer w.Close()
-					w.Stalled = func() { t.Error("called") }
+					w.opt.Stalled = stallFunc(func() { t.Error("called") })
 					w.WriteHeader(http.StatusOK)
-					equal(t, "there is a timer", w.timer != nil, x.atHead.Action == Answer && tt.send > 0)
+					equal(t, "there is a timer", w.clock.timer != nil, x.atHead.Action == Answer && tt.send > 0)
 					for range tt.send {
 						must(t, 0, second(way.send(w, "x")))
 					}
@@ -282,7 +283,7 @@ func TestStalledBeforeTheLastByte(t *testing.T) {
 			w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: d})
 			defer w.Close()
 			calls := 0
-			w.Stalled = func() { calls++ }
+			w.opt.Stalled = stallFunc(func() { calls++ })
 			must(t, 0, second(w.Write([]byte("bod"))))
 			pass(quietLimit)
 			w.Settle()
@@ -297,7 +298,7 @@ func TestNotStalledWhileTheBodyIsNeeded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: d})
 			defer w.Close()
-			w.Stalled = func() { t.Error("called") }
+			w.opt.Stalled = stallFunc(func() { t.Error("called") })
 			pass(time.Hour)
 			for range 2 {
 				writeBody(t, w)
@@ -326,7 +327,7 @@ func TestStalledCountsFromTheAnswer(t *testing.T) {
 			w, _ := start(t, lazy{httptest.NewRecorder()}, &exchange{atHead: d})
 			defer w.Close()
 			var calls atomic.Int32
-			w.Stalled = func() { calls.Add(1) }
+			w.opt.Stalled = stallFunc(func() { calls.Add(1) })
 			writeBody(t, w)
 			pass(quietLimit - 1)
 			must(t, 0, second(w.Write([]byte("in time"))))
@@ -344,11 +345,11 @@ func TestSettleWaitsForStalled(t *testing.T) {
 		t.Helper()
 		goOn := make(chan struct{})
 		w.mu.Lock() // for the race detector, which does not know that time orders events
-		told := w.Stalled
-		w.Stalled = func() {
-			told()
+		told := w.opt.Stalled
+		w.opt.Stalled = stallFunc(func() {
+			told.Stalled()
 			<-goOn
-		}
+		})
 		w.mu.Unlock()
 		pass(quietLimit)
 		stalls.want(t, quietLimit)
@@ -371,7 +372,7 @@ func TestStalledPanicIsThrownBySettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: answering(0)})
 		defer w.Close()
-		w.Stalled = func() { panic(errPanic) }
+		w.opt.Stalled = stallFunc(func() { panic(errPanic) })
 		w.WriteHeader(http.StatusOK)
 		pass(quietLimit)
 		for _, want := range []any{errPanic, nil} {
@@ -395,7 +396,7 @@ func TestStalledAfterAPanicOfTheDeadline(t *testing.T) {
 				w, _ := start(t, &panicking{httptest.NewRecorder(), at}, x)
 				defer w.Close()
 				calls := 0
-				w.Stalled = func() { calls++ }
+				w.opt.Stalled = stallFunc(func() { calls++ })
 				writeBody(t, w)
 				pass(maxDelay + quietLimit)
 				if p := recovered(func() { w.Settle() }); p != errPanic { //nolint:errorlint // the very value
@@ -415,12 +416,12 @@ func TestStalledMeetsSettle(t *testing.T) {
 		for range 500 {
 			w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: answering(0)})
 			settled := false
-			w.Stalled = func() {
+			w.opt.Stalled = stallFunc(func() {
 				calls++
 				if settled {
 					t.Error("called after Settle")
 				}
-			}
+			})
 			w.WriteHeader(http.StatusOK)
 			<-time.After(quietLimit)
 			_ = w.Settle()

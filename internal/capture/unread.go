@@ -15,69 +15,86 @@ const discardLimit = 64 << 10
 // without a body back until then.
 const quietLimit = 50 * time.Millisecond
 
-// unneeded is called when nobody needs what is still to come of the body: rest bytes, or negative when
-// that is unknown. The caller holds the lock.
-func (w *Writer) unneeded(rest int64) {
-	w.state = answered
-	w.rest = rest
-	w.answeredAt = time.Now()
-	w.heardAt = w.answeredAt
-	if w.Stalled != nil && !w.exhausted() {
-		w.timer = time.AfterFunc(quietLimit, w.quiet)
-	}
+// unread is the rest of a body that nobody needs, once the response is answered.
+type unread struct {
+	rest       int64     // bytes to come, or negative; set by unneeded
+	discarded  int64     // bytes that have come
+	answeredAt time.Time // set by unneeded
+	heardAt    time.Time // when the handler last wrote, or was first refused
+	refused    bool      // it has been told to end the transfer
 }
 
 // exhausted reports whether the whole body has come: then its handler is busy with something else.
-func (w *Writer) exhausted() bool { return w.rest >= 0 && w.discarded >= w.rest }
+func (u *unread) exhausted() bool { return u.rest >= 0 && u.discarded >= u.rest }
+
+// unneeded is called when nobody needs what is still to come of the body: rest bytes, or negative when
+// that is unknown. The caller holds the lock.
+func (w *Response) unneeded(rest int64) {
+	w.state = answered
+	w.over()
+	w.unread.rest = rest
+	w.unread.answeredAt = time.Now()
+	w.unread.heardAt = w.unread.answeredAt
+	if w.opt.Stalled != nil && !w.unread.exhausted() {
+		w.clock.start(quietLimit, &w.clock.onQuiet, w.quiet)
+	}
+}
+
+func (w *Response) over() {
+	if w.opt.Over != nil {
+		w.opt.Over.Store(true)
+	}
+}
 
 // discard counts n bytes that nobody needs. Past the limits it asks for the transfer to end.
-func (w *Writer) discard(n int64) error {
-	w.discarded += n
+func (w *Response) discard(n int64) error {
+	u := &w.unread
+	u.discarded += n
 	now := time.Now()
-	if w.discarded <= discardLimit && w.rest <= discardLimit && now.Sub(w.answeredAt) <= quietLimit {
-		w.heardAt = now
+	if u.discarded <= discardLimit && u.rest <= discardLimit && now.Sub(u.answeredAt) <= quietLimit {
+		u.heardAt = now
 		return nil
 	}
-	if !w.refused {
+	if !u.refused {
 		// The handler has as much time again to come to its end by itself; but one that writes on and
 		// on, whatever it is told, is heard no longer.
-		w.refused, w.heardAt = true, now
+		u.refused, u.heardAt = true, now
 	}
-	if w.Cancel != nil {
-		return w.Cancel
+	if w.opt.Cancel != nil {
+		return w.opt.Cancel
 	}
 	return io.ErrShortWrite
 }
 
 // quiet runs in a goroutine of its own, and calls Stalled if nothing has come for quietLimit. A panic is
 // kept for Settle, like one of the deadline.
-func (w *Writer) quiet() {
+func (w *Response) quiet() {
 	if !w.mustStall() {
 		return
 	}
-	defer w.stalling.Done()
+	defer close(w.clock.stalled)
 	defer func() {
 		if p := recover(); p != nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.panicked = p
+			w.clock.panicked = p
 		}
 	}()
-	w.Stalled()
+	w.opt.Stalled.Stalled()
 }
 
 // mustStall decides for quiet. If it says yes, Settle waits for what follows; if something has come
 // meanwhile, the timer runs on.
-func (w *Writer) mustStall() bool {
+func (w *Response) mustStall() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state != answered || w.exhausted() {
+	if w.state != answered || w.unread.exhausted() {
 		return false
 	}
-	if wait := quietLimit - time.Since(w.heardAt); wait > 0 {
-		w.timer.Reset(wait)
+	if wait := quietLimit - time.Since(w.unread.heardAt); wait > 0 {
+		w.clock.timer.Reset(wait)
 		return false
 	}
-	w.stalling.Add(1)
+	w.clock.stalled = make(chan struct{})
 	return true
 }

@@ -1,0 +1,33 @@
+package capture
+
+import "time"
+
+// clock is the one timer of a response. Its two functions are made once and kept with the response, which may be used
+// again; the timers are not: one that is used again would carry over what it was made in.
+type clock struct {
+	timer      *time.Timer // the one that runs; nil: none was started
+	onDeadline func()
+	onQuiet    func()
+	loose      bool          // a timer's function has run, or may yet
+	stalled    chan struct{} // closed when Options.Stalled has returned; nil: it was not called
+	panicked   any           // what a timer's goroutine recovered
+}
+
+// start starts the timer, with the function that is kept at, made by make if it is the first time.
+func (c *clock) start(d time.Duration, at *func(), run func()) {
+	if *at == nil {
+		*at = run
+	}
+	c.timer = time.AfterFunc(d, *at)
+}
+
+// stop stops the timer that runs.
+func (c *clock) stop() {
+	if c.timer != nil && !c.timer.Stop() {
+		c.loose = true
+	}
+	c.timer = nil
+}
+
+// still reports whether no function of a timer has run, nor will.
+func (c *clock) still() bool { return !c.loose && c.stalled == nil && c.panicked == nil }

@@ -1,0 +1,224 @@
+package capture
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Reason names why a held response was streamed after all.
+type Reason string
+
+// The reasons that only the passing body can give.
+const (
+	ReasonMaxBody  Reason = "max_body"  // the body grew over Decision.MaxBody
+	ReasonMaxDelay Reason = "max_delay" // Decision.MaxDelay passed before the body's end
+	ReasonMaxTotal Reason = "max_total" // the budget is used up
+	ReasonLength   Reason = "length"    // the body grew over its own declared length
+	ReasonHijack   Reason = "hijack"    // a handler took the connection over
+)
+
+// Action is what is done with a response.
+type Action uint8
+
+const (
+	// Stream sends the head and lets the body pass.
+	Stream Action = iota
+	// Hold keeps head and body back until Settle.
+	Hold
+	// Answer throws the body away. The head goes out at once with Decision.Status, or not at all when
+	// that is 0.
+	Answer
+	// Slice sends the head with Decision.Status, and of the body Decision.Length bytes from
+	// Decision.Offset on, as they pass. No trailers follow. It is no answer to HEAD.
+	Slice
+)
+
+// Decision is made once for each response, at its head, and once more when a held one cannot be held
+// any longer.
+type Decision struct {
+	Action Action
+	// Status is the status of an Answer or a Slice: it is sent at once, with the fields then in the
+	// header map. 0 sends nothing: the caller will answer after Settle. A Slice needs one.
+	Status int
+	// Offset and Length are the part of a Slice, in bytes of the body.
+	Offset, Length int64
+	// MaxBody is the longest body that is held, in bytes.
+	MaxBody int64
+	// Declared is the body's declared length in bytes, or negative: room is made for it at once, and it
+	// tells how much nobody needs.
+	Declared int64
+	// MaxDelay is how long a response is held, counted from its head; 0 or less is without end.
+	MaxDelay time.Duration
+}
+
+// Exchange decides what becomes of a response. Its methods are called with the response's lock held:
+// they must not call the response.
+type Exchange interface {
+	// Head is called once, with the final status and the fields, which it may change.
+	Head(status int, header http.Header) Decision
+	// Spill is called when a held response cannot be held any longer, with the fields as Head left
+	// them. It answers with Stream, Answer or Slice. It may run in a goroutine of its own while the inner
+	// handlers go on: it must not touch the request.
+	Spill(header http.Header, reason Reason) Decision
+	// Hijacked is called when a handler has taken the connection over. No head comes after that.
+	Hijacked()
+}
+
+// Staller makes inner handlers return that have fallen silent.
+type Staller interface {
+	// Stalled is called once at most, from a goroutine of its own and without the lock, and never after Settle has
+	// returned. It must not call Settle, which waits for it.
+	Stalled()
+}
+
+type state uint8
+
+const (
+	open state = iota
+	held
+	streaming
+	slicing
+	answered
+	hijacked
+	settled
+)
+
+// Options are what a response starts with. But for Outer and Exchange, the zero value of each is a choice.
+type Options struct {
+	Outer    http.ResponseWriter // the writer below
+	Exchange Exchange
+	Budget   *Budget // counts what is held; not needed where nothing is
+	Limit    int64   // of the budget, in bytes; 0 or less: none
+	Lines    *Lines  // room for copies of the lines that are there already; nil: none
+	// Share gives the inner handlers the outer map itself. It is for a response of which it is known before its head
+	// that it is streamed.
+	Share bool
+	// Cancel is the error that ends a transfer nobody needs; nil: io.ErrShortWrite.
+	Cancel error
+	// Stalled, if set, is told when nobody needs the rest of the body and nothing of it comes.
+	Stalled Staller
+	// Over, if set, becomes true when the client gets nothing more of what the inner handlers may still be writing, as
+	// their response has been answered, the part of it has ended, or all is settled. A client that leaves then has what
+	// it came for.
+	Over *atomic.Bool
+}
+
+// Response is what stands behind a Handle. The zero value is ready for Start, and so is one that was recycled; in
+// between it must not be copied. What is exported is for the caller: Start, then, when the inner handlers have
+// returned, Settle, and what follows from what that found.
+type Response struct {
+	opt    Options // set by Start
+	handle *Handle // set by Start; nil once it is recycled
+	outer  http.ResponseWriter
+	before saved // the outer map as it was at Start, where it is not shared
+
+	mu       sync.Mutex
+	state    state
+	found    Found    // set by Settle
+	idle     bool     // set by Settle: see Quiet
+	status   int      // set by the head
+	decision Decision // Head's, but for the Status of a Spill that answers; or that of a Spill that slices
+
+	hold   kept   // while it is held
+	passed passed // while it is streamed
+	part   part   // from the head of a Slice on
+	unread unread // once it is answered
+	clock  clock  // of the deadline, then of the patience with what nobody needs
+}
+
+// Start readies the response and its handle, for one response to o.Outer.
+func (w *Response) Start(h *Handle, o Options) {
+	w.opt, w.outer, w.handle = o, o.Outer, h
+	w.hold.body.budget, w.hold.body.limit = o.Budget, o.Limit
+	h.to, h.inner = w, o.Outer.Header()
+	if !o.Share {
+		h.inner = make(http.Header, usualFields)
+		w.before.keep(o.Outer.Header(), h.inner, o.Lines)
+	}
+}
+
+// usualFields are as many as most responses have, and as a map has in one piece.
+const usualFields = 8
+
+func (w *Response) writeHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != open {
+		return
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.inform(status)
+		return
+	}
+	w.head(status)
+}
+
+// inform sends a 1xx with the fields the inner handlers have set so far, and leaves the outer map as
+// it was: those fields are not yet those of the final response.
+func (w *Response) inform(status int) {
+	if w.opt.Share {
+		w.outer.WriteHeader(status)
+		return
+	}
+	header := w.outer.Header()
+	copyOut(header, w.handle.inner)
+	w.outer.WriteHeader(status)
+	w.before.restore(header)
+}
+
+// head takes the final head. The caller holds the lock.
+func (w *Response) head(status int) {
+	w.status = status
+	header := w.outer.Header()
+	if !w.opt.Share {
+		copyOut(header, w.handle.inner)
+	}
+	w.decision = w.opt.Exchange.Head(status, header)
+	if w.decision.Action == Hold || w.decision.Action == Answer {
+		detach(header) // the fields wait here while handlers go on, and may edit theirs in place
+	}
+	switch w.decision.Action {
+	case Hold:
+		w.beginHolding()
+	case Answer:
+		w.answer(w.decision.Status)
+	case Slice:
+		w.slice(nil)
+	case Stream:
+		w.state = streaming
+		w.outer.WriteHeader(status)
+	}
+}
+
+// answer sends a head of its own, if any, and sees to it that it does not wait for a slow body that
+// nobody needs.
+func (w *Response) answer(status int) {
+	w.state = answered
+	w.over() // before the client can know: who has its answer may leave at once
+	if status != 0 {
+		w.outer.WriteHeader(status)
+		_ = w.flushOuter()
+	}
+	w.unneeded(w.decision.Declared)
+}
+
+func (w *Response) mayFlush() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == open {
+		w.head(http.StatusOK)
+	}
+	if w.state == held {
+		w.hold.flushed = true
+	}
+	return w.passing()
+}
+
+// passing reports whether bytes go straight to the writer below.
+func (w *Response) passing() bool { return w.state == streaming || w.state == slicing }
+
+func (w *Response) flushOuter() error {
+	return http.NewResponseController(w.outer).Flush()
+}

@@ -1,0 +1,123 @@
+package exchange
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// asked are the facts of a request, read once when it arrives and never changed: handlers inside may change the
+// request itself.
+type asked struct {
+	r        *http.Request   // the same for all handlers, which know it by its address
+	method   string          // the client's
+	client   context.Context // the request's, as it came; what show gives it ends earlier
+	vars     map[string]any  // the request's variables; nil outside of Caddy's server
+	replacer *caddy.Replacer
+	shared   *Shared // of the outermost instance; nil: this is the outermost
+	fields   upstream.Fields
+	codable  bool // the client accepts content codings
+	noStore  bool // the request has Cache-Control: no-store
+	cookie   bool // it has cookies
+	personal bool // it is somebody's (see identified); known where something is said of freshness
+	location string
+	urlHash  uint64 // for rows that spread their lifetimes
+}
+
+// Arrive reads the facts of a request. What is none of this handler's business has no exchange, and the reason why.
+func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
+	ctx := r.Context()
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	outer, _ := vars[sharedVar].(*Shared)
+	if reason := s.passes(r, outer); reason != journal.NoReason {
+		return nil, reason
+	}
+	x := s.exchange()
+	x.enter(arrived)
+	x.asked = asked{r: r, method: r.Method, client: ctx, vars: vars, shared: outer, replacer: replacerOf(ctx)}
+	x.readRequest()
+	return x, journal.NoReason
+}
+
+// passes names the reason why a request is none of this handler's business.
+func (s *Service) passes(r *http.Request, outer *Shared) journal.Reason {
+	switch {
+	case inErrorRoute(r):
+		return journal.ErrorRoute
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return journal.Method
+	case upgrades(r.Header):
+		return journal.Upgrade
+	case outer != nil && s.Policy.Block != "" && slices.Contains(outer.blocks, s.Policy.Block):
+		return journal.Sibling
+	}
+	return journal.NoReason
+}
+
+func inErrorRoute(r *http.Request) bool { return r.Context().Value(caddyhttp.ErrorCtxKey) != nil }
+
+// upgrades reports whether the client asks for another protocol. An offer of h2c is none: it comes with
+// every first request of some clients, and servers answer it as the plain request it is.
+func upgrades(h http.Header) bool {
+	lines := h["Upgrade"]
+	return len(lines) > 0 && !strings.EqualFold(strings.TrimSpace(lines[0]), "h2c")
+}
+
+// readRequest reads what the request says, and what of it the configuration makes worth knowing.
+func (x *Exchange) readRequest() {
+	a, p := &x.asked, x.svc.Policy
+	for name, lines := range a.r.Header {
+		switch name {
+		case "Accept-Encoding":
+			a.codable = httpcond.AcceptsCoding(lines)
+		case "Cache-Control":
+			a.noStore = httpcond.HasDirective(lines, "no-store")
+		case "Cookie":
+			a.cookie = lines != nil
+		default:
+			a.fields.Note(name, lines)
+		}
+	}
+	if p.ContentLocation {
+		a.location = locationOf(asSent(a.r).URL)
+	}
+	if p.Freshness.Any() {
+		a.personal = a.identified()
+	}
+	if p.Freshness.Spreads {
+		sent := asSent(a.r).URL
+		a.urlHash = freshness.HashURL(a.r.Host, sent.EscapedPath(), sent.RawQuery)
+	}
+}
+
+// identified reports whether the server or the upstream can tell who asks: credentials, a user that
+// Caddy has authenticated (whatever became of the credentials since), or a client certificate.
+func (a *asked) identified() bool { return a.r.Header["Authorization"] != nil || a.authenticated() }
+
+// authenticated reports whether this server has found out who asks. A handler further in may do that, too.
+func (a *asked) authenticated() bool { return authenticated(a.r, a.replacer) }
+
+func authenticated(r *http.Request, repl *caddy.Replacer) bool {
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return true
+	}
+	user, _ := repl.GetString("http.auth.user.id")
+	return user != ""
+}
+
+// replacerOf is a request's, with its placeholders.
+func replacerOf(ctx context.Context) *caddy.Replacer {
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		return repl
+	}
+	return caddy.NewReplacer()
+}

@@ -1,0 +1,198 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Answer calls the next handler, and completes the exchange with what that leaves behind.
+func (x *Exchange) Answer(next caddyhttp.Handler) error {
+	err := x.run(next)
+	if x.misread() || x.failedOnRange(err) {
+		err = x.askAgain(next)
+	} else {
+		err = x.finish(err)
+	}
+	x.shown.failed = err != nil
+	x.enter(ended)
+	return err
+}
+
+// run calls the next handler. An abort of the upstream becomes an error that can still be answered, if
+// nothing has been sent and somebody is there to read it; it is no news behind an answer that was known
+// from the head, where it may be of our own making. Every other panic travels on.
+func (x *Exchange) run(next caddyhttp.Handler) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		found := x.resp.Settle()
+		over := found == capture.Answered || found == capture.Sliced && x.resp.Complete()
+		if !over && (found != capture.Held || x.gone()) {
+			x.decide(journal.Failed, journal.Aborted, nil)
+			return // the panic goes on, its stack untouched
+		}
+		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
+			x.decide(journal.Failed, journal.Aborted, nil)
+			panic(p)
+		}
+		x.shown.aborted = true
+		if found == capture.Held {
+			x.decide(journal.Failed, journal.Aborted, nil)
+			err = caddyhttp.Error(http.StatusBadGateway, errors.New("the upstream aborted its response"))
+		}
+	}()
+	err = next.ServeHTTP(x.kept.handle, x.asked.r)
+	returned = true
+	return err
+}
+
+// gone reports whether the client has left.
+func (x *Exchange) gone() bool { return x.asked.client.Err() != nil }
+
+// finish completes the exchange after the next handler has returned.
+func (x *Exchange) finish(err error) error {
+	switch found := x.resp.Settle(); {
+	case found == capture.Answered && !x.resp.Sent():
+		return x.refused()
+	case found == capture.Answered, found == capture.Sliced && x.resp.Complete():
+		return nil // the answer is out; what the handler says of the rest is no news
+	case err != nil:
+		return x.fail(found, err)
+	case found == capture.Held:
+		return x.complete()
+	case found == capture.Streamed && x.resp.Status() == http.StatusOK && !x.headPasses():
+		x.visit.Save(x.resp.Whole(x.selected.declared))
+	case found == capture.Untouched:
+		x.decide(journal.Streamed, journal.NoResponse, nil)
+		x.resp.Adopt()
+	}
+	return nil
+}
+
+// fail lets an error travel on, unless what is remembered answers for it. Nothing held is sent, tagged or
+// remembered.
+func (x *Exchange) fail(found capture.Found, err error) error {
+	unsent := found == capture.Untouched || found == capture.Held
+	if unsent && statusOf(err) >= 500 && !x.gone() && x.covers() {
+		x.fillFromMemory()
+		x.resp.SendHead(http.StatusNotModified)
+		flushHTTP3(x.resp.Outer(), x.asked.r)
+		return nil
+	}
+	if statusOf(err) < 500 {
+		x.visit.Drop() // a 404 is an answer like any other
+	}
+	if x.kept.said.Last().Outcome != journal.Failed {
+		x.decide(journal.Failed, journal.Error, nil)
+	}
+	switch found {
+	case capture.Untouched:
+		x.resp.Adopt() // the error's own fields, such as Allow or Retry-After
+	case capture.Held:
+		x.clearForError()
+	case capture.Streamed, capture.Sliced, capture.Answered, capture.Hijacked:
+	}
+	return err
+}
+
+// refused answers 412 or 416 in place of a response that was not sent, by way of Caddy's error routes.
+func (x *Exchange) refused() error {
+	x.clearForError()
+	if v := &x.verdict; v.part.Verdict == httpcond.RangeUnsatisfiable {
+		x.resp.OuterHeader()["Content-Range"] = x.one(httpcond.UnsatisfiedRange(v.size))
+		return caddyhttp.Error(http.StatusRequestedRangeNotSatisfiable,
+			fmt.Errorf("no byte that Range asks for is among the %d there are", v.size))
+	}
+	return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", x.verdict.result.Reason))
+}
+
+// clearForError takes the fields of a response that is not sent off, so that the error's answer has
+// neither its freshness nor its length. What lets a browser read the error stays: without CORS fields
+// it reports a network failure instead.
+func (x *Exchange) clearForError() {
+	header := x.resp.OuterHeader()
+	kept := make(http.Header)
+	for name, lines := range header {
+		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
+			kept[name] = lines
+		}
+	}
+	x.resp.Restore()
+	maps.Copy(header, kept)
+}
+
+// Leave ends the exchange, in any case. It gives the memory back, and the request its method and fields. Only an error
+// leaves it without conditions: an error route comes next, and its answer is under none (RFC 9110 §13.2.1).
+func (x *Exchange) Leave() {
+	returned := x.phase == ended
+	if x.shown == nil {
+		x.leaveUnshown(returned)
+		return
+	}
+	defer x.close(returned)
+	x.resp.Settle()
+	r, shared := x.asked.r, x.kept.shared
+	if x.shown.asGet {
+		r.Method = x.asked.method
+	}
+	switch {
+	case x.shown.failed:
+		upstream.Remove(r.Header)
+	case x.shown.cond == nil:
+	case x.inner():
+		x.asked.fields.Put(r.Header)
+		shared.passed.left = x.asked.fields
+	default:
+		x.asked.fields.Restore(r.Header)
+	}
+	if !x.inner() && x.asked.vars != nil {
+		delete(x.asked.vars, sharedVar)
+	}
+	x.log()
+}
+
+// leaveUnshown ends an exchange that was answered from memory, or came to nothing before the next handler was called.
+func (x *Exchange) leaveUnshown(returned bool) {
+	x.visit.Leave()
+	if returned {
+		x.recycle()
+	}
+}
+
+// close gives back what the exchange has taken: memory, context, and its place in the pool. Who panics has returned
+// false, and is not used again: a handler that panics may have left anything behind.
+func (x *Exchange) close(returned bool) {
+	x.resp.Settle()
+	x.resp.Close()
+	x.unbind()
+	x.visit.Leave()
+	if !returned || x.shown.aborted || !x.resp.Quiet() {
+		return
+	}
+	if x.phase != ended {
+		x.enter(ended)
+	}
+	x.recycle()
+}
+
+// log writes the line of the decision.
+func (x *Exchange) log() {
+	decided := x.kept.said.Last()
+	if c := x.svc.Log.Check(zap.DebugLevel, decided.Outcome.String()); c != nil {
+		c.Write(zap.String("reason", decided.Reason.String()), zap.String("method", x.asked.method), zap.String("uri", sentURI(x.asked.r)),
+			x.dates.missed(), x.recalling())
+	}
+}

@@ -1,0 +1,89 @@
+package exchange
+
+import (
+	"math"
+	"net/http"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+)
+
+// Head decides at the response head. It is the first of capture.Exchange's methods.
+func (x *Exchange) Head(status int, header http.Header) capture.Decision {
+	x.enter(headed)
+	x.readHead(status, header)
+	d := x.decideAtHead(status, header)
+	x.follow(d.Action)
+	return d
+}
+
+// Hijacked is the last of them. There is nothing to do: the response tells of it when it is settled.
+func (*Exchange) Hijacked() {}
+
+// follow enters the phase that a decision means.
+func (x *Exchange) follow(action capture.Action) {
+	switch action {
+	case capture.Stream:
+		x.enter(streamed)
+	case capture.Hold:
+		x.enter(held)
+	case capture.Answer:
+		x.enter(answered)
+	case capture.Slice:
+		x.enter(sliced)
+	}
+}
+
+// readHead reads what the head says of the representation, and lets the memory judge what the upstream itself has sent.
+func (x *Exchange) readHead(status int, header http.Header) {
+	x.readSelected(header)
+	if x.misreads(status, header) {
+		x.shown.again.misread = true
+	} else if x.visit != nil {
+		x.visit.Judge(header, x.selected.now)
+		if x.asked.authenticated() {
+			x.visit.Forbid() // a handler further in has found out who asks
+		}
+	}
+	x.readValidators(status, header)
+}
+
+// misread reports whether the next handler is to be asked again.
+func (x *Exchange) misread() bool { return x.shown.again != nil && x.shown.again.misread }
+
+func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision {
+	if x.probe != nil {
+		return x.probe.head(x, status, header)
+	}
+	if x.misread() {
+		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+	}
+	if status >= 500 && x.covers() {
+		return x.cover(header)
+	}
+	x.chooseRow(status, header)
+	x.narrowDate(header)
+	x.compareWithRecord(status, header)
+	switch {
+	case status == http.StatusNotModified:
+		return x.relayNotModified(header)
+	case status < 200 || status > 299 || status == http.StatusPartialContent:
+		// Errors are under no condition; before an upstream cut a part out, it has judged them.
+		return x.stream(status, header, journal.Status)
+	case status != http.StatusOK:
+		return x.judgeAtHead(status, header, journal.Status)
+	}
+	if reason := x.streams(header); reason != journal.NoReason {
+		return x.judgeAtHead(status, header, reason)
+	}
+	return x.hold(status, header)
+}
+
+// unread is the length of a body that nobody needs. Of one that is made to have no end not even the
+// beginning is worth reading.
+func (x *Exchange) unread(header http.Header) int64 {
+	if incremental(header) != journal.NoReason {
+		return math.MaxInt64
+	}
+	return x.selected.declared
+}

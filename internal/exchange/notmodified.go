@@ -1,0 +1,84 @@
+package exchange
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5).
+func (x *Exchange) notModified(header http.Header) {
+	x.kept.shared.set(made304)
+	x.dress(header)
+	matched := x.verdict.result.Matched
+	if _, ours := tag.Parse(matched.Opaque); ours {
+		// A tag of ours goes back in the form the client knows it by, as another date in it is no change;
+		// whether it is weak, the 200 would say.
+		named := httpcond.EntityTag{Weak: x.selected.ETag.Tag.Weak, Opaque: matched.Opaque}
+		header["Etag"] = x.one(named.String())
+	}
+	x.trim(header)
+	x.decide(journal.NotModified, x.because(), header)
+}
+
+// trim leaves out what a 304 does not carry.
+func (x *Exchange) trim(header http.Header) {
+	set := &x.svc.Policy.NotModified
+	for name := range header {
+		dropped := httpcond.DroppedFromNotModified(name) && !set.Keep[name] || set.Drop[name] ||
+			strings.HasPrefix(name, http.TrailerPrefix)
+		if dropped {
+			delete(header, name)
+		}
+	}
+	if header["Etag"] != nil && !set.Keep["Last-Modified"] {
+		delete(header, "Last-Modified")
+	}
+	for _, name := range x.svc.Policy.Tags.Ignore.DroppedPolicies(header) {
+		if !set.Keep[name] {
+			delete(header, name)
+		}
+	}
+}
+
+// relayNotModified passes a 304 on that was not made here: an inner instance's as it is, an upstream's
+// with the client's own tag if it answers a translated condition.
+func (x *Exchange) relayNotModified(header http.Header) capture.Decision {
+	reason := journal.Inner
+	confirmed := false
+	if !x.kept.shared.is(made304) {
+		reason = journal.Upstream
+		x.kept.shared.set(made304)
+		confirmed = x.takeUpstreams304(header)
+		x.trim(header)
+	}
+	x.dress(header)
+	if confirmed {
+		x.visit.Confirm(header)
+	}
+	x.decide(journal.NotModified, reason, header)
+	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
+}
+
+// takeUpstreams304 gives a 304 of the upstream the client's own tag, where the upstream was asked by the date in that,
+// and reports whether it confirms what is remembered.
+func (x *Exchange) takeUpstreams304(header http.Header) (confirmed bool) {
+	if c := x.shown.cond; c != nil && c.view == upstream.Translated {
+		matching := c.pre.IfNoneMatch.Tags[0]
+		header["Etag"] = x.one(x.svc.namedForm(matching).String())
+		return x.visit.NamesDated(matching.Opaque)
+	}
+	if lines := header["Etag"]; lines != nil {
+		if confirmed = x.visit.Names(first(lines)); !confirmed {
+			x.visit.Drop()
+		}
+		return confirmed
+	}
+	date, ok := httpcond.ParseDate(first(header["Last-Modified"]), x.selected.now)
+	return ok && x.visit.NamesDate(date)
+}

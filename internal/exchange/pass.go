@@ -1,0 +1,87 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Pass serves a request that has no exchange, for the reason that Arrive gave. A write may be judged first, and what it
+// may have changed is forgotten.
+func (s *Service) Pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
+	if reason == journal.Method && s.Memory != nil && remember.Unsafe(r.Method) {
+		return s.forgetting(w, r, next)
+	}
+	return s.passOrJudge(w, r, next, reason)
+}
+
+func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
+	if reason == journal.Method && isWrite(r) && !withinRead(r) {
+		return s.write(w, r, next)
+	}
+	return s.pass(w, r, next, reason)
+}
+
+// withinRead reports whether an instance further out has an exchange for this request: then a handler in between has
+// given it another method.
+func withinRead(r *http.Request) bool {
+	_, within := caddyhttp.GetVar(r.Context(), sharedVar).(*Shared)
+	return within
+}
+
+// pass leaves a response alone. Only what the request says is put right: an error's answer is under no
+// condition, and an upstream that sends tags without quotes gets them back so.
+func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
+	switch {
+	case reason == journal.ErrorRoute:
+		upstream.Remove(r.Header)
+	case reason == journal.Method && s.treatment.Repaired != nil:
+		fields := upstream.Snapshot(r.Header)
+		defer fields.Put(r.Header)
+		s.treatment.Repaired.Unquote(r.Header)
+	}
+	if reason == journal.Upgrade || reason == journal.Method && metWrite(r) == nil {
+		// An error route and a sibling are part of a request of which there is more to say already.
+		said := new(journal.Record)
+		said.Decide(journal.Streamed, reason, nil)
+		said.Offer(r.Context(), replacerOf(r.Context()))
+	}
+	if c := s.Log.Check(zap.DebugLevel, journal.Streamed.String()); c != nil {
+		c.Write(zap.String("reason", reason.String()), zap.String("method", r.Method), zap.String("uri", sentURI(r)))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// forgetting serves a request that may change what its URI stands for, and forgets what is remembered of that.
+func (s *Service) forgetting(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
+	var waited time.Duration
+	witness := &remember.Witness{ResponseWriter: w, Forget: func(status int, header http.Header) {
+		if remember.Changes(status) {
+			waited = s.Memory.Forget(ctx, waited, remember.Changed(host, target, header))
+		}
+	}}
+	status := http.StatusInternalServerError // of a panic
+	defer func() { witness.End(status) }()
+	err := s.passOrJudge(witness, r, next, journal.Method)
+	if status = http.StatusOK; err != nil {
+		status = statusOf(err)
+	}
+	return err
+}
+
+// statusOf is the status of the answer to an error.
+func statusOf(err error) int {
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.StatusCode != 0 {
+		return handlerErr.StatusCode
+	}
+	return http.StatusInternalServerError
+}

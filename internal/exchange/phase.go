@@ -1,0 +1,68 @@
+package exchange
+
+import (
+	"fmt"
+	"strings"
+)
+
+// phase is how far an exchange has come. What a phase finds out is not there before it: it stands behind a pointer
+// that is nil until then.
+type phase uint8
+
+const (
+	idle     phase = iota // in the pool, or fresh
+	arrived               // the facts of the request are read
+	recalled              // the memory was asked, and the answer is not from there
+	shown                 // the request is what the next handler is to see, and the writer is ready
+	headed                // the next handler has written a head, and what that selects is known
+	answered              // by the head alone: 304, 412, 416, or a 304 that passes
+	sliced                // 206 out of the passing body
+	streamed              // the response passes
+	held                  // it is kept back, to be tagged
+	whole                 // all of it is here: 200, 206, 304, 412 or 416
+	ended                 // the request has its fields back, or lost them to an error
+)
+
+// phases is the life of an exchange: of each phase its name, what may come next, and what happens in it. The picture
+// in the package's documentation is made of it.
+var phases = [...]struct {
+	name, does string
+	next       []phase
+}{
+	idle:     {"idle", "waits in the pool", []phase{arrived}},
+	arrived:  {"arrive", "reads the facts of the request; what is none of ours passes", []phase{recalled, shown, ended}},
+	recalled: {"recall", "asks the memory, and answers 304 from it if a condition matches", []phase{shown, ended}},
+	shown:    {"show", "makes the request what the next handler is to see, and calls it", []phase{headed, ended}},
+	headed:   {"head", "reads what the head selects, and judges what can be judged by it", []phase{answered, sliced, streamed, held, ended}},
+	answered: {"answer", "304 or 412 or 416 by the head; the body is thrown away", []phase{ended}},
+	sliced:   {"slice", "206, a part of the passing body", []phase{ended}},
+	streamed: {"stream", "the response passes, its head put in order", []phase{ended}},
+	held:     {"hold", "keeps the response back; too long or too late, and it is another one of these", []phase{answered, sliced, streamed, whole, ended}},
+	whole:    {"whole", "makes the tag, judges by it, and sends 200, 206, 304, 412 or 416", []phase{ended}},
+	ended:    {"end", "gives the request its fields back, and what is behind it to the pool", []phase{idle}},
+}
+
+// enter takes the next step. One that the table does not have is a mistake of this package, and is found by the first
+// test that comes by.
+func (x *Exchange) enter(next phase) {
+	for _, p := range phases[x.phase].next {
+		if p == next {
+			x.phase = next
+			return
+		}
+	}
+	panic(fmt.Sprintf("conditional_cache: no way from %s to %s", phases[x.phase].name, phases[next].name))
+}
+
+// picture draws the table, for the package's documentation.
+func picture() string {
+	var b strings.Builder
+	for _, p := range phases {
+		names := make([]string, 0, len(p.next))
+		for _, next := range p.next {
+			names = append(names, phases[next].name)
+		}
+		fmt.Fprintf(&b, "//\t%-7s ─▶ %s\n//\t           %s\n", p.name, strings.Join(names, ", "), p.does)
+	}
+	return b.String()
+}

@@ -1,0 +1,176 @@
+package exchange
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// probe is what became of the GET for the current representation, which is asked before a guarded write. It is not used
+// again.
+type probe struct {
+	found  probed
+	why    error // of probeFailed
+	byDate bool  // the write rests on a date; set by the reader
+}
+
+type probed uint8
+
+const (
+	probeUnanswered probed = iota // no head came
+	probeFailed                   // nothing is known of the representation
+	probeNothing                  // there is none
+	probeForbidden                // who asks may not know
+	probeHeld                     // its tag is to be made of the body
+	probeKnown                    // all there is to know of it was in the head
+)
+
+// head decides at the head of the answer, with the validators already read.
+func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decision {
+	hold := capture.Decision{Action: capture.Hold, MaxBody: x.svc.Policy.Bounds.MaxBody, Declared: x.selected.declared}
+	switch {
+	case status == http.StatusOK && x.streams(header) == journal.NoReason:
+		p.found = probeHeld
+		return hold
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		p.found = probeForbidden
+		return hold
+	case status == http.StatusNotFound || status == http.StatusGone:
+		p.found = probeNothing
+	case status >= 200 && status <= 299 && status != http.StatusPartialContent:
+		p.found = probeKnown
+		if status == http.StatusOK {
+			x.takeFirstSeen(header, x.selected.opaque())
+		}
+	default:
+		p.found, p.why = probeFailed, fmt.Errorf("a GET of the current representation was answered with %d", status)
+	}
+	return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+}
+
+// spill gives up holding. A longer body has no tag of ours, for a client either; without memory, or of a
+// malformed answer, nothing is known.
+func (p *probe) spill(reason capture.Reason) capture.Decision {
+	if p.found == probeHeld {
+		p.found = probeKnown
+		if reason != capture.ReasonMaxBody {
+			p.found, p.why = probeFailed, fmt.Errorf("the current representation could not be held: %s", reason)
+		}
+	}
+	return capture.Decision{Action: capture.Answer}
+}
+
+// reader asks the next handler for the current representation, as this handler would for a client's GET.
+func (s *Service) reader(next caddyhttp.Handler, blocks []string, pre *httpcond.Preconditions) guard.Read {
+	byDate := pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present
+	return func(w *guard.Sink, r *http.Request, use func(guard.Reading) error) error {
+		x := s.exchange()
+		x.enter(arrived)
+		x.asked = asked{r: r, method: r.Method, client: r.Context(), replacer: replacerOf(r.Context())}
+		x.asked.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+		x.readRequest()
+		x.probe = &probe{byDate: byDate}
+		x.keep()
+		x.kept.shared.blocks = slices.Clone(blocks) // which have let the write pass, and do not act on its probe either
+		x.kept.shared.set(probing)
+		x.announce()
+		x.show(w)
+		returned := false
+		defer func() { x.close(returned) }()
+		err := x.runProbe(next)
+		err = use(x.reading(x.resp.Settle(), err))
+		returned = true
+		return err
+	}
+}
+
+// runProbe calls the next handler. What it aborts is an error here, as the write can still be answered.
+func (x *Exchange) runProbe(next caddyhttp.Handler) (err error) {
+	defer func() {
+		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the value, too
+			x.shown.aborted = true
+			err = errors.New("the upstream aborted its response")
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	return next.ServeHTTP(x.kept.handle, x.asked.r)
+}
+
+// reading is what the answer says.
+func (x *Exchange) reading(found capture.Found, err error) guard.Reading {
+	if found == capture.Untouched {
+		x.resp.Adopt()
+		return guard.ReadError(err)
+	}
+	if err != nil && found == capture.Held {
+		return guard.Reading{Err: err}
+	}
+	body := x.resp.Body()
+	all := found == capture.Held && x.selected.declared <= int64(len(body))
+	switch x.probe.found {
+	case probeNothing:
+		return guard.Reading{Found: guard.Nothing}
+	case probeForbidden:
+		forbidden := guard.Reading{Found: guard.Forbidden, Status: x.resp.Status()}
+		if all {
+			forbidden.Body = append([]byte{}, body...) // not nil, though it be empty
+		}
+		return forbidden
+	case probeHeld:
+		if !all {
+			return guard.Reading{Err: errors.New("the current representation was cut off")}
+		}
+		return x.readWhole(x.resp.OuterHeader(), body)
+	case probeKnown:
+		return x.known()
+	case probeFailed, probeUnanswered:
+	}
+	return guard.Reading{Err: cmp.Or(x.probe.why, errors.New("a handler took the connection over"))}
+}
+
+// readWhole makes the tag that a client's GET would get.
+func (x *Exchange) readWhole(header http.Header, body []byte) guard.Reading {
+	x.enter(whole)
+	x.readBody(header, body)
+	x.sniff(header, body)
+	x.setTag(header, x.digest(header, body))
+	x.takeFirstSeen(header, x.selected.opaque())
+	return x.known()
+}
+
+// known is a representation that is there. A write that rests on a date must not pass as one without a condition for
+// want of the date (RFC 9110 §13.1.4), where there may be one that could not be told this time.
+func (x *Exchange) known() guard.Reading {
+	switch {
+	case !x.probe.byDate:
+	case x.dates.searchErr() != nil:
+		return guard.Reading{Err: x.dates.searchErr()}
+	case x.dates != nil && x.dates.unseen:
+		return guard.Reading{Err: errors.New("when the current tag was first seen could not be told")}
+	}
+	return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+}
+
+// stronglyTagged is what a write's preconditions are compared with. A tag of ours is strong here: it is
+// made from the content, and weak only towards clients that may have it coded.
+func (x *Exchange) stronglyTagged() httpcond.Representation {
+	rep := x.representation()
+	rep.Same = upstream.SameCoded
+	// Under ignore a tag of ours does not speak for the whole content.
+	if _, ours := tag.Parse(rep.ETag.Opaque); ours && x.svc.Policy.Tags.Ignore == nil {
+		rep.ETag.Weak = false
+	}
+	return rep
+}

@@ -1,0 +1,131 @@
+package exchange
+
+import (
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Recall answers from memory, if that is allowed and a condition of the request matches: then it reports true, and all
+// is done. If not, the visit to the memory goes on with the exchange.
+func (x *Exchange) Recall(w http.ResponseWriter) bool {
+	if x.svc.Memory == nil {
+		return false
+	}
+	x.enter(recalled)
+	x.visit = &x.room.visit
+	now := time.Now()
+	x.visit.Begin(x.asked.client, x.svc.Memory, x.asRemembered(), now)
+	etag, why := x.matchesRecord()
+	if why == "" {
+		var may bool
+		if may, why = x.visit.MayAnswer(now); may {
+			x.answerFromMemory(w, etag, now)
+			return true
+		}
+	}
+	x.visit.Detach()
+	x.visit.Why = why
+	return false
+}
+
+// asRemembered is the request as far as remembering is concerned.
+func (x *Exchange) asRemembered() remember.Request {
+	r := x.asked.r
+	request := remember.Request{
+		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
+		Known: x.asked.authenticated() || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
+	}
+	if r.TLS != nil {
+		request.Scheme = "https"
+	}
+	if key := x.svc.Policy.Key; key != "" {
+		var err error
+		if request.Extra, err = x.asked.replacer.ReplaceOrErr(key, false, true); err != nil {
+			request.Known = true // what tells users apart is not known, so that nobody is to share
+			x.svc.Log.Error("remember key: nothing is remembered", zap.Error(err))
+		}
+	}
+	return request
+}
+
+// matchesRecord compares what a request asks with what is remembered: why is empty if it only asks whether that has
+// changed, and it has not. The etag is the tag in the form that the client knows it by, or empty if that is the
+// remembered one.
+func (x *Exchange) matchesRecord() (etag, why string) {
+	fields := x.original()
+	lines := fields[upstream.IfNoneMatch]
+	if lines == nil && fields[upstream.IfModifiedSince] == nil || fields[upstream.IfMatch] != nil || fields[upstream.IfUnmodifiedSince] != nil {
+		return "", remember.WhyCondition
+	}
+	if why := x.visit.Unusable(); why != "" {
+		return "", why
+	}
+	if len(lines) == 1 {
+		if _, ok := httpcond.ParseEntityTag(lines[0]); ok && x.visit.Is(lines[0]) {
+			return "", "" // as most are
+		}
+	}
+	pre := fields.Preconditions(time.Now(), x.svc.Policy.Lenient)
+	if result := pre.Evaluate(x.asked.method, x.visit.Representation()); result.Verdict == httpcond.NotModified {
+		return x.svc.formOf(result.Matched, x.visit), ""
+	}
+	return "", remember.WhyChanged
+}
+
+// recalledAnswer is an answer from memory: one allocation for the lists of its fields and what there is to say.
+type recalledAnswer struct {
+	space remember.Space
+	said  journal.Record
+}
+
+func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time.Time) {
+	answer := new(recalledAnswer)
+	header := w.Header()
+	x.visit.Fill(header, etag, now, &answer.space)
+	if x.inner() {
+		x.asked.shared.set(made304) // what there is to say, the outermost says when it passes this on
+	} else {
+		answer.said.Decide(journal.NotModified, journal.Remembered, header)
+		answer.said.Offer(x.asked.client, x.asked.replacer)
+	}
+	w.WriteHeader(http.StatusNotModified)
+	flushHTTP3(w, x.asked.r)
+	if c := x.svc.Log.Check(zap.DebugLevel, journal.NotModified.String()); c != nil {
+		c.Write(zap.String("reason", journal.Remembered.String()), zap.String("method", x.asked.method), zap.String("uri", sentURI(x.asked.r)))
+	}
+	x.enter(ended)
+}
+
+// formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
+func (s *Service) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
+	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched.String()) {
+		return ""
+	}
+	return s.namedForm(matched).String()
+}
+
+// namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:
+// how the 200 would be coded, is not known where there is none.
+func (s *Service) namedForm(named httpcond.EntityTag) httpcond.EntityTag {
+	if mode := s.Policy.Tags.Mode; mode != policy.Auto {
+		named.Weak = mode == policy.Weak
+	}
+	return named
+}
+
+// flushHTTP3 flushes a 304: Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304
+// must not have unless the 200 does (RFC 9110 §8.6).
+func flushHTTP3(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 3 {
+		_ = http.NewResponseController(w).Flush()
+	}
+}

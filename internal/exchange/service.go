@@ -1,0 +1,46 @@
+package exchange
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// Service serves the requests of one handler. It may be used concurrently, and is not changed once it is in use, but
+// for what it learns.
+type Service struct {
+	// Policy is what the handler is configured to do.
+	Policy *policy.Policy
+	// Memory has what is remembered of responses; nil: nothing is.
+	Memory *remember.Memory
+	// Dates knows when tags were first seen. It is needed where the policy asks for that.
+	Dates *remember.Memory
+	// Log gets a line at DEBUG for each decision.
+	Log *zap.Logger
+
+	treatment upstream.Treatment // the policy's, with the tags that were repaired; set by New
+	view      upstream.Rules     // of what the upstream sees, the same; set by New
+	pool      sync.Pool          // of *Exchange
+}
+
+// New returns the service of a policy. Memory, Dates and Log are the caller's to set before the first request.
+func New(p *policy.Policy) *Service {
+	s := &Service{Policy: p, Log: zap.NewNop(), treatment: p.Treatment, view: p.Shown}
+	if p.Treatment.Existing == "repair" {
+		s.treatment.Repaired = new(upstream.Repaired)
+		s.view.Repaired = s.treatment.Repaired
+	}
+	return s
+}
+
+// exchange takes one out of the pool.
+func (s *Service) exchange() *Exchange {
+	if x, ok := s.pool.Get().(*Exchange); ok {
+		return x
+	}
+	return &Exchange{svc: s}
+}

@@ -1,0 +1,168 @@
+package exchange
+
+import (
+	"cmp"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// complete makes the tag of what was held, judges the preconditions with it and sends the answer. A
+// failed write is the client's leaving, which is no error of the site.
+func (x *Exchange) complete() error {
+	x.enter(whole)
+	header, body := x.resp.OuterHeader(), x.resp.Body()
+	if x.selected.declared > int64(len(body)) {
+		// Cut off, though nobody said so: the client has to see that as well.
+		x.dropDate(header)
+		x.dress(header)
+		x.decide(journal.Streamed, journal.ShortBody, header)
+		x.send()
+		return nil
+	}
+	x.readBody(header, body)
+	x.sniff(header, body)
+	x.tagAndDress(header, body)
+	x.prepare(header, int64(len(body)))
+	x.visit.Save(true)
+	switch x.evaluate(http.StatusOK); x.verdict.result.Verdict {
+	case httpcond.NotModified:
+		x.notModified(header)
+		x.resp.SendHead(http.StatusNotModified)
+		flushHTTP3(x.resp.Outer(), x.asked.r)
+	case httpcond.PreconditionFailed:
+		x.decide(journal.PreconditionFailed, x.because(), nil)
+		return x.refused()
+	case httpcond.Proceed:
+		return x.proceed(header, body)
+	}
+	return nil
+}
+
+// tagAndDress makes the tag of what was held. A date may need the tag's digest, the rows that date, and whether the tag
+// is weak what the rows say of no-transform.
+func (x *Exchange) tagAndDress(header http.Header, body []byte) {
+	if x.selected.ETag.Present || x.selected.untagged {
+		x.takeFirstSeen(header, x.selected.opaque())
+		x.dress(header)
+		return
+	}
+	digest := x.digest(header, body)
+	if x.svc.Policy.Dates.FirstSeen {
+		x.takeFirstSeen(header, hex.EncodeToString(digest[:]))
+	}
+	x.dress(header)
+	x.setTag(header, digest)
+}
+
+// proceed sends what was held: the part of it that Range asks for, or the whole.
+func (x *Exchange) proceed(header http.Header, body []byte) error {
+	size := int64(len(body))
+	part := &x.verdict.part
+	switch x.judgeRange(header, size) {
+	case httpcond.RangeUnsatisfiable:
+		x.decide(journal.RangeUnsatisfiable, journal.Because(part.Reason), nil)
+		return x.refused()
+	case httpcond.RangePartial:
+		x.sendParts(header, body)
+		return nil
+	case httpcond.RangeWhole:
+	}
+	x.acceptRanges(header, size)
+	x.decide(journal.Tagged, journal.Because(cmp.Or(part.Reason, x.verdict.result.Reason)), header)
+	if header["Transfer-Encoding"] == nil && x.selected.declared != size && !x.resp.LateTrailers() {
+		// Said at once, as encode looks at it; trailers that nobody announced need a message without.
+		header["Content-Length"] = x.one(strconv.FormatInt(size, 10))
+	}
+	x.send()
+	return nil
+}
+
+// send sends what is held, or of it what belongs into the answer to HEAD.
+func (x *Exchange) send() {
+	if x.asked.method == http.MethodHead {
+		x.resp.SendHead(x.resp.Status())
+		return
+	}
+	_ = x.resp.Release()
+}
+
+// sniff says the media type that net/http would find out by itself, as it is part of what is tagged
+// and selects the row. A nil list is how a handler asks for none.
+func (x *Exchange) sniff(header http.Header, body []byte) {
+	row := &x.selected.row
+	if _, set := header["Content-Type"]; !set && len(body) > 0 && !contentCoded(header) {
+		header["Content-Type"] = x.one(http.DetectContentType(body))
+		if row.uncertain {
+			x.chooseRow(http.StatusOK, header)
+		}
+	}
+	row.uncertain = false // what has no type now will have none
+}
+
+// setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
+// way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
+func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
+	weak := x.svc.Policy.Tags.Mode == policy.Weak || x.asked.codable && x.tagDependsOnCoding(header)
+	s := x.selected
+	s.madeHere = true
+	header["Etag"] = x.one(digest.Field(weak, s.TagDate))
+	s.ETag = upstream.ReadETag(header["Etag"])
+}
+
+// tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
+func (x *Exchange) tagDependsOnCoding(header http.Header) bool {
+	return x.svc.Policy.Tags.Mode == policy.Auto && !contentCoded(header) && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
+}
+
+// digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines
+// of Content-Type.
+func (x *Exchange) digest(header http.Header, body []byte) tag.Digest {
+	tags := &x.svc.Policy.Tags
+	meta := tag.Metadata{ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"]}
+	if tags.Ignore == nil {
+		return tags.Maker.Digest(meta, body)
+	}
+	spaces := scratches{limit: x.svc.Policy.Bounds.MaxTotal}
+	defer spaces.free()
+	resp := &ignore.Response{
+		Request: x.asked.r.Header, Identified: x.asked.identified(), Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])),
+		Body: body, MaxDecoded: x.svc.Policy.Bounds.MaxBody, Memory: &spaces,
+	}
+	content, marks := tags.Ignore.Content(resp)
+	if resp.Tokens {
+		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
+	}
+	if len(marks) > 0 {
+		meta.ContentType = slices.Concat(meta.ContentType, marks)
+	}
+	return tags.Maker.Digest(meta, content)
+}
+
+// scratches is memory for forms of a body, for as long as its digest is made.
+type scratches struct {
+	limit int64
+	all   []*capture.Scratch
+}
+
+// Space implements ignore.Memory.
+func (s *scratches) Space() ignore.Space {
+	space := capture.NewScratch(&Budget, s.limit)
+	s.all = append(s.all, space)
+	return space
+}
+
+func (s *scratches) free() {
+	for _, space := range s.all {
+		space.Free()
+	}
+}

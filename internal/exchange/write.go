@@ -1,0 +1,104 @@
+package exchange
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
+)
+
+// isWrite reports whether a request may change what its URI stands for.
+func isWrite(r *http.Request) bool { return !slices.Contains(guard.Unguarded, r.Method) }
+
+// writeVar is the request variable by which the instances that one write meets know of each other.
+const writeVar = "conditional_cache.write"
+
+// met is what they know. It is not used for another request.
+type met struct {
+	blocks    []string // names of the blocks that have acted
+	judged    bool     // one has judged: what is right once is not asked again
+	protected bool     // and there was a precondition that counts
+	said      journal.Record
+}
+
+func metWrite(r *http.Request) *met {
+	m, _ := caddyhttp.GetVar(r.Context(), writeVar).(*met)
+	return m
+}
+
+// write lets a write pass, after it was judged if it is guarded. Of the instances in one block only the
+// outermost acts, as with reads; of nested ones the first that has something to judge.
+func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	m, block := metWrite(r), s.Policy.Block
+	switch {
+	case m == nil:
+		m = new(met)
+		m.said.Decide(journal.Streamed, journal.Method, nil)
+		m.said.Offer(r.Context(), replacerOf(r.Context()))
+		caddyhttp.SetVar(r.Context(), writeVar, m)
+	case block != "" && slices.Contains(m.blocks, block):
+		return s.pass(w, r, next, journal.Sibling)
+	}
+	if block != "" {
+		m.blocks = append(m.blocks, block)
+	}
+	pre, guarded := s.guards(r)
+	must := s.mustCondition(r)
+	if m.protected || !guarded || m.judged && !must {
+		return s.pass(w, r, next, journal.Method)
+	}
+	turns := &Writes
+	if m.judged {
+		turns = nil
+	}
+	m.judged = true
+	g := guard.Write{
+		To: w, R: r, Next: next, Said: &m.said, Queue: turns, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
+		Read: s.reader(next, m.blocks, &pre), Protected: &m.protected,
+	}
+	err := g.Serve()
+	decided := m.said.Last()
+	if c := s.Log.Check(zap.DebugLevel, decided.Outcome.String()); c != nil {
+		c.Write(zap.String("reason", decided.Reason.String()), zap.String("method", r.Method), zap.String("uri", sentURI(r)), zap.Error(err))
+	}
+	return err
+}
+
+// mustCondition reports whether a write has to have a precondition.
+func (s *Service) mustCondition(r *http.Request) bool {
+	return s.Policy.Guard.Require && s.guardsMethod(r)
+}
+
+// guardsMethod reports whether the configuration names the method, or the one that frameworks take in its
+// place for a field that says so.
+func (s *Service) guardsMethod(r *http.Request) bool {
+	return slices.ContainsFunc(s.Policy.Guard.Methods, func(method string) bool {
+		if strings.EqualFold(method, r.Method) {
+			return true
+		}
+		return slices.ContainsFunc(guard.MethodOverrides, func(name string) bool {
+			return strings.EqualFold(method, first(r.Header[name]))
+		})
+	})
+}
+
+// guards reports whether a write is to be judged: If-Match names a tag of ours, which no upstream knows,
+// or the configuration wants writes of this method judged.
+func (s *Service) guards(r *http.Request) (pre httpcond.Preconditions, guarded bool) {
+	header := r.Header
+	if header["If-Match"] == nil && header["If-None-Match"] == nil && header["If-Unmodified-Since"] == nil {
+		return pre, s.mustCondition(r)
+	}
+	pre = httpcond.ParsePreconditions(header, time.Now(), s.Policy.Lenient)
+	_, ours := upstream.Ours(pre.IfMatch.Tags)
+	// What lies past the bounds of a list might be ours.
+	return pre, ours || pre.IfMatch.Truncated || s.guardsMethod(r)
+}

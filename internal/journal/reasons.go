@@ -1,0 +1,204 @@
+package journal
+
+// Outcome is what became of a request.
+type Outcome uint8
+
+// Outcomes. The zero value is none yet.
+const (
+	Undecided            Outcome = iota
+	Streamed                     // the response passed, with the upstream's tag or none
+	Tagged                       // it was held, and sent with a tag of ours if it had none
+	NotModified                  // 304
+	Partial                      // 206, made here
+	PreconditionFailed           // 412
+	RangeUnsatisfiable           // 416, made here
+	PreconditionRequired         // 428
+	Guarded                      // a write was judged, and let through
+	Failed                       // an error or an abort travelled on
+)
+
+// outcomes are their words, as logs and placeholders have them.
+var outcomes = [...]string{
+	Streamed: "streamed", Tagged: "tagged", NotModified: "not_modified", Partial: "partial",
+	PreconditionFailed: "precondition_failed", RangeUnsatisfiable: "range_unsatisfiable",
+	PreconditionRequired: "precondition_required", Guarded: "guarded", Failed: "failed",
+}
+
+// String is the word that logs and placeholders have; empty when nothing is decided.
+func (o Outcome) String() string { return outcomes[o] }
+
+// Reason says why an outcome is what it is, above all why there was no 304. The set is closed: it can be the label of
+// a metric.
+type Reason uint8
+
+// Reasons. The sentence of each stands in the table below.
+const (
+	NoReason Reason = iota
+
+	Method
+	Upgrade
+	ErrorRoute
+	Sibling
+	Head
+	Status
+	NoStore
+	MediaType
+	Trailer
+	Incremental
+	AccelBuffering
+	DeclaredLength
+	ETagOff
+	ExistingTag
+	ShortBody
+	NoResponse
+	RangeLength
+
+	MaxBody
+	MaxDelay
+	MaxTotal
+	Length
+	Hijack
+
+	NoCondition
+	Matched
+	NoneMatched
+	NoEntityTag
+	Unusable
+	ModifiedSince
+	Ignored
+	IfMatch
+	IfUnmodifiedSince
+	IfNoneMatch
+	IfModifiedSince
+
+	Range
+	Unsatisfiable
+	RangeUnusable
+	RangeEmpty
+	RangeExcessive
+	WeakValidator
+	IfRange
+
+	Upstream
+	Inner
+	Remembered
+	StaleIfError
+
+	GuardRequired
+	GuardUnavailable
+	GuardQueue
+	GuardForbidden
+	GuardWeakTag
+
+	Aborted
+	Error
+
+	countOfReasons
+)
+
+// reasons has the word of each, as logs and placeholders have it, and what it tells an operator.
+var reasons = [countOfReasons]struct{ word, sentence string }{
+	NoReason: {"", "nothing is decided yet"},
+
+	// Why a response was streamed.
+	Method:         {"method", "neither GET nor HEAD"},
+	Upgrade:        {"upgrade", "another protocol was asked for"},
+	ErrorRoute:     {"error_route", "this is the answer to an error, which is under no condition"},
+	Sibling:        {"sibling", "a more specific handler of the same block acts on this request"},
+	Head:           {"head", "a HEAD has no body to make a tag of"},
+	Status:         {"status", "not a 200"},
+	NoStore:        {"no_store", "no-store in the request or in the response"},
+	MediaType:      {"media_type", "made to be read while it is written"},
+	Trailer:        {"trailer", "the response announces trailers"},
+	Incremental:    {"incremental", "the response asks to be passed on as it comes"},
+	AccelBuffering: {"accel_buffering", "the response asks not to be buffered"},
+	DeclaredLength: {"declared_length", "its declared length is over max_body"},
+	ETagOff:        {"etag_off", "the configuration makes no tags"},
+	ExistingTag:    {"existing_tag", "the upstream has sent a tag"},
+	ShortBody:      {"short_body", "the body ended before its declared length"},
+	NoResponse:     {"no_response", "the next handler wrote nothing"},
+	RangeLength:    {"range_length", "too long to be answered in parts"},
+
+	// The same, as the body has told: the reasons of package capture.
+	MaxBody:  {"max_body", "the body grew over max_body"},
+	MaxDelay: {"max_delay", "the body did not end within max_delay of its head"},
+	MaxTotal: {"max_total", "the bodies held by this process have reached max_total"},
+	Length:   {"length", "the body grew over its declared length"},
+	Hijack:   {"hijack", "a handler took the connection over"},
+
+	// What the preconditions say: the reasons of package httpcond.
+	NoCondition:       {"no_condition", "the request has no condition"},
+	Matched:           {"matched", "If-Match or If-Unmodified-Since is true, and nothing else was asked"},
+	NoneMatched:       {"none_matched", "If-None-Match names other tags"},
+	NoEntityTag:       {"no_entity_tag", "If-None-Match names tags, and the response has none"},
+	Unusable:          {"if_none_match_unusable", "nothing in If-None-Match is a tag"},
+	ModifiedSince:     {"modified_since", "Last-Modified is later than the client's date"},
+	Ignored:           {"condition_ignored", "a date that is none, or nothing to compare it with"},
+	IfMatch:           {"if_match", "If-Match is false"},
+	IfUnmodifiedSince: {"if_unmodified_since", "If-Unmodified-Since is false"},
+	IfNoneMatch:       {"if_none_match", "If-None-Match names the current tag"},
+	IfModifiedSince:   {"if_modified_since", "it was not modified since the client's date"},
+
+	// What Range says: of package httpcond, too.
+	Range:          {"range", "Range was answered"},
+	Unsatisfiable:  {"range_unsatisfiable", "nothing is at the place that Range asks for"},
+	RangeUnusable:  {"range_unusable", "Range is malformed, or in another unit than bytes"},
+	RangeEmpty:     {"range_empty", "there is no byte to select"},
+	RangeExcessive: {"range_excessive", "too many ranges, or more than the whole"},
+	WeakValidator:  {"weak_validator", "nothing tells this version from the next one for sure"},
+	IfRange:        {"if_range", "If-Range names another version"},
+
+	// Who made a 304 that was not made here, or what it was made from.
+	Upstream:     {"upstream", "the upstream has answered by itself"},
+	Inner:        {"inner", "another handler of this kind has answered, further in"},
+	Remembered:   {"remembered", "from what is remembered; the upstream was not asked"},
+	StaleIfError: {"stale_if_error", "from what is remembered, as the upstream has failed"},
+
+	// Of guarded writes.
+	GuardRequired:    {"guard_required", "there is no condition, or none that counts"},
+	GuardUnavailable: {"guard_unavailable", "the current version could not be read"},
+	GuardQueue:       {"guard_queue", "the writes before this one took too long"},
+	GuardForbidden:   {"guard_forbidden", "who writes may not read, and got the answer to that"},
+	GuardWeakTag:     {"guard_weak_tag", "a weak tag that is current: the write went on with its If-Match"},
+
+	// Why a request failed.
+	Aborted: {"aborted", "the transfer was aborted"},
+	Error:   {"error", "an error travelled on"},
+}
+
+// String is the word that logs and placeholders have.
+func (r Reason) String() string { return reasons[r].word }
+
+// Sentence tells an operator what the reason means.
+func (r Reason) Sentence() string { return reasons[r].sentence }
+
+// Outcomes are all of them but the zero value.
+func Outcomes() []Outcome {
+	all := make([]Outcome, 0, len(outcomes))
+	for o := Undecided + 1; int(o) < len(outcomes); o++ {
+		all = append(all, o)
+	}
+	return all
+}
+
+// Reasons are all of them but the zero value.
+func Reasons() []Reason {
+	all := make([]Reason, 0, countOfReasons)
+	for r := NoReason + 1; r < countOfReasons; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// words finds reasons by their words.
+var words = func() map[string]Reason {
+	all := make(map[string]Reason, countOfReasons)
+	for r := range countOfReasons {
+		all[reasons[r].word] = r
+	}
+	return all
+}()
+
+// Because is the reason of a word, as the packages have it that decide and know nothing of this one. A word that is
+// not in the table is none.
+func Because[Word ~string](word Word) Reason { return words[string(word)] }

@@ -1,0 +1,44 @@
+package journal
+
+import (
+	"testing"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+)
+
+// Every reason has a word of its own and a sentence, and every outcome a word.
+func TestVocabularyIsWhole(t *testing.T) {
+	for r := NoReason + 1; r < countOfReasons; r++ {
+		if r.String() == "" || r.Sentence() == "" || Because(r.String()) != r {
+			t.Errorf("reason %d: word %q, sentence %q, found by its word as %d", r, r, r.Sentence(), Because(r.String()))
+		}
+	}
+	for o := Undecided + 1; o <= Failed; o++ {
+		if o.String() == "" {
+			t.Errorf("outcome %d has no word", o)
+		}
+	}
+}
+
+// What the packages say that know nothing of this one is in the vocabulary.
+func TestReasonsOfOtherPackages(t *testing.T) {
+	for _, word := range []capture.Reason{
+		capture.ReasonMaxBody, capture.ReasonMaxDelay, capture.ReasonMaxTotal, capture.ReasonLength, capture.ReasonHijack,
+	} {
+		if Because(word) == NoReason {
+			t.Errorf("%q of capture is unknown", word)
+		}
+	}
+	for _, word := range []httpcond.Reason{
+		httpcond.ReasonIfMatch, httpcond.ReasonIfUnmodifiedSince, httpcond.ReasonIfNoneMatch, httpcond.ReasonIfModifiedSince,
+		httpcond.ReasonNoCondition, httpcond.ReasonMethod, httpcond.ReasonMatched, httpcond.ReasonNoneMatched,
+		httpcond.ReasonNoEntityTag, httpcond.ReasonUnusable, httpcond.ReasonModifiedSince, httpcond.ReasonIgnored,
+		httpcond.ReasonRange, httpcond.ReasonRangeUnsatisfiable, httpcond.ReasonRangeUnusable, httpcond.ReasonRangeEmpty,
+		httpcond.ReasonRangeExcessive, httpcond.ReasonWeakValidator, httpcond.ReasonIfRange,
+	} {
+		if Because(word) == NoReason {
+			t.Errorf("%q of httpcond is unknown", word)
+		}
+	}
+}
