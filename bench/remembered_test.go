@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"bufio"
@@ -37,8 +37,8 @@ func BenchmarkRemembered(b *testing.B) {
 	}
 	defer func() { _ = h.Cleanup() }()
 	next := page([]byte("page"), http.Header{"Cache-Control": {"public, max-age=60"}})
-	w := &counting{nowhere: nowhere{header: make(http.Header)}}
-	if err := h.ServeHTTP(w, prepared(request(b, http.MethodGet, nil)), next); err != nil {
+	w := &counting{nowhere: received()}
+	if err := h.ServeHTTP(w, prepared(w, request(b, http.MethodGet, nil)), next); err != nil {
 		b.Fatal(err)
 	}
 	r := request(b, http.MethodGet, map[string]string{"If-None-Match": w.header.Get("Etag")})
@@ -46,8 +46,8 @@ func BenchmarkRemembered(b *testing.B) {
 		b.Run("answer="+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &counting{nowhere: nowhere{header: make(http.Header, 8)}}
-				if err := serve(w, prepared(r)); err != nil || w.status != http.StatusNotModified {
+				w := &counting{nowhere: received()}
+				if err := serve(w, prepared(w, r)); err != nil || w.status != http.StatusNotModified {
 					b.Fatal(err, w.status)
 				}
 			}
@@ -64,7 +64,7 @@ func BenchmarkRemembered(b *testing.B) {
 
 // counting is nowhere, with the status.
 type counting struct {
-	nowhere
+	*nowhere
 	status int
 }
 
@@ -144,7 +144,7 @@ func BenchmarkRememberedRoute(b *testing.B) {
 			r := request(b, http.MethodGet, map[string]string{"If-None-Match": etag})
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &counting{nowhere: nowhere{header: make(http.Header, 8)}}
+				w := &counting{nowhere: &nowhere{header: make(http.Header, 8)}}
 				if servers[name].ServeHTTP(w, r); w.status != http.StatusNotModified {
 					b.Fatal(w.status)
 				}
