@@ -205,14 +205,14 @@ func BenchmarkDerived(b *testing.B) {
 	for _, next := range []struct {
 		name    string
 		handler caddyhttp.Handler
-	}{{"none", inner}, {"reverse_proxy", proxied(inner)}, {"two", twoChildren(inner)}} {
+	}{{"none", inner}, {"reverse_proxy", derivesAsProxy(inner)}, {"two", derivesTwo(inner)}} {
 		b.Run("tag=ours/size=4KiB/derives="+next.name, func(b *testing.B) { compare(b, arrives, handler(b), next.handler) })
 	}
 }
 
-// proxied derives what reverse_proxy of Caddy v2.11.9 and its transport do: a context that says where to dial, one with
+// derivesAsProxy derives what reverse_proxy of Caddy v2.11.9 and its transport do: a context that says where to dial, one with
 // a trace for 1xx, and one that can be cancelled, which the transport waits for and ends with the body.
-func proxied(next caddyhttp.Handler) caddyhttp.Handler {
+func derivesAsProxy(next caddyhttp.Handler) caddyhttp.Handler {
 	type dialKey struct{}
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		ctx := context.WithValue(r.Context(), dialKey{}, "127.0.0.1:80")
@@ -228,9 +228,9 @@ func proxied(next caddyhttp.Handler) caddyhttp.Handler {
 	})
 }
 
-// twoChildren derives what modules that set deadlines of their own do: a context that can be cancelled, one with a
+// derivesTwo derives what modules that set deadlines of their own do: a context that can be cancelled, one with a
 // timeout, and something to do at its end.
-func twoChildren(next caddyhttp.Handler) caddyhttp.Handler {
+func derivesTwo(next caddyhttp.Handler) caddyhttp.Handler {
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		_, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -307,7 +307,7 @@ func tagOf(b *testing.B, next caddyhttp.Handler) string {
 func BenchmarkServer(b *testing.B) {
 	for _, size := range sizes {
 		body := bytes.Repeat([]byte("0123456789abcdef"), size.bytes/16)
-		bare, tagged := startCaddy(b, body)
+		bare, tagged := runSites(b, body)
 		b.Run("size="+size.name, func(b *testing.B) {
 			b.Run("site=bare", func(b *testing.B) { get(b, bare, nil, http.StatusOK) })
 			b.Run("site=conditional_cache", func(b *testing.B) { get(b, tagged, nil, http.StatusOK) })
@@ -318,8 +318,8 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-// startCaddy runs one Caddy with two sites before one upstream, and returns their URLs.
-func startCaddy(b *testing.B, body []byte) (bare, tagged string) {
+// runSites runs one Caddy with two sites before one upstream, and returns their URLs.
+func runSites(b *testing.B, body []byte) (bare, tagged string) {
 	b.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
