@@ -12,7 +12,8 @@
 // and of the upstream is not in it. The figure of a pair is the ratio of the two, and that of a row the median of its
 // pairs, with the quartiles. Both processes are started anew every few pairs, as each has its luck with the layout of
 // its memory. The row A/A compares two Caddys that have the same configuration: what it is away from 1.00, and its
-// quartiles, are the noise of the machine. The rows of p99 compare a latency, as wrk sees it, instead of CPU time.
+// quartiles, are the noise of the machine. The rows of p99 compare a latency, as wrk sees it, instead of CPU time, and their runs take
+// longer: a connection is to be used more than a few times.
 //
 // Before each row both sites have to answer as the row says; a run in which wrk sees an error, or answers of another
 // size, ends the program. All traffic stays on 127.0.0.1. The processes end with the program, on Ctrl-C as well.
@@ -133,6 +134,9 @@ func measureAll(ctx context.Context, o options, dir string, chosen []row) (finis
 		measured, err := rig.measure(ctx, r)
 		if err != nil {
 			_, _ = fmt.Fprintln(os.Stderr)
+			if ctx.Err() != nil {
+				err = errors.New("interrupted")
+			}
 			return finished, fmt.Errorf("%s: %w", r.name, err)
 		}
 		_, _ = fmt.Fprintf(os.Stderr, " %s\n", measured.ratio)

@@ -202,7 +202,7 @@ func (d *duel) once(ctx context.Context, seconds int, p *process, s site) (float
 	if err != nil {
 		return 0, p.failed(err)
 	}
-	run := load{"http://" + p.address + d.row.page, d.fields, d.row.connections, seconds}
+	run := load{"http://" + p.address + d.row.page, d.fields, d.row.connections, seconds * max(1, d.row.longer)}
 	got, err := run.run(ctx)
 	if err != nil {
 		return 0, p.failed(err)
