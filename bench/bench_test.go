@@ -1,10 +1,11 @@
-// Package bench measures what the handler costs: by itself, against a writer that goes nowhere, and as
-// part of a running Caddy, next to the same site without it.
+package main
+
+// These benchmarks measure what the handler costs: by itself, against a writer that goes nowhere, and as part of a
+// running Caddy, next to the same site without it.
 //
 //	go test -run '^$' -bench . -benchmem ./bench
 //
-// Machines differ and are shared: compare rows of one run, by their ratio.
-package bench
+// Machines differ and are shared: compare rows of one run, by their difference to `none` or their ratio.
 
 import (
 	"bytes"
@@ -15,10 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -60,7 +64,17 @@ func page(body []byte, fields http.Header) caddyhttp.Handler {
 	})
 }
 
-// request is one as Caddy's server hands it to its handlers.
+// received is a response as Caddy's server hands it to its handlers: its own name is in the header already.
+func received() *nowhere {
+	header := make(http.Header, 8)
+	header["Server"] = serverField
+	return &nowhere{header}
+}
+
+// serverField is shared by all responses, as in Caddy.
+var serverField = []string{caddyhttp.ServerHeader}
+
+// request is one as net/http hands it to Caddy's server.
 func request(b *testing.B, method string, fields map[string]string) *http.Request {
 	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), method, "http://localhost/page", nil)
@@ -70,47 +84,62 @@ func request(b *testing.B, method string, fields map[string]string) *http.Reques
 	return r
 }
 
-// prepared gives a request the context values of one pass through the server.
-func prepared(r *http.Request) *http.Request {
-	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
-	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
-	ctx = context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, http.Request{URL: r.URL})
-	return r.WithContext(ctx)
+// anyServer is the server that requests come to. It has no settings: none of them matters to the handler.
+var anyServer = new(caddyhttp.Server)
+
+// prepared does for one pass through the server what the server does before it asks its handlers. That is paid with
+// the handler and without it: placeholders, request variables and the original request are there either way.
+func prepared(w http.ResponseWriter, r *http.Request) *http.Request {
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, anyServer)
 }
 
 func handler(b *testing.B) *conditionalcache.Handler {
 	b.Helper()
+	return provisioned(b, new(conditionalcache.Handler))
+}
+
+func provisioned(b *testing.B, h *conditionalcache.Handler) *conditionalcache.Handler {
+	b.Helper()
 	ctx, cancel := caddy.NewContext(caddy.ActiveContext())
 	b.Cleanup(cancel)
-	h := new(conditionalcache.Handler)
 	if err := h.Provision(ctx); err != nil {
 		b.Fatal(err)
 	}
 	return h
 }
 
-// serve runs one kind of request again and again: bare, and through the handler.
+// serve runs one kind of request again and again: bare, and through a handler without options.
 func serve(b *testing.B, next caddyhttp.Handler, fields map[string]string) {
 	b.Helper()
-	serveMethod(b, http.MethodGet, next, fields)
+	serveBy(b, handler(b), request(b, http.MethodGet, fields), next)
 }
 
-func serveMethod(b *testing.B, method string, next caddyhttp.Handler, fields map[string]string) {
+// serveBy is serve for other handlers and methods.
+func serveBy(b *testing.B, h *conditionalcache.Handler, r *http.Request, next caddyhttp.Handler) {
 	b.Helper()
-	h := handler(b)
-	run := func(name string, once func(http.ResponseWriter, *http.Request) error) {
+	compare(b, func(handle handling) error {
+		w := received()
+		return handle(w, prepared(w, r))
+	}, h, next)
+}
+
+// handling is what is measured: the next handler alone, or through ours.
+type handling func(http.ResponseWriter, *http.Request) error
+
+// compare lets requests arrive again and again for both.
+func compare(b *testing.B, arrives func(handling) error, h *conditionalcache.Handler, next caddyhttp.Handler) {
+	b.Helper()
+	run := func(name string, handle handling) {
 		b.Run("handler="+name, func(b *testing.B) {
-			r := request(b, method, fields)
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &nowhere{header: make(http.Header, 8)}
-				if err := once(w, prepared(r)); err != nil {
+				if err := arrives(handle); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
-	run("none", func(w http.ResponseWriter, r *http.Request) error { return next.ServeHTTP(w, r) })
+	run("none", next.ServeHTTP)
 	run("conditional_cache", func(w http.ResponseWriter, r *http.Request) error { return h.ServeHTTP(w, r, next) })
 }
 
@@ -120,6 +149,17 @@ func BenchmarkPassThrough(b *testing.B) {
 		b.Run("size="+size.name, func(b *testing.B) {
 			b.SetBytes(int64(size.bytes))
 			serve(b, page(make([]byte, size.bytes), http.Header{"Etag": {`"upstream"`}}), nil)
+		})
+	}
+}
+
+// BenchmarkETagOff: the upstream has no tag, and none is to be made, so its response streams.
+func BenchmarkETagOff(b *testing.B) {
+	for _, size := range sizes {
+		b.Run("size="+size.name, func(b *testing.B) {
+			b.SetBytes(int64(size.bytes))
+			h := provisioned(b, &conditionalcache.Handler{ETag: &conditionalcache.ETag{Mode: "off"}})
+			serveBy(b, h, request(b, http.MethodGet, nil), page(make([]byte, size.bytes), nil))
 		})
 	}
 }
@@ -147,6 +187,59 @@ func BenchmarkNotModified(b *testing.B) {
 			serve(b, next, map[string]string{"If-None-Match": `"upstream"`})
 		})
 	}
+}
+
+// BenchmarkDerived: a 304 to a tag of ours before a next handler that derives contexts from the request's. What that
+// costs depends on what the handler has put in the place of the client's context. As in net/http's server, each
+// request has a context of its own that ends with it: the first child of a context costs more than those after it,
+// and with one context for all requests nobody would pay for it.
+func BenchmarkDerived(b *testing.B) {
+	inner := page(make([]byte, 4<<10), nil)
+	r := request(b, http.MethodGet, map[string]string{"If-None-Match": tagOf(b, inner)})
+	arrives := func(handle handling) error {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		w := received()
+		return handle(w, prepared(w, r.WithContext(ctx)))
+	}
+	for _, next := range []struct {
+		name    string
+		handler caddyhttp.Handler
+	}{{"none", inner}, {"reverse_proxy", derivesAsProxy(inner)}, {"two", derivesTwo(inner)}} {
+		b.Run("tag=ours/size=4KiB/derives="+next.name, func(b *testing.B) { compare(b, arrives, handler(b), next.handler) })
+	}
+}
+
+// derivesAsProxy derives what reverse_proxy of Caddy v2.11.9 and its transport do: a context that says where to dial, one with
+// a trace for 1xx, and one that can be cancelled, which the transport waits for and ends with the body.
+func derivesAsProxy(next caddyhttp.Handler) caddyhttp.Handler {
+	type dialKey struct{}
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		ctx := context.WithValue(r.Context(), dialKey{}, "127.0.0.1:80")
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { return nil }}
+		ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(ctx, trace))
+		defer cancel(nil)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		default:
+			return next.ServeHTTP(w, r.WithContext(ctx))
+		}
+	})
+}
+
+// derivesTwo derives what modules that set deadlines of their own do: a context that can be cancelled, one with a
+// timeout, and something to do at its end.
+func derivesTwo(next caddyhttp.Handler) caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		_, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		ctx, end := context.WithTimeout(r.Context(), time.Minute)
+		defer end()
+		stop := context.AfterFunc(r.Context(), func() {})
+		defer stop()
+		return next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // BenchmarkRange: the last KiB and six parts of 100 bytes, of a body that is held (the tag is ours), and of
@@ -182,7 +275,9 @@ func BenchmarkWrite(b *testing.B) {
 		if tt.tag != "" {
 			fields["If-Match"] = tt.tag
 		}
-		b.Run("if-match="+tt.name, func(b *testing.B) { serveMethod(b, http.MethodPut, next, fields) })
+		b.Run("if-match="+tt.name, func(b *testing.B) {
+			serveBy(b, handler(b), request(b, http.MethodPut, fields), next)
+		})
 	}
 }
 
@@ -197,8 +292,8 @@ func (t tolerant) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // tagOf is the tag that the handler gives a page.
 func tagOf(b *testing.B, next caddyhttp.Handler) string {
 	b.Helper()
-	w := &nowhere{header: make(http.Header)}
-	if err := handler(b).ServeHTTP(w, prepared(request(b, http.MethodGet, nil)), next); err != nil {
+	w := received()
+	if err := handler(b).ServeHTTP(w, prepared(w, request(b, http.MethodGet, nil)), next); err != nil {
 		b.Fatal(err)
 	}
 	if w.header.Get("Etag") == "" {
@@ -212,7 +307,7 @@ func tagOf(b *testing.B, next caddyhttp.Handler) string {
 func BenchmarkServer(b *testing.B) {
 	for _, size := range sizes {
 		body := bytes.Repeat([]byte("0123456789abcdef"), size.bytes/16)
-		bare, tagged := startCaddy(b, body)
+		bare, tagged := runSites(b, body)
 		b.Run("size="+size.name, func(b *testing.B) {
 			b.Run("site=bare", func(b *testing.B) { get(b, bare, nil, http.StatusOK) })
 			b.Run("site=conditional_cache", func(b *testing.B) { get(b, tagged, nil, http.StatusOK) })
@@ -223,8 +318,8 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-// startCaddy runs one Caddy with two sites before one upstream, and returns their URLs.
-func startCaddy(b *testing.B, body []byte) (bare, tagged string) {
+// runSites runs one Caddy with two sites before one upstream, and returns their URLs.
+func runSites(b *testing.B, body []byte) (bare, tagged string) {
 	b.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

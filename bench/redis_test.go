@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"fmt"
@@ -36,8 +36,8 @@ func BenchmarkRedisKilled(b *testing.B) {
 	})
 	defer killed()
 	runServer(b, map[string]any{
-		"bare": site(bare, map[string]any{"handler": "conditional_cache"}, proxyTo(upstream.Listener.Addr().String())),
-		"remembering": site(remembering, map[string]any{"handler": "conditional_cache", "remember": map[string]any{
+		"bare": siteOn(bare, map[string]any{"handler": "conditional_cache"}, proxyTo(upstream.Listener.Addr().String())),
+		"remembering": siteOn(remembering, map[string]any{"handler": "conditional_cache", "remember": map[string]any{
 			"ttl": "1h", "store": map[string]any{"name": "redis", "address": []string{fmt.Sprintf("127.0.0.1:%d", redisPort)}},
 		}}, proxyTo(upstream.Listener.Addr().String())),
 	})

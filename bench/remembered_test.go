@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"bufio"
@@ -13,8 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,8 +35,8 @@ func BenchmarkRemembered(b *testing.B) {
 	}
 	defer func() { _ = h.Cleanup() }()
 	next := page([]byte("page"), http.Header{"Cache-Control": {"public, max-age=60"}})
-	w := &counting{nowhere: nowhere{header: make(http.Header)}}
-	if err := h.ServeHTTP(w, prepared(request(b, http.MethodGet, nil)), next); err != nil {
+	w := &counting{nowhere: received()}
+	if err := h.ServeHTTP(w, prepared(w, request(b, http.MethodGet, nil)), next); err != nil {
 		b.Fatal(err)
 	}
 	r := request(b, http.MethodGet, map[string]string{"If-None-Match": w.header.Get("Etag")})
@@ -46,8 +44,8 @@ func BenchmarkRemembered(b *testing.B) {
 		b.Run("answer="+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &counting{nowhere: nowhere{header: make(http.Header, 8)}}
-				if err := serve(w, prepared(r)); err != nil || w.status != http.StatusNotModified {
+				w := &counting{nowhere: received()}
+				if err := serve(w, prepared(w, r)); err != nil || w.status != http.StatusNotModified {
 					b.Fatal(err, w.status)
 				}
 			}
@@ -64,7 +62,7 @@ func BenchmarkRemembered(b *testing.B) {
 
 // counting is nowhere, with the status.
 type counting struct {
-	nowhere
+	*nowhere
 	status int
 }
 
@@ -94,11 +92,11 @@ func BenchmarkRememberedServer(b *testing.B) {
 	respondPort, rememberPort := port(b), port(b)
 	etag := tagBehind(b, upstream.Listener.Addr().String())
 	pid := runServer(b, map[string]any{
-		"respond": site(respondPort, map[string]any{
+		"respond": siteOn(respondPort, map[string]any{
 			"handler": "static_response", "status_code": 304,
 			"headers": remembered304(http.Header{"Etag": {etag}, "Cache-Control": {"public, max-age=60"}}),
 		}, proxyTo(upstream.Listener.Addr().String())), // which it never comes to, as with the other one
-		"remember": site(rememberPort,
+		"remember": siteOn(rememberPort,
 			map[string]any{"handler": "conditional_cache", "remember": map[string]any{"ttl": "1h"}},
 			proxyTo(upstream.Listener.Addr().String())),
 	})
@@ -126,10 +124,10 @@ func BenchmarkRememberedRoute(b *testing.B) {
 	const etag = `"upstream"`
 	fields := remembered304(http.Header{"Etag": {etag}, "Cache-Control": {"public, max-age=60"}})
 	loadConfig(b, map[string]any{
-		"respond": site(port(b),
+		"respond": siteOn(port(b),
 			map[string]any{"handler": "static_response", "status_code": 304, "headers": fields},
 			map[string]any{"handler": "static_response", "body": "page", "headers": fields}),
-		"remember": site(port(b),
+		"remember": siteOn(port(b),
 			map[string]any{"handler": "conditional_cache", "remember": map[string]any{"ttl": "1h"}},
 			map[string]any{"handler": "static_response", "body": "page", "headers": fields}),
 	})
@@ -144,7 +142,7 @@ func BenchmarkRememberedRoute(b *testing.B) {
 			r := request(b, http.MethodGet, map[string]string{"If-None-Match": etag})
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &counting{nowhere: nowhere{header: make(http.Header, 8)}}
+				w := &counting{nowhere: &nowhere{header: make(http.Header, 8)}}
 				if servers[name].ServeHTTP(w, r); w.status != http.StatusNotModified {
 					b.Fatal(w.status)
 				}
@@ -175,15 +173,11 @@ func loadConfig(b *testing.B, servers map[string]any) {
 	b.Cleanup(func() { _ = caddy.Stop() })
 }
 
-func site(port int, handlers ...map[string]any) map[string]any {
+func siteOn(port int, handlers ...map[string]any) map[string]any {
 	return map[string]any{
 		"listen": []string{fmt.Sprintf("127.0.0.1:%d", port)},
 		"routes": []map[string]any{{"handle": handlers}},
 	}
-}
-
-func proxyTo(addr string) map[string]any {
-	return map[string]any{"handler": "reverse_proxy", "upstreams": []map[string]string{{"dial": addr}}}
 }
 
 // runServer builds Caddy with this module and runs it until the benchmark ends.
@@ -316,33 +310,14 @@ func (c *caller) batch(b *testing.B, n int) {
 // cpuOf is the CPU time of a process while do runs, in nanoseconds.
 func cpuOf(b *testing.B, pid int, do func()) int64 {
 	b.Helper()
-	before := cpuTime(b, pid)
+	before, err := cpuTime(pid)
+	if err != nil {
+		b.Fatal(err)
+	}
 	do()
-	return cpuTime(b, pid) - before
-}
-
-func cpuTime(b *testing.B, pid int) (total int64) {
-	b.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(tasks) == 0 {
-		b.Fatal("no CPU times", err)
+	after, err := cpuTime(pid)
+	if err != nil {
+		b.Fatal(err)
 	}
-	for _, task := range tasks {
-		text, err := os.ReadFile(task)
-		if err != nil {
-			b.Fatal(err)
-		}
-		first, _, _ := strings.Cut(string(text), " ")
-		ns, err := strconv.ParseInt(first, 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		total += ns
-	}
-	return total
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
+	return int64(after - before)
 }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pairsOfProcess is how many pairs are measured before both Caddys are started anew.
+const pairsOfProcess = 7
+
+// rig is what all rows share.
+type rig struct {
+	options
+
+	dir      string // for Caddy's files
+	upstream *process
+	client   *http.Client
+}
+
+func setUp(ctx context.Context, o options, dir string) (*rig, error) {
+	if o.caddy == "" {
+		_, _ = fmt.Fprintln(os.Stderr, "building Caddy")
+		binary, err := buildCaddy(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		o.caddy = binary
+	}
+	upstream, err := startUpstream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	return &rig{o, dir, upstream, &http.Client{Transport: transport, Timeout: startTime}}, nil
+}
+
+func (g *rig) close() { g.upstream.end() }
+
+// result is what a row has come to. Times are in microseconds.
+type result struct {
+	row              row
+	bare, with       quartiles
+	ratio            quartiles
+	bares, withs, of []float64 // of each pair
+}
+
+// measure measures the pairs of a row.
+func (g *rig) measure(ctx context.Context, r row) (result, error) {
+	measured := result{row: r}
+	for len(measured.of) < g.pairs {
+		if err := g.measureSome(ctx, &measured, min(pairsOfProcess, g.pairs-len(measured.of))); err != nil {
+			return result{}, err
+		}
+	}
+	measured.bare, measured.with = quartilesOf(measured.bares), quartilesOf(measured.withs)
+	measured.ratio = quartilesOf(measured.of)
+	return measured, nil
+}
+
+// measureSome measures pairs of one start of the two servers.
+func (g *rig) measureSome(ctx context.Context, measured *result, pairs int) error {
+	d, err := g.startDuel(ctx, measured.row)
+	defer d.end()
+	if err != nil {
+		return err
+	}
+	if _, _, err := d.pair(ctx, g.seconds, true); err != nil { // to warm up
+		return err
+	}
+	for range pairs {
+		bareFirst := len(measured.of)%2 == 0
+		bare, with, err := d.pair(ctx, g.seconds, bareFirst)
+		if err != nil {
+			return err
+		}
+		measured.bares, measured.withs = append(measured.bares, bare), append(measured.withs, with)
+		measured.of = append(measured.of, with/bare)
+		_, _ = fmt.Fprint(os.Stderr, ".")
+	}
+	return nil
+}
+
+// duel is two Caddys that answer the same requests.
+type duel struct {
+	row        row
+	fields     []string // of the requests
+	bare, with *process
+}
+
+func (d *duel) end() {
+	d.bare.end()
+	d.with.end()
+}
+
+// startDuel starts the two and looks at how they answer. The duel is to be ended whether there is an error or not.
+func (g *rig) startDuel(ctx context.Context, r row) (d *duel, err error) {
+	d = &duel{row: r}
+	proxy := []module{proxyTo(g.upstream.address)}
+	if d.with, err = startCaddy(ctx, g.caddy, g.dir, slices.Concat(r.with.before, proxy)); err != nil {
+		return d, err
+	}
+	if r.conditional {
+		// This is also the request after which the page may be remembered.
+		first, err := g.ask(ctx, d.with, r, nil)
+		if err != nil {
+			return d, err
+		}
+		d.fields = []string{"If-None-Match: " + first.header.Get("Etag")}
+	}
+	answer, err := g.check(ctx, d.with, r, r.with, d.fields)
+	if err != nil {
+		return d, err
+	}
+	handlers := slices.Concat(r.bare.before, proxy)
+	if r.bare.alike {
+		handlers = []module{respond(answer.status, answer.header)}
+	}
+	if d.bare, err = startCaddy(ctx, g.caddy, g.dir, handlers); err != nil {
+		return d, err
+	}
+	_, err = g.check(ctx, d.bare, r, r.bare, d.fields)
+	return d, err
+}
+
+// answer is what a site has answered.
+type answer struct {
+	status int
+	header http.Header
+	length int64 // of the body
+}
+
+func (g *rig) ask(ctx context.Context, p *process, r row, fields []string) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+r.page, nil) //nolint:gosec // a server of ours
+	if err != nil {
+		return answer{}, err
+	}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := g.client.Do(request) //nolint:gosec // a server of ours
+	if err != nil {
+		return answer{}, p.failed(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	length, err := io.Copy(io.Discard, response.Body)
+	return answer{response.StatusCode, response.Header, length}, err
+}
+
+// check compares an answer with what a row says of it.
+func (g *rig) check(ctx context.Context, p *process, r row, s site, fields []string) (answer, error) {
+	got, err := g.ask(ctx, p, r, fields)
+	if err != nil {
+		return got, err
+	}
+	tagged := got.header.Get("Etag") != ""
+	if got.status != s.status || tagged != s.tagged || got.length != r.bodyOf(s) {
+		return got, fmt.Errorf("the site answers %d with %d bytes and the fields %v; want %d, %d bytes, a tag: %t",
+			got.status, got.length, got.header, s.status, r.bodyOf(s), s.tagged)
+	}
+	return got, nil
+}
+
+// bodyOf is the length of the body that a site answers with.
+func (r row) bodyOf(s site) int64 {
+	if s.status == http.StatusNotModified {
+		return 0
+	}
+	length, _ := strconv.ParseInt(r.page[strings.LastIndexByte(r.page, '/')+1:], 10, 64)
+	return length
+}
+
+// pair measures the two, one after the other.
+func (d *duel) pair(ctx context.Context, seconds int, bareFirst bool) (bare, with float64, err error) {
+	if bareFirst {
+		if bare, err = d.once(ctx, seconds, d.bare, d.row.bare); err != nil {
+			return 0, 0, fmt.Errorf("bare Caddy: %w", err)
+		}
+	}
+	if with, err = d.once(ctx, seconds, d.with, d.row.with); err != nil {
+		return 0, 0, fmt.Errorf("caddy with the module: %w", err)
+	}
+	if !bareFirst {
+		if bare, err = d.once(ctx, seconds, d.bare, d.row.bare); err != nil {
+			return 0, 0, fmt.Errorf("bare Caddy: %w", err)
+		}
+	}
+	return bare, with, nil
+}
+
+// once is one run of wrk, and what the row compares of it, in microseconds.
+func (d *duel) once(ctx context.Context, seconds int, p *process, s site) (float64, error) {
+	pid := p.cmd.Process.Pid
+	before, err := cpuTimeAtRest(ctx, pid)
+	if err != nil {
+		return 0, p.failed(err)
+	}
+	run := load{"http://" + p.address + d.row.page, d.fields, d.row.connections, seconds * max(1, d.row.longer)}
+	got, err := run.run(ctx)
+	if err != nil {
+		return 0, p.failed(err)
+	}
+	after, err := cpuTimeAtRest(ctx, pid)
+	if err != nil {
+		return 0, p.failed(err)
+	}
+	if err := got.fits(d.row.bodyOf(s)); err != nil {
+		return 0, err
+	}
+	if d.row.compares == latencyP99 {
+		return microseconds(got.p99), nil
+	}
+	return microseconds(after-before) / float64(got.requests), nil
+}
+
+// fits finds answers of another kind, which wrk takes for good, by their size: a head has less than 2 KiB. What was
+// under way when the run ended counts among the octets, but not among the requests.
+func (s seen) fits(body int64) error {
+	const head = 2 << 10
+	each := s.octets / float64(s.requests)
+	if low, high := 0.98*float64(body), 1.25*float64(body)+head; s.requests >= 100 && (each < low || each > high) {
+		return fmt.Errorf("the answers had %.0f bytes each, want %d and a head", each, body)
+	}
+	return nil
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
