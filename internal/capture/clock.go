@@ -13,13 +13,8 @@ type clock struct {
 	panicked   any           // what a timer's goroutine recovered
 }
 
-// start starts the timer, with the function that is kept at, made by make if it is the first time.
-func (c *clock) start(d time.Duration, at *func(), run func()) {
-	if *at == nil {
-		*at = run
-	}
-	c.timer = time.AfterFunc(d, *at)
-}
+// start starts the timer.
+func (c *clock) start(d time.Duration, run func()) { c.timer = time.AfterFunc(d, run) }
 
 // stop stops the timer that runs.
 func (c *clock) stop() {

@@ -17,7 +17,10 @@ func (w *Response) beginHolding() {
 		return
 	}
 	if w.decision.MaxDelay > 0 {
-		w.clock.start(w.decision.MaxDelay, &w.clock.onDeadline, w.deadline)
+		if w.clock.onDeadline == nil {
+			w.clock.onDeadline = w.deadline
+		}
+		w.clock.start(w.decision.MaxDelay, w.clock.onDeadline)
 	}
 }
 

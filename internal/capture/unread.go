@@ -36,7 +36,10 @@ func (w *Response) unneeded(rest int64) {
 	w.unread.answeredAt = time.Now()
 	w.unread.heardAt = w.unread.answeredAt
 	if w.opt.Stalled != nil && !w.unread.exhausted() {
-		w.clock.start(quietLimit, &w.clock.onQuiet, w.quiet)
+		if w.clock.onQuiet == nil {
+			w.clock.onQuiet = w.quiet
+		}
+		w.clock.start(quietLimit, w.clock.onQuiet)
 	}
 }
 

@@ -56,14 +56,13 @@ func (d *dates) missed() zap.Field {
 	return zap.Strings("no_date", d.search.Missed)
 }
 
-// searchDate looks for a date at the head of a 200 that has none. sent are the lines of its own Last-Modified, which
-// may be off already.
-func (x *Exchange) searchDate(header http.Header, sent []string) {
+// searchDate looks for a date at the head of a 200 that has none. Its own Last-Modified may be off already.
+func (x *Exchange) searchDate(header http.Header) {
 	from := x.svc.Policy.Dates.From
 	if from == nil || header["Last-Modified"] != nil {
 		return
 	}
-	x.dates.search = from.Begin(header, sent, x.sourceRequest(), x.selected.now, x.svc.Log.Core().Enabled(zap.DebugLevel))
+	x.dates.search = from.Begin(header, x.selected.lastModified, x.sourceRequest(), x.selected.now, x.svc.Log.Core().Enabled(zap.DebugLevel))
 	x.takeDate(header)
 }
 

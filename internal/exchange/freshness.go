@@ -29,7 +29,7 @@ func (x *Exchange) chooseRow(status int, header http.Header) {
 	}
 	x.selected.row = rowState{applied: x.selected.row.applied}
 	_, typed := header["Content-Type"]
-	typed = typed || contentCoded(header) // net/http finds out the type of what is neither
+	typed = typed || x.selected.coded // net/http finds out the type of what is neither
 	contentType := first(header["Content-Type"])
 	for i := range rows {
 		row := &rows[i]

@@ -56,10 +56,10 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 		return x.probe.head(x, status, header)
 	}
 	if x.misread() {
-		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+		return capture.Decision{Action: capture.Answer, Declared: x.unread()}
 	}
 	if status >= 500 && x.covers() {
-		return x.cover(header)
+		return x.cover()
 	}
 	x.chooseRow(status, header)
 	x.narrowDate(header)
@@ -73,7 +73,7 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 	case status != http.StatusOK:
 		return x.judgeAtHead(status, header, journal.Status)
 	}
-	if reason := x.streams(header); reason != journal.NoReason {
+	if reason := x.streams(); reason != journal.NoReason {
 		return x.judgeAtHead(status, header, reason)
 	}
 	return x.hold(status, header)
@@ -81,8 +81,8 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 
 // unread is the length of a body that nobody needs. Of one that is made to have no end not even the
 // beginning is worth reading.
-func (x *Exchange) unread(header http.Header) int64 {
-	if incremental(header) != journal.NoReason {
+func (x *Exchange) unread() int64 {
+	if x.selected.incremental != journal.NoReason {
 		return math.MaxInt64
 	}
 	return x.selected.declared

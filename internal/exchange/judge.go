@@ -70,7 +70,7 @@ func (x *Exchange) leavesTagToOuter() bool {
 
 // answer gives the verdict in place of the response.
 func (x *Exchange) answer(header http.Header) capture.Decision {
-	d := capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+	d := capture.Decision{Action: capture.Answer, Declared: x.unread()}
 	if x.verdict.result.Verdict == httpcond.NotModified {
 		s := x.selected
 		known := x.visit != nil && s.ETag.Usable && x.visit.Names(s.ETag.Tag.String())

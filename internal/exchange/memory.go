@@ -66,9 +66,9 @@ func (x *Exchange) covers() bool {
 }
 
 // cover answers from memory in place of a failure.
-func (x *Exchange) cover(header http.Header) capture.Decision {
+func (x *Exchange) cover() capture.Decision {
 	x.fillFromMemory()
-	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified, Declared: x.unread(header)}
+	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified, Declared: x.unread()}
 }
 
 func (x *Exchange) fillFromMemory() {

@@ -40,7 +40,7 @@ const (
 func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decision {
 	hold := capture.Decision{Action: capture.Hold, MaxBody: x.svc.Policy.Bounds.MaxBody, Declared: x.selected.declared}
 	switch {
-	case status == http.StatusOK && x.streams(header) == journal.NoReason:
+	case status == http.StatusOK && x.streams() == journal.NoReason:
 		p.found = probeHeld
 		return hold
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -56,7 +56,7 @@ func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decisi
 	default:
 		p.found, p.why = probeFailed, fmt.Errorf("a GET of the current representation was answered with %d", status)
 	}
-	return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}
+	return capture.Decision{Action: capture.Answer, Declared: x.unread()}
 }
 
 // spill gives up holding. A longer body has no tag of ours, for a client either; without memory, or of a

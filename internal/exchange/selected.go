@@ -2,8 +2,6 @@ package exchange
 
 import (
 	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -14,33 +12,36 @@ import (
 // selected is the representation that the next handler has selected, as far as it is known. There is one from the head
 // on.
 type selected struct {
+	facts                         // what the head says; set by head
 	upstream.Validators           // as they are sent on; set by head, the tag of a held body when all is here
 	now                 time.Time // when the head came
-	declared            int64     // its Content-Length, or -1
 	row                 rowState  // what is said of its freshness
 	madeHere            bool      // ETag is one of ours
 	untagged            bool      // held, but not for a tag
 	spilled             bool      // it was held, and cannot be any longer
 }
 
-// readSelected begins with what the head says of the whole.
+// readSelected reads the head.
 func (x *Exchange) readSelected(header http.Header) {
 	s := &x.room.selected
 	x.selected = s
-	s.now, s.declared = time.Now(), declaredLength(header)
+	s.now = time.Now()
+	readFacts(&s.facts, header)
 }
 
 // readValidators puts the upstream's validators in order, and looks elsewhere for a date that it has not sent.
 func (x *Exchange) readValidators(status int, header http.Header) {
-	shared, s := x.kept.shared, x.selected
-	sent := header["Last-Modified"]
-	s.Validators = x.svc.treatment.Read(status, header, s.now, shared.is(made304))
+	shared, s, p := x.kept.shared, x.selected, x.svc.Policy
+	s.Validators = x.svc.treatment.Read(&upstream.Head{
+		Status: status, ETag: s.etag, LastModified: s.lastModified, Date: s.date, Vary: s.vary, Now: s.now,
+		Made: shared.is(made304), Dated: p.Dates.Any() || p.Freshness.AfterModified != 0 || x.asksParts(),
+	}, header)
 	if shared.is(dateFound) {
 		s.TagDate = time.Time{} // an inner instance found the date, and the upstream cannot judge by it
 		x.narrowDate(header)
 	}
 	if status == http.StatusOK {
-		x.searchDate(header, sent)
+		x.searchDate(header)
 	}
 }
 
@@ -58,25 +59,4 @@ func (s *selected) opaque() string {
 		return ""
 	}
 	return s.ETag.Tag.Opaque
-}
-
-// contentCoded reports whether a response says of itself that it is content-coded. An empty field says nothing.
-func contentCoded(header http.Header) bool {
-	return slices.ContainsFunc(header["Content-Encoding"], func(line string) bool { return line != "" })
-}
-
-// declaredLength reads Content-Length; -1 when there is none that can be used.
-func declaredLength(header http.Header) int64 {
-	n, err := strconv.ParseInt(first(header["Content-Length"]), 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
-}
-
-func first(lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	return lines[0]
 }

@@ -36,7 +36,7 @@ func (x *Exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 	switch found := x.judgeRange(header, s.declared); {
 	case found == httpcond.RangeUnsatisfiable:
 		x.decide(journal.RangeUnsatisfiable, journal.Because(v.part.Reason), nil)
-		return capture.Decision{Action: capture.Answer, Declared: x.unread(header)}, true
+		return capture.Decision{Action: capture.Answer, Declared: x.unread()}, true
 	case found != httpcond.RangePartial:
 		return capture.Decision{}, false
 	case len(v.part.Ranges) == 1 && (fits || x.svc.Policy.Ranges == policy.RangesStream):
@@ -80,16 +80,16 @@ func (x *Exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerd
 // divisible reports whether a part of a 200's body is a part of what every client gets under the same
 // validator.
 func (x *Exchange) divisible(header http.Header) bool {
-	switch {
-	case header["Trailer"] != nil || header["Transfer-Encoding"] != nil || incremental(header) != journal.NoReason:
+	switch s := x.selected; {
+	case s.trailed || s.framed || s.incremental != journal.NoReason:
 		return false
-	case x.selected.ETag.Usable:
+	case s.ETag.Usable:
 		return true
 	case header["Etag"] != nil:
 		return false // nothing that is compared with it can match
 	}
 	// A coding gives a tag another form, which a date has not.
-	return !x.asked.codable || contentCoded(header)
+	return !x.asked.codable || x.selected.coded
 }
 
 // acceptRanges says in a 200 whether Range of its kind is answered. What an upstream says of itself does

@@ -2,9 +2,6 @@ package exchange
 
 import (
 	"net/http"
-	"strings"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -29,11 +26,11 @@ func (x *Exchange) stream(status int, header http.Header, reason journal.Reason)
 	if !x.shown.asGet {
 		return capture.Decision{Action: capture.Stream}
 	}
-	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread(header)}
+	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread()}
 }
 
 // streams names the reason why a 200 is not held.
-func (x *Exchange) streams(header http.Header) journal.Reason {
+func (x *Exchange) streams() journal.Reason {
 	p, s := x.svc.Policy, x.selected
 	switch {
 	case x.headPasses():
@@ -42,40 +39,16 @@ func (x *Exchange) streams(header http.Header) journal.Reason {
 		return journal.ETagOff
 	case s.ETag.Present:
 		return journal.ExistingTag
-	case x.asked.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store"):
+	case x.asked.noStore || httpcond.HasDirective(s.cacheControl, "no-store"):
 		return journal.NoStore
-	case header["Trailer"] != nil:
+	case s.trailed:
 		return journal.Trailer
 	case x.kept.shared.is(gaveUp):
 		return journal.MaxDelay
-	}
-	if reason := incremental(header); reason != journal.NoReason {
-		return reason
-	}
-	if s.declared > p.Bounds.MaxBody {
+	case s.incremental != journal.NoReason:
+		return s.incremental
+	case s.declared > p.Bounds.MaxBody:
 		return journal.DeclaredLength
 	}
 	return journal.NoReason
-}
-
-// incremental names the reason why a response is to be read while it is written, if there is one.
-func incremental(header http.Header) journal.Reason {
-	switch {
-	case streamedType(httpcond.MediaType(first(header["Content-Type"]))):
-		return journal.MediaType
-	case caddyhttp.IsIncremental(header):
-		return journal.Incremental
-	case strings.EqualFold(strings.TrimSpace(first(header["X-Accel-Buffering"])), "no"):
-		return journal.AccelBuffering
-	}
-	return journal.NoReason
-}
-
-// streamedType reports whether bodies of a media type are made to be read while they are written.
-func streamedType(mediaType string) bool {
-	switch mediaType {
-	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc":
-		return true
-	}
-	return strings.HasPrefix(mediaType, "application/grpc+") || strings.HasPrefix(mediaType, "application/grpc-")
 }

@@ -79,12 +79,20 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	}
 	x.acceptRanges(header, size)
 	x.decide(journal.Tagged, journal.Because(cmp.Or(part.Reason, x.verdict.result.Reason)), header)
-	if header["Transfer-Encoding"] == nil && x.selected.declared != size && !x.resp.LateTrailers() {
-		// Said at once, as encode looks at it; trailers that nobody announced need a message without.
-		header["Content-Length"] = x.one(strconv.FormatInt(size, 10))
+	if !x.selected.framed && !x.resp.LateTrailers() {
+		x.declare(header, size) // at once, as encode looks at it; trailers that nobody announced need a message without
 	}
 	x.send()
 	return nil
+}
+
+// declare says how long the body is, unless the upstream has said so already, in the same words.
+func (x *Exchange) declare(header http.Header, size int64) {
+	var space [20]byte
+	length := strconv.AppendInt(space[:0], size, 10)
+	if said := header["Content-Length"]; len(said) != 1 || said[0] != string(length) {
+		header["Content-Length"] = x.one(string(length))
+	}
 }
 
 // send sends what is held, or of it what belongs into the answer to HEAD.
@@ -100,7 +108,7 @@ func (x *Exchange) send() {
 // and selects the row. A nil list is how a handler asks for none.
 func (x *Exchange) sniff(header http.Header, body []byte) {
 	row := &x.selected.row
-	if _, set := header["Content-Type"]; !set && len(body) > 0 && !contentCoded(header) {
+	if s := x.selected; !s.typed && len(body) > 0 && !s.coded {
 		header["Content-Type"] = x.one(http.DetectContentType(body))
 		if row.uncertain {
 			x.chooseRow(http.StatusOK, header)
@@ -121,7 +129,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
 func (x *Exchange) tagDependsOnCoding(header http.Header) bool {
-	return x.svc.Policy.Tags.Mode == policy.Auto && !contentCoded(header) && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
+	return x.svc.Policy.Tags.Mode == policy.Auto && !x.selected.coded && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
 }
 
 // digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines

@@ -25,29 +25,42 @@ type Treatment struct {
 type Validators struct {
 	ETag         ETag
 	LastModified time.Time // zero: none
-	Date         time.Time // the response's Date, or now
+	Date         time.Time // the response's Date, or now; where neither Head.Dated nor a Last-Modified asks for it: now
 	TagDate      time.Time // the date that a tag made here carries; zero: none
 }
 
-// Read reads the validators of a response and puts its fields in order. made tells that a 304 was made by an
-// instance further in, whose tag stands.
-func (t *Treatment) Read(status int, header http.Header, now time.Time, made bool) (v Validators) {
-	v.Date = now
-	if lines := header["Date"]; len(lines) == 1 {
-		if date, ok := httpcond.ParseDate(lines[0], now); ok {
+// Head is what the head of a response says of its validators. The lists are those of its fields.
+type Head struct {
+	Status       int
+	ETag         []string
+	LastModified []string
+	Date         []string
+	Vary         []string
+	Now          time.Time // when it came
+	// Made tells that a 304 was made by an instance further in, whose tag stands.
+	Made bool
+	// Dated tells that the response's Date is needed even where there is no Last-Modified.
+	Dated bool
+}
+
+// Read reads the validators of a response and puts its fields in order.
+func (t *Treatment) Read(head *Head, header http.Header) (v Validators) {
+	v.Date = head.Now
+	if len(head.Date) == 1 && (head.Dated || len(head.LastModified) > 0) {
+		if date, ok := httpcond.ParseDate(head.Date[0], head.Now); ok {
 			v.Date = date
 		}
 	}
-	raw := t.readLastModified(&v, header, now)
-	v.ETag = ReadETag(header["Etag"])
+	raw := t.readLastModified(&v, head, header)
+	v.ETag = ReadETag(head.ETag)
 	if v.ETag.Usable && Untrusted(v.ETag.Tag.Opaque, raw) {
 		v.drop(header)
 	}
-	if v.ETag.Present && (status != http.StatusNotModified || !made) {
+	if v.ETag.Present && (head.Status != http.StatusNotModified || !head.Made) {
 		t.treatExisting(&v, header, raw)
 	}
-	if !t.Undated && status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
-		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") {
+	if !t.Undated && head.Status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
+		httpcond.OnlyVariesOn(head.Vary, "Accept-Encoding") {
 		v.TagDate = v.LastModified
 	}
 	return v
@@ -61,8 +74,8 @@ func (v *Validators) drop(header http.Header) {
 
 // readLastModified reads the Last-Modified and sends it in the form the configuration asks for. raw is the
 // date as it was understood, be it a build tool's; zero is none.
-func (t *Treatment) readLastModified(v *Validators, header http.Header, now time.Time) (raw time.Time) {
-	lines := header["Last-Modified"]
+func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Header) (raw time.Time) {
+	lines, now := head.LastModified, head.Now
 	if len(lines) == 0 {
 		return time.Time{}
 	}
