@@ -1,0 +1,475 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+)
+
+// bare is the policy of the bare directive.
+func bare() *policy.Policy {
+	return &policy.Policy{
+		Freshness: policy.Freshness{Expires: true},
+		Bounds:    policy.Bounds{MaxBody: 4 << 20, MaxDelay: 200 * time.Millisecond, MaxTotal: 256 << 20},
+	}
+}
+
+// request is one as Caddy's server hands it to handlers.
+func request(ctx context.Context, w http.ResponseWriter, fields ...string) (*http.Request, *caddy.Replacer) {
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+	for i := 0; i < len(fields); i += 2 {
+		r.Header[fields[i]] = []string{fields[i+1]}
+	}
+	repl := caddy.NewReplacer()
+	return caddyhttp.PrepareRequest(r, repl, w, nil), repl
+}
+
+// serve is what the handler does, and returns the exchange, which may be another request's by then.
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.HandlerFunc) (x *Exchange, err error) {
+	x, reason := s.Arrive(r)
+	if reason != journal.NoReason {
+		return nil, fmt.Errorf("passed: %s", reason)
+	}
+	defer x.Leave()
+	if x.Recall(w) {
+		return x, nil
+	}
+	x.Show(w)
+	return x, x.Answer(next)
+}
+
+// recycled reports whether an exchange went back to the pool.
+func (x *Exchange) recycled() bool { return x.phase == idle }
+
+func says(body string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/plain")
+		_, err := io.WriteString(w, body)
+		return err
+	}
+}
+
+// nonZero lists what of a value is not zero, but for what a recycled exchange keeps.
+func nonZero(v reflect.Value, path string) (all []string) {
+	switch path {
+	case "x.svc", "x.resp.clock.onDeadline", "x.resp.clock.onQuiet":
+		return nil
+	}
+	if v.Kind() != reflect.Struct {
+		if v.IsZero() {
+			return nil
+		}
+		return []string{path}
+	}
+	for i := range v.NumField() {
+		all = append(all, nonZero(v.Field(i), path+"."+v.Type().Field(i).Name)...)
+	}
+	return all
+}
+
+// What goes back to the pool has nothing left of its request, whatever that was.
+func TestRecycledExchangeIsEmpty(t *testing.T) {
+	p := bare()
+	p.HeadAsGet = true
+	s := New(p)
+	for name, fields := range map[string][]string{
+		"plain":        nil,
+		"conditional":  {"If-None-Match", `"x"`, "Accept-Encoding", "gzip", "Cookie", "a=b"},
+		"a part":       {"Range", "bytes=0-1"},
+		"If-Match":     {"If-Match", `"cc1.ffffffffffffffffffffffffffffffff"`, "Cache-Control", "no-store"},
+		"by date":      {"If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT"},
+		"untouched":    {"Accept", "*/*"},
+		"no transform": {"Cache-Control", "no-store"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, next := range []caddyhttp.HandlerFunc{
+				says("page"),
+				func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Etag", `"x"`)
+					w.Header().Set("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT")
+					return says("page")(w, r)
+				},
+				func(http.ResponseWriter, *http.Request) error { return nil },
+				func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(404, errors.New("none")) },
+			} {
+				w := httptest.NewRecorder()
+				r, _ := request(t.Context(), w, fields...)
+				x, _ := s.serve(w, r, next)
+				if !x.recycled() {
+					t.Fatal("it is not recycled")
+				}
+				if left := nonZero(reflect.ValueOf(x).Elem(), "x"); left != nil {
+					t.Errorf("there is something left in %v", left)
+				}
+			}
+		})
+	}
+}
+
+// gate is a writer below whose Write waits.
+type gate struct {
+	*httptest.ResponseRecorder
+	entered, open chan struct{}
+}
+
+func newGate() *gate {
+	return &gate{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	close(g.entered)
+	<-g.open
+	return len(p), nil
+}
+
+// A write that is under way when its handler returns works on what stands behind the handle: nobody else gets that.
+func TestWriteInFlightAtTheCut(t *testing.T) {
+	s := New(bare())
+	g := newGate()
+	r, _ := request(t.Context(), g)
+	done := make(chan error)
+	x, err := s.serve(g, r, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Etag", `"streams"`)
+		w.WriteHeader(http.StatusOK)
+		go func() {
+			_, err := io.WriteString(w, "late")
+			done <- err
+		}()
+		<-g.entered
+		return nil
+	})
+	if err != nil || x.recycled() {
+		t.Fatalf("%v; recycled with a write under way", err)
+	}
+	close(g.open)
+	if err := <-done; err != nil {
+		t.Errorf("the write under way: %v", err)
+	}
+}
+
+// A deadline that has fired, or may yet, has the response in its hands: Stop() == false.
+func TestFiredDeadlineIsNotRecycled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(bare())
+		w := httptest.NewRecorder()
+		r, _ := request(t.Context(), w)
+		x, err := s.serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = io.WriteString(w, "slow ")
+			time.Sleep(time.Second) //nolint:forbidigo // in the time of a bubble
+			_, err := io.WriteString(w, "page")
+			return err
+		})
+		if err != nil || w.Body.String() != "slow page" || w.Header().Get("Etag") != "" {
+			t.Errorf("%v, %q, %v", err, w.Body, w.Header())
+		}
+		if x.recycled() {
+			t.Error("recycled, though its deadline has fired")
+		}
+	})
+}
+
+// Whoever panics may have left anything behind, be the panic answered or not.
+func TestPanicNeverRecycles(t *testing.T) {
+	for name, with := range map[string]any{"an abort": http.ErrAbortHandler, "a mistake": "mistake"} {
+		t.Run(name, func(t *testing.T) {
+			s := New(bare())
+			w := httptest.NewRecorder()
+			r, _ := request(t.Context(), w)
+			x, reason := s.Arrive(r)
+			if reason != journal.NoReason {
+				t.Fatal(reason)
+			}
+			func() {
+				defer func() { _ = recover() }()
+				defer x.Leave()
+				x.Show(w)
+				_ = x.Answer(caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+					_, _ = io.WriteString(w, "begun")
+					panic(with)
+				}))
+			}()
+			if x.recycled() {
+				t.Error("recycled after a panic")
+			}
+			if held := Budget.Held(); held != 0 {
+				t.Errorf("%d bytes are held", held)
+			}
+		})
+	}
+}
+
+// deadlines is a writer below that counts deadlines.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set int
+}
+
+func (d *deadlines) SetWriteDeadline(time.Time) error {
+	d.set++
+	return nil
+}
+
+// A deadline that is set late would be one of the next request on the same connection.
+func TestUnwrapAfterTheEnd(t *testing.T) {
+	s := New(bare())
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r, _ := request(t.Context(), d)
+	var kept http.ResponseWriter
+	_, err := s.serve(d, r, func(w http.ResponseWriter, r *http.Request) error {
+		kept = w
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now()); err != nil || d.set != 1 {
+			t.Errorf("in time: %v, %d", err, d.set)
+		}
+		return says("page")(w, r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := http.NewResponseController(kept).SetWriteDeadline(time.Now()); !errors.Is(err, http.ErrNotSupported) || d.set != 1 {
+		t.Errorf("after the end: %v, set %d times", err, d.set)
+	}
+	if below := kept.(interface{ Unwrap() http.ResponseWriter }).Unwrap(); below != nil {
+		t.Errorf("unwrapped after the end: %T", below)
+	}
+}
+
+// A client that leaves when all is over disturbs no request that uses the same exchange, nor does a context that was
+// derived and kept.
+func TestAfterFuncAfterTheEnd(t *testing.T) {
+	s := New(bare())
+	var leave []context.CancelFunc
+	var kept []context.Context
+	for i := range 200 {
+		client, left := context.WithCancel(t.Context())
+		leave = append(leave, left)
+		w := httptest.NewRecorder()
+		r, _ := request(client, w, "If-None-Match", `"other"`)
+		var mine context.Context
+		_, err := s.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			derived, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			mine = derived
+			context.AfterFunc(r.Context(), func() {})
+			if i > 0 {
+				leave[i-1]() // the client of the request before
+			}
+			if err := r.Context().Err(); err != nil {
+				t.Errorf("request %d: %v", i, err)
+			}
+			return says("page")(w, r)
+		})
+		kept = append(kept, mine)
+		if err != nil || w.Code != http.StatusOK || r.Context() == nil || r.Context().Err() != nil {
+			t.Fatalf("request %d: %v, status %d, its context afterwards: %v", i, err, w.Code, r.Context().Err())
+		}
+	}
+	leave[len(leave)-1]()
+	for i, ctx := range kept {
+		if ctx.Err() == nil {
+			t.Errorf("the context derived in request %d never ends", i)
+		}
+	}
+}
+
+// An inner instance whose handler is still reading into it is left alone, while the outer one goes on to serve others.
+func TestInnerAbandonedWhileOuterIsRecycled(t *testing.T) {
+	outer, inner := New(bare()), New(bare())
+	feed, source := io.Pipe()
+	done := make(chan error, 1)
+	var abandoned *Exchange
+	w := httptest.NewRecorder()
+	r, _ := request(t.Context(), w)
+	x, err := outer.serve(w, r, func(w http.ResponseWriter, r *http.Request) (err error) {
+		abandoned, err = inner.serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = io.WriteString(w, "held ")
+			go func() {
+				defer feed.Close()
+				_, err := w.(io.ReaderFrom).ReadFrom(feed)
+				done <- err
+			}()
+			_, err := io.WriteString(source, "body") // taken, and the next read is under way or about to be
+			return err
+		})
+		return err
+	})
+	if err != nil || !x.recycled() || abandoned.recycled() {
+		t.Fatalf("%v; outer recycled %t, inner %t", err, x.recycled(), abandoned.recycled())
+	}
+	first := w.Body.String()
+	for range 100 {
+		other := httptest.NewRecorder()
+		r, _ := request(t.Context(), other)
+		if _, err := outer.serve(other, r, says("another page")); err != nil || other.Body.String() != "another page" {
+			t.Fatalf("%v, %q", err, other.Body)
+		}
+	}
+	_, _ = io.WriteString(source, "stray")
+	source.Close()
+	if err := <-done; err == nil && !strings.HasPrefix(first, "held ") {
+		t.Errorf("%v after %q", err, first)
+	}
+	if w.Body.String() != first {
+		t.Errorf("what came late reached the client: %q", w.Body)
+	}
+}
+
+// Access logs and placeholders are asked when ServeHTTP has returned, and may be asked long after.
+func TestRecordAfterLaterRequests(t *testing.T) {
+	s := New(bare())
+	w := httptest.NewRecorder()
+	r, repl := request(t.Context(), w)
+	if _, err := s.serve(w, r, says("the first page")); err != nil {
+		t.Fatal(err)
+	}
+	etag := w.Header().Get("Etag")
+	for i := range 1000 {
+		other := httptest.NewRecorder()
+		r, _ := request(t.Context(), other, "If-None-Match", etag)
+		if _, err := s.serve(other, r, says(fmt.Sprint("page ", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"outcome": "tagged", "reason": "no_condition", "etag": etag} {
+		if got, _ := repl.GetString("http.conditional_cache." + name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if etag == "" || w.Header().Get("Accept-Ranges") != "bytes" {
+		t.Errorf("the fields are %v", w.Header())
+	}
+}
+
+// keeper is a handler that keeps what it was given, and goes on to use it while other requests use the pool.
+type keeper struct {
+	late sync.WaitGroup
+	stop chan struct{}
+}
+
+func (k *keeper) serve(id string, own bool) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h := w.Header()
+		h.Set("Content-Type", "text/plain")
+		h.Set("X-Id", id)
+		if own {
+			h.Set("Etag", `"`+id+`"`)
+		}
+		ctx := r.Context()
+		k.late.Go(func() {
+			<-k.stop
+			k.use(w, h, ctx)
+		})
+		_, err := io.WriteString(w, "page of "+id)
+		return err
+	}
+}
+
+// use is everything that can be done with it.
+func (*keeper) use(w http.ResponseWriter, h http.Header, ctx context.Context) { //nolint:revive // the context is one of the things that are kept
+	h.Set("X-Id", "late")
+	w.Header().Set("Etag", `"late"`)
+	w.WriteHeader(http.StatusTeapot)
+	_, _ = io.WriteString(w, "late")
+	_, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader("late"))
+	controller := http.NewResponseController(w)
+	_ = controller.Flush()
+	_ = controller.SetWriteDeadline(time.Now())
+	_, _, _ = controller.Hijack()
+	_ = ctx.Err()
+	context.AfterFunc(ctx, func() {})()
+}
+
+// Nothing of one request is ever seen by another, whatever its handlers do with what they have kept.
+func TestKeptThingsReachNobody(t *testing.T) {
+	s := New(bare())
+	var requests sync.WaitGroup
+	var waves []*keeper
+	for wave := range 8 {
+		k := &keeper{stop: make(chan struct{})}
+		waves = append(waves, k)
+		for worker := range 4 {
+			requests.Go(func() {
+				for n := range 25 {
+					id := fmt.Sprintf("%d-%d-%d", wave, worker, n)
+					visit(t, s, k, id, n)
+				}
+			})
+		}
+		if wave > 0 {
+			close(waves[wave-1].stop) // the handlers of the wave before wake up in the midst of this one
+		}
+		requests.Wait()
+	}
+	close(waves[len(waves)-1].stop)
+	for _, k := range waves {
+		k.late.Wait()
+	}
+	if held := Budget.Held(); held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
+func visit(t *testing.T, s *Service, k *keeper, id string, n int) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	var fields []string
+	if n%3 == 1 {
+		fields = []string{"If-None-Match", `"` + id + `"`}
+	}
+	r, repl := request(t.Context(), w, fields...)
+	if _, err := s.serve(w, r, k.serve(id, n%2 == 1)); err != nil {
+		t.Error(err)
+	}
+	status, body := http.StatusOK, "page of "+id
+	if n%3 == 1 && n%2 == 1 {
+		status, body = http.StatusNotModified, ""
+	}
+	etag, _ := repl.GetString("http.conditional_cache.etag")
+	// The map below is ours alone: what is kept is the one that handlers were given.
+	result := w.Result()
+	if w.Code != status || w.Body.String() != body || result.Header.Get("X-Id") != id || result.Header.Get("Etag") != etag || etag == "" {
+		t.Errorf("%s: status %d, %q, %v, placeholder %s", id, w.Code, w.Body, result.Header, etag)
+	}
+}
+
+// A large body of one request is never in another's buffer.
+func TestHeldBodiesStayApart(t *testing.T) {
+	s := New(bare())
+	var all sync.WaitGroup
+	for worker := range byte(4) {
+		all.Go(func() {
+			body := bytes.Repeat([]byte{'a' + worker}, 40_000)
+			for range 50 {
+				w := httptest.NewRecorder()
+				r, _ := request(t.Context(), w)
+				_, err := s.serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+					for rest := body; len(rest) > 0; rest = rest[8_000:] {
+						if _, err := w.Write(rest[:8_000]); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil || !bytes.Equal(w.Body.Bytes(), body) {
+					t.Errorf("%v: another body", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
