@@ -31,6 +31,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	exchanges "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -1909,8 +1910,8 @@ func TestNestedMaxDelay(t *testing.T) {
 		if err := nest(outer, nest(middle, nest(inner, slow)))(w, v.r); err != nil {
 			t.Fatal(err)
 		}
-		if waited := w.head.Sub(start); waited != defaultMaxDelay {
-			t.Errorf("the head went out after %v, want %v", waited, defaultMaxDelay)
+		if waited := w.head.Sub(start); waited != config.DefaultMaxDelay {
+			t.Errorf("the head went out after %v, want %v", waited, config.DefaultMaxDelay)
 		}
 	})
 }
@@ -4679,7 +4680,7 @@ func digestOf(t *testing.T, change func(*Handler)) [32]byte {
 	t.Helper()
 	h := &Handler{ETag: &ETag{Secret: "one"}, Remember: &Remember{TTL: caddy.Duration(time.Minute)}, Block: "1"}
 	change(h)
-	return provisioned(t, h).configDigest()
+	return provisioned(t, h).digest
 }
 
 // secretFromFile has the secret in a file.
@@ -4776,29 +4777,69 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 	}
 }
 
-// The store that is not built in has to say how it comes in. (The tests of the whole have it built in.)
-func TestRedisHasToBeBuiltIn(t *testing.T) {
-	err := (&Remember{StoreRaw: []byte(`{"name": "redis"}`)}).check()
-	if err == nil || !strings.Contains(err.Error(), "--with github.com/conditionalcache/caddy-conditional-cache/validators/redis") {
-		t.Errorf("got %v", err)
+// TestConfigHasEveryField: what is published is what package config checks and compiles, field by field.
+func TestConfigHasEveryField(t *testing.T) {
+	h := new(Handler)
+	set(reflect.ValueOf(h).Elem())
+	read := reflect.ValueOf(h.config()).Elem()
+	published := reflect.VisibleFields(reflect.TypeFor[Handler]())
+	published = slices.DeleteFunc(published, func(field reflect.StructField) bool { return !field.IsExported() })
+	if len(published) != read.NumField() {
+		t.Errorf("%d fields are published, and package config has %d", len(published), read.NumField())
+	}
+	for i, field := range published[:min(len(published), read.NumField())] {
+		if name := read.Type().Field(i).Name; name != field.Name {
+			t.Errorf("field %d is %s, and in package config %s", i, field.Name, name)
+		}
+	}
+	if !allSet(read) {
+		t.Errorf("something is lost on the way to package config: %+v", read)
 	}
 }
 
-func TestKeysOfPlaceholders(t *testing.T) {
-	for _, text := range []string{
-		"v1", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}`, `C:\ {http.vars.a}`, `\\\{`, "{geoip2.country_code}", `back\`,
-		"{http.request.uri.query.a[0]}", "{http.regexp.name.1}",
-	} {
-		if err := checkKey(text); err != nil {
-			t.Errorf("%s: %v", text, err)
+// set gives every field a value other than its default.
+func set(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		set(v.Elem())
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				set(field)
+			}
 		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		set(v.Index(0))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("x"), reflect.New(v.Type().Elem()).Elem())
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		v.Set(reflect.ValueOf(1).Convert(v.Type()))
 	}
-	for _, text := range []string{
-		"", " ", "\t", "{", "}", "a}", "{a", "{}", "{ a}", "{a b}", "{a{b}}", "{$A}", `\{a}`, `{a\`, `{a\}`, `\\{a}`, "{header.X}", "{cookie.a}", "{host}", "{é}",
-	} {
-		if err := checkKey(text); err == nil {
-			t.Errorf("%s: accepted", text)
+}
+
+// allSet reports whether set has been at work everywhere.
+func allSet(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer:
+		return !v.IsNil() && allSet(v.Elem())
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			if !allSet(field) {
+				return false
+			}
 		}
+		return true
+	case reflect.Slice:
+		return v.Len() > 0 && allSet(v.Index(0))
+	default:
+		return !v.IsZero()
 	}
 }
 
@@ -4853,7 +4894,7 @@ func TestFirstSeenOfOtherDatesAndTags(t *testing.T) {
 
 // endlessPage is too long to be tagged.
 func endlessPage() caddyhttp.HandlerFunc {
-	return sends(200, strings.Repeat("x", defaultMaxBody+1), "Content-Type", "text/plain")
+	return sends(200, strings.Repeat("x", config.DefaultMaxBody+1), "Content-Type", "text/plain")
 }
 
 // TestFirstSeenIsRemembered: the date goes into the record, and matches itself only.
