@@ -4780,7 +4780,7 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 // TestConfigHasEveryField: what is published is what package config checks and compiles, field by field.
 func TestConfigHasEveryField(t *testing.T) {
 	h := new(Handler)
-	set(reflect.ValueOf(h).Elem())
+	setAll(reflect.ValueOf(h).Elem())
 	read := reflect.ValueOf(h.config()).Elem()
 	published := reflect.VisibleFields(reflect.TypeFor[Handler]())
 	published = slices.DeleteFunc(published, func(field reflect.StructField) bool { return !field.IsExported() })
@@ -4797,21 +4797,21 @@ func TestConfigHasEveryField(t *testing.T) {
 	}
 }
 
-// set gives every field a value other than its default.
-func set(v reflect.Value) {
+// setAll gives every field a value other than its default.
+func setAll(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		set(v.Elem())
+		setAll(v.Elem())
 	case reflect.Struct:
 		for _, field := range v.Fields() {
 			if field.CanSet() {
-				set(field)
+				setAll(field)
 			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		set(v.Index(0))
+		setAll(v.Index(0))
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(reflect.ValueOf("x"), reflect.New(v.Type().Elem()).Elem())
@@ -4824,7 +4824,7 @@ func set(v reflect.Value) {
 	}
 }
 
-// allSet reports whether set has been at work everywhere.
+// allSet reports whether setAll has been at work everywhere.
 func allSet(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Pointer:

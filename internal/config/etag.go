@@ -23,8 +23,8 @@ var (
 	ETagExisting = Choice{Of: "etag existing", Words: []string{"keep", "repair", "weaken", "replace", "remove"}}
 )
 
-// Check refuses what is wrong in `etag` by itself. What has been read of it so far may be checked, too: a part of what
-// is right is right.
+// Check refuses what is wrong in `etag` by itself. It may be asked when a part has been read: what it refuses then, no
+// further option puts right.
 func (e ETag) Check() error {
 	if err := ETagMode.Check(e.Mode); err != nil {
 		return err
