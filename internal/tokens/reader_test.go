@@ -35,6 +35,8 @@ var readings = map[string]reading{
 		kind, source, err := r.Source()
 		return []any{kind, source}, err
 	},
+	"only":         func(r Reader) (any, error) { return nil, r.Block("only", Options{"one": nil}) },
+	"cache_status": func(r Reader) (any, error) { return nil, r.Unrecognized("option", r.Val(), []string{"one"}) },
 	"block": func(r Reader) (any, error) {
 		var names []string
 		option := func() error {
@@ -83,6 +85,8 @@ var read = map[string]string{
 	"max_age -1s":    "max_age -1s has to be a whole number of seconds, from 0 to 2147483647, at Testfile:1",
 	"key {a.b}":      "{a.b}",
 	"key a b":        `unexpected "b": key takes one text; put quotes around one with spaces, at Testfile:1`,
+	"key":            "key needs a text, such as {header.X-Api-Key}, at Testfile:1",
+	"store disk":     "no store \"disk\" is built in, only memory; redis comes with `xcaddy build --with github.com/conditionalcache/caddy-conditional-cache/validators/redis` (see xcaddy.md), at Testfile:1",
 	"key {host}":     "key: {host} is not known; write {http.request.host}, at Testfile:1",
 	"cookies _ga* a": "[_ga* a]",
 	"cookies *":      "ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies, at Testfile:1",
@@ -110,6 +114,7 @@ var read = map[string]string{
 	"@x status 2xx 404":                             "{[2 404] map[]}",
 	"@x {\n status 5xx\n header a *\n header !b\n}": "{[5] map[A:[*] B:[]]}",
 	"@x status 1xx":                                 `status: "1xx" is not a final status code from 200 to 599, nor a class such as 4xx (a 304 counts as the 200 it stands for), at Testfile:1`,
+	`@x header "a b" c`:                             `header: "a b" is not a field name, at Testfile:1`,
 	"@x header a b c":                               `unexpected "c": header takes a field and one pattern, or !field, at Testfile:1`,
 	"@x header a":                                   "header a needs a pattern, such as * for any value, at Testfile:1",
 	"@x {\n path /a\n}":                             `unrecognized condition of a response matcher: "path"; use status or header, at Testfile:2`,
@@ -117,6 +122,8 @@ var read = map[string]string{
 
 	"block {\n one 1\n many 1\n many 2\n}": "[one many many]",
 	"block {\n one\n one\n}":               `duplicate option "one"; write it once, at Testfile:3`,
+	"only {\n two\n}":                      `unrecognized option of only: "two"; the only one is one, at Testfile:2`,
+	"cache_status":                         "cache_status is not available in this version; remove it, at Testfile:1",
 	"block {\n two\n}":                     `unrecognized option of block: "two"; use many or one, at Testfile:2`,
 	"block {\n one {\n  a\n }\n}":          "one takes no block, at Testfile:2",
 }
