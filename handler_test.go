@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -217,7 +218,7 @@ func digestOf(t *testing.T, change func(*Handler)) [32]byte {
 	t.Helper()
 	h := &Handler{ETag: &ETag{Secret: "one"}, Remember: &Remember{TTL: caddy.Duration(time.Minute)}, Block: "1"}
 	change(h)
-	return provisioned(t, h).configDigest()
+	return provisioned(t, h).digest
 }
 
 // secretFromFile has the secret in a file.
@@ -300,7 +301,7 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 		if (h.store != nil) != (c.want != "") || h.store != nil && h.store.Name() != c.want {
 			t.Errorf("%s: store %v, want %q", name, h.store, c.want)
 		}
-		if h.policy.Dates.From != nil {
+		if h.service.Policy.Dates.From != nil {
 			t.Errorf("%s: first_seen is asked for as if it were a date of the response", name)
 		}
 		for range 2 { // Caddy may clean up what was cleaned up
@@ -314,28 +315,68 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 	}
 }
 
-// The store that is not built in has to say how it comes in. (The tests of the whole have it built in.)
-func TestRedisHasToBeBuiltIn(t *testing.T) {
-	err := (&Remember{StoreRaw: []byte(`{"name": "redis"}`)}).check()
-	if err == nil || !strings.Contains(err.Error(), "--with github.com/conditionalcache/caddy-conditional-cache/validators/redis") {
-		t.Errorf("got %v", err)
+// TestConfigHasEveryField: what is published is what package config checks and compiles, field by field.
+func TestConfigHasEveryField(t *testing.T) {
+	h := new(Handler)
+	setAll(reflect.ValueOf(h).Elem())
+	read := reflect.ValueOf(h.config()).Elem()
+	published := reflect.VisibleFields(reflect.TypeFor[Handler]())
+	published = slices.DeleteFunc(published, func(field reflect.StructField) bool { return !field.IsExported() })
+	if len(published) != read.NumField() {
+		t.Errorf("%d fields are published, and package config has %d", len(published), read.NumField())
+	}
+	for i, field := range published[:min(len(published), read.NumField())] {
+		if name := read.Type().Field(i).Name; name != field.Name {
+			t.Errorf("field %d is %s, and in package config %s", i, field.Name, name)
+		}
+	}
+	if !allSet(read) {
+		t.Errorf("something is lost on the way to package config: %+v", read)
 	}
 }
 
-func TestKeysOfPlaceholders(t *testing.T) {
-	for _, text := range []string{
-		"v1", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}`, `C:\ {http.vars.a}`, `\\\{`, "{geoip2.country_code}", `back\`,
-		"{http.request.uri.query.a[0]}", "{http.regexp.name.1}",
-	} {
-		if err := checkKey(text); err != nil {
-			t.Errorf("%s: %v", text, err)
+// setAll gives every field a value other than its default.
+func setAll(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		setAll(v.Elem())
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				setAll(field)
+			}
 		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		setAll(v.Index(0))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("x"), reflect.New(v.Type().Elem()).Elem())
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		v.Set(reflect.ValueOf(1).Convert(v.Type()))
 	}
-	for _, text := range []string{
-		"", " ", "\t", "{", "}", "a}", "{a", "{}", "{ a}", "{a b}", "{a{b}}", "{$A}", `\{a}`, `{a\`, `{a\}`, `\\{a}`, "{header.X}", "{cookie.a}", "{host}", "{é}",
-	} {
-		if err := checkKey(text); err == nil {
-			t.Errorf("%s: accepted", text)
+}
+
+// allSet reports whether setAll has been at work everywhere.
+func allSet(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer:
+		return !v.IsNil() && allSet(v.Elem())
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			if !allSet(field) {
+				return false
+			}
 		}
+		return true
+	case reflect.Slice:
+		return v.Len() > 0 && allSet(v.Index(0))
+	default:
+		return !v.IsZero()
 	}
 }

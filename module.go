@@ -13,13 +13,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"math"
-	"net/http"
-	"path"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,28 +22,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
 
-const (
-	defaultMaxBody  = 4 << 20
-	defaultMaxDelay = 200 * time.Millisecond
-	defaultMaxTotal = 256 << 20
-	maxMaxBody      = 1 << 40
-	defaultStore    = "memory"
-	maxRemembered   = 365 * 24 * time.Hour
-)
+const defaultMaxTotal = 256 << 20
 
 func init() {
 	caddy.RegisterModule(new(Handler))
@@ -87,7 +67,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.check(); err != nil || a.StoreRaw == nil {
 		return err
 	}
-	a.store, err = loadStore(ctx, a)
+	a.store, err = config.LoadStore(ctx, a)
 	return err
 }
 
@@ -95,7 +75,7 @@ func (a *App) check() error {
 	if a.MaxTotal <= 0 {
 		return errors.New("max_total has to be a positive number of bytes")
 	}
-	return checkStore(a.StoreRaw)
+	return config.CheckStore(a.StoreRaw)
 }
 
 // Start implements caddy.App; there is nothing to start.
@@ -107,17 +87,17 @@ func (*App) Stop() error { return nil }
 // held is for the admin API, which outlives configurations as well.
 func held() adminapi.Held {
 	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal}
-	if app, err := configuredApp(caddy.ActiveContext()); err == nil && app != nil {
+	if app, err := configuredApp(caddy.ActiveContext()); err == nil {
 		now.MaxTotal = app.MaxTotal
 	}
 	return now
 }
 
-// configuredApp is the app of a configuration, or nil if it has none.
+// configuredApp is the app of a configuration. If it has none, that is one with the defaults.
 func configuredApp(ctx caddy.Context) (*App, error) {
 	app, err := ctx.AppIfConfigured("conditional_cache")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return nil, nil //nolint:nilnil // the app is optional
+		return &App{MaxTotal: defaultMaxTotal}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -189,10 +169,14 @@ type Handler struct {
 	// Default: none, and every handler acts.
 	Block string `json:"block,omitempty"`
 
+	running
+}
+
+// running is what Provision makes of a configuration, and all of it: requests change no field.
+type running struct {
 	logger  *zap.Logger
-	policy  policy.Policy
-	service *exchange.Service
-	digest  [sha256.Size]byte // of the configuration
+	service *exchange.Service // serves requests by what the configuration says
+	digest  [sha256.Size]byte // see configDigest
 	store   validators.Store  // nil: nothing here needs one
 	release func()            // takes the store off the admin API's list; nil if it is not there
 }
@@ -366,43 +350,34 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.conditional_cache", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision compiles the configuration. It opens nothing: `caddy validate` provisions, too.
+// Provision checks and compiles the configuration. It opens nothing: `caddy validate` provisions, too.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	if err := h.check(); err != nil {
+	c := h.config()
+	if err := c.Check(); err != nil {
 		return err
 	}
-	if err := h.provisionTags(); err != nil {
+	app, err := configuredApp(ctx)
+	if err != nil {
 		return err
 	}
-	if err := h.provisionRows(ctx); err != nil {
+	compiled, err := c.Compile(ctx, app.MaxTotal)
+	if err != nil {
 		return err
 	}
-	lastModified := valueOr(h.LastModified)
-	h.policy.Lenient = lastModified.Lenient
-	h.policy.Dates = policy.Dates{From: lastmodified.Compile(lastModified.sources()), FirstSeen: lastModified.firstSeen()}
-	existing := valueOr(h.ETag).Existing
-	withholdAll := existing == "replace" || existing == "remove"
-	h.policy.Treatment = upstream.Treatment{
-		LastModified: lastModified.Mode, Existing: existing, Tagless: h.policy.Tags.Mode == policy.Off,
-		Undated: h.policy.Tags.Maker.Epoch != "" || lastModified.Mode == "remove" || withholdAll,
-	}
-	h.policy.Shown = upstream.Rules{
-		WithholdAll: withholdAll, Undated: h.policy.Treatment.Undated, DatesFound: h.policy.Dates.Any(),
-	}
-	h.policy.Freshness.Expires, h.policy.Freshness.AfterModified = h.Expires != "off", time.Duration(h.ExpiresModified)
-	h.policy.HeadAsGet = h.Head == "get"
-	h.policy.Ranges = map[string]policy.Ranges{"off": policy.RangesOff, "stream": policy.RangesStream}[h.Ranges]
-	h.policy.ContentLocation, h.policy.Block, h.policy.Key = h.ContentLocation, h.Block, valueOr(h.Remember).Key
-	h.provisionBuffer()
-	h.provisionGuard()
-	notModified := valueOr(h.NotModified)
-	h.policy.NotModified = policy.NotModified{Keep: fieldSet(notModified.Keep), Drop: fieldSet(notModified.Drop)}
-	if err := h.provisionDigest(); err != nil {
+	h.service = exchange.New(compiled)
+	h.service.Log = h.logger
+	if h.digest, err = h.configDigest(); err != nil {
 		return err
 	}
 	h.warn()
-	return h.provisionShared(ctx)
+	return h.provisionStore(ctx, app.store)
+}
+
+func (h *Handler) warn() {
+	for _, warning := range h.config().Warnings() {
+		h.logger.Warn(warning.Text, zap.Int("row", warning.Row+1))
+	}
 }
 
 // Cleanup implements caddy.CleanerUpper. Caddy calls it after a failed Provision, too. The store itself is cleaned up
@@ -414,96 +389,17 @@ func (h *Handler) Cleanup() error {
 	return nil
 }
 
-func (h *Handler) provisionTags() error {
-	etag := valueOr(h.ETag)
-	h.policy.Tags.Mode = modes[etag.Mode]
-	h.policy.Tags.Maker.SHA256 = etag.Hash == "sha256"
-	// Only global placeholders: a tag must not depend on the request.
-	secret, err := caddy.NewReplacer().ReplaceOrErr(etag.Secret, true, true)
-	if err != nil {
-		return fmt.Errorf("etag secret: %w", err)
-	}
-	epoch, err := caddy.NewReplacer().ReplaceOrErr(etag.Epoch, true, true)
-	if err != nil {
-		return fmt.Errorf("etag epoch: %w", err)
-	}
-	h.policy.Tags.Maker.Secret, h.policy.Tags.Maker.Epoch = []byte(secret), epoch
-	h.policy.Tags.Ignore, err = ignore.Compile(etag.Ignore)
-	if h.policy.Tags.Ignore != nil {
-		h.policy.Tags.Mode = policy.Weak // bodies that differ share a tag (RFC 9110 §8.8.1)
-	}
-	return err
-}
-
-// modes are the words of `etag`; none is auto.
-var modes = map[string]policy.Mode{"auto": policy.Auto, "strong": policy.Strong, "weak": policy.Weak, "off": policy.Off}
-
-func (h *Handler) provisionRows(ctx caddy.Context) error {
-	rows := make([]policy.Row, 0, len(h.CacheControl))
-	for i, config := range h.CacheControl {
-		compiled, err := config.compile()
-		if err != nil {
-			return fmt.Errorf("cache_control row %d: %w", i+1, err)
-		}
-		r := policy.Row{Row: compiled, MediaType: strings.ToLower(config.MediaType)}
-		if config.Path != "" {
-			r.Path = caddyhttp.MatchPath{config.Path}
-			if err := r.Path.Provision(ctx); err != nil {
-				return fmt.Errorf("cache_control row %d: %w", i+1, err)
-			}
-		}
-		if config.ResponseMatcher != "" {
-			matcher := h.ResponseMatchers[config.ResponseMatcher]
-			r.Response = &matcher
-		}
-		rows = append(rows, r)
-		h.policy.Freshness.Spreads = h.policy.Freshness.Spreads || r.Spreads()
-	}
-	h.policy.Freshness.Rows = rows
-	return nil
-}
-
-func (h *Handler) provisionBuffer() {
-	buffer := valueOr(h.Buffer)
-	h.policy.Bounds.MaxBody = cmp.Or(buffer.MaxBody, defaultMaxBody)
-	h.policy.Bounds.MaxDelay = cmp.Or(time.Duration(buffer.MaxDelay), defaultMaxDelay)
-}
-
-func (h *Handler) provisionGuard() {
-	if h.GuardWrites == nil {
-		return
-	}
-	h.policy.Guard.Methods, h.policy.Guard.Require = h.GuardWrites.Methods, h.GuardWrites.Require
-	if len(h.policy.Guard.Methods) == 0 {
-		h.policy.Guard.Methods = []string{http.MethodPut, http.MethodPatch, http.MethodDelete}
-	}
-}
-
-// provisionShared takes what the app of this configuration has for all handlers. Of the budget, only the counter
-// is global.
-func (h *Handler) provisionShared(ctx caddy.Context) error {
-	app, err := configuredApp(ctx)
-	if err != nil {
-		return err
-	}
-	h.policy.Bounds.MaxTotal = cmp.Or(valueOr(app).MaxTotal, defaultMaxTotal)
-	h.service = exchange.New(&h.policy)
-	h.service.Log = h.logger
-	return h.provisionStore(ctx, valueOr(app).store)
-}
-
 // provisionStore comes last, as it is the one step that Cleanup has to take back.
 func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (err error) {
 	switch {
-	case h.Remember == nil && !h.policy.Dates.FirstSeen:
+	case h.Remember == nil && !h.service.Policy.Dates.FirstSeen:
 		return nil
-	case valueOr(h.Remember).StoreRaw != nil:
-		h.store, err = loadStore(ctx, h.Remember)
+	case h.Remember != nil && h.Remember.StoreRaw != nil:
+		h.store, err = config.LoadStore(ctx, h.Remember)
 	case shared != nil:
 		h.store = shared
 	default:
-		module, loadErr := ctx.LoadModuleByID(validators.StoreNamespace+"."+defaultStore, nil)
-		h.store, err = asStore(module, loadErr)
+		h.store, err = config.DefaultStore(ctx)
 	}
 	if err != nil {
 		return err
@@ -517,617 +413,70 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 }
 
 func (h *Handler) provisionMemory() {
-	h.service.Dates = &remember.Memory{Store: h.store, Secret: h.configDigest()}
-	config := h.Remember
-	if config == nil {
+	h.service.Dates = &remember.Memory{Store: h.store, Secret: h.digest}
+	r := h.Remember
+	if r == nil {
 		return
 	}
 	h.service.Memory = &remember.Memory{
-		Store: h.store, Secret: h.configDigest(), TTL: time.Duration(config.TTL), Grace: time.Duration(config.Grace),
-		StaleIfError: time.Duration(config.StaleIfError), IgnoredCookies: config.IgnoreCookies, Keep: h.policy.NotModified.Keep,
+		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
+		StaleIfError: time.Duration(r.StaleIfError), IgnoredCookies: r.IgnoreCookies, Keep: h.service.Policy.NotModified.Keep,
 	}
-}
-
-// loadStore loads the guest module in the field StoreRaw.
-func loadStore(ctx caddy.Context, config any) (validators.Store, error) {
-	module, err := ctx.LoadModule(config, "StoreRaw")
-	return asStore(module, err)
-}
-
-func asStore(module any, err error) (validators.Store, error) {
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	store, is := module.(validators.Store)
-	if !is {
-		return nil, fmt.Errorf("store: a %T is not a validators.Store", module)
-	}
-	return store, nil
 }
 
 // configDigest stands for the part of the configuration that answers depend on: two handlers with the same one
 // give the same answers, on whatever node they are, and may share records. Only the store, the limits and
 // placeholders of the request are left out. It has the secret in it, and is safe as a key of digests.
-func (h *Handler) configDigest() [sha256.Size]byte { return h.digest }
-
-// provisionDigest follows provisionTags, which reads the global placeholders of secret and epoch: their values
-// count, in hexadecimal, as JSON would not tell all octets apart.
-func (h *Handler) provisionDigest() error {
-	config := *h
+//
+// It follows the policy, which has the values of the placeholders in secret and epoch: these count, in hexadecimal, as
+// JSON would not tell all octets apart.
+func (h *Handler) configDigest() ([sha256.Size]byte, error) {
+	digested := *h
 	if h.ETag != nil {
 		etag := *h.ETag
-		etag.Secret, etag.Epoch = hex.EncodeToString(h.policy.Tags.Maker.Secret), hex.EncodeToString([]byte(h.policy.Tags.Maker.Epoch))
-		config.ETag = &etag
+		etag.Secret, etag.Epoch = hex.EncodeToString(h.service.Policy.Tags.Maker.Secret), hex.EncodeToString([]byte(h.service.Policy.Tags.Maker.Epoch))
+		digested.ETag = &etag
 	}
 	if h.Remember != nil {
 		remembering := *h.Remember
 		remembering.StoreRaw = nil
-		config.Remember = &remembering
+		digested.Remember = &remembering
 	}
-	text, err := json.Marshal(&config)
-	h.digest = sha256.Sum256(text)
-	return err
+	text, err := json.Marshal(&digested)
+	return sha256.Sum256(text), err
 }
 
-// check refuses what the Caddyfile adapter would refuse, for configurations that come as JSON.
-func (h *Handler) check() error {
-	checks := []func() error{
-		valueOr(h.ETag).check, valueOr(h.LastModified).check, valueOr(h.Buffer).check,
-		valueOr(h.NotModified).check, h.checkConditions, h.checkRows, h.checkGuard,
-		h.checkExpires, h.checkModified, h.checkSources, h.checkFirstSeen, h.Remember.check, h.checkRemember,
-		func() error { return oneOf("head", h.Head, "pass", "get") },
-		func() error { return oneOf("ranges", h.Ranges, "on", "off", "stream") },
+// config is the configuration as package config has it.
+func (h *Handler) config() *config.Handler {
+	c := &config.Handler{
+		ETag:             (*config.ETag)(h.ETag),
+		Expires:          h.Expires,
+		ExpiresModified:  h.ExpiresModified,
+		Buffer:           (*config.Buffer)(h.Buffer),
+		Head:             h.Head,
+		Ranges:           h.Ranges,
+		GuardWrites:      (*config.GuardWrites)(h.GuardWrites),
+		Remember:         (*config.Remember)(h.Remember),
+		NotModified:      (*config.NotModified)(h.NotModified),
+		ContentLocation:  h.ContentLocation,
+		ResponseMatchers: h.ResponseMatchers,
+		Block:            h.Block,
 	}
-	for _, check := range checks {
-		if err := check(); err != nil {
-			return err
-		}
+	if h.LastModified != nil {
+		c.LastModified = h.LastModified.config()
 	}
-	return nil
+	for _, row := range h.CacheControl {
+		c.CacheControl = append(c.CacheControl, config.CacheControl(row))
+	}
+	return c
 }
 
-func (e ETag) check() error {
-	if err := oneOf("etag", e.Mode, "auto", "strong", "weak", "off"); err != nil {
-		return err
+func (l *LastModified) config() *config.LastModified {
+	c := &config.LastModified{Mode: l.Mode, Lenient: l.Lenient}
+	for _, source := range l.From {
+		c.From = append(c.From, config.LastModifiedSource(source))
 	}
-	if err := oneOf("etag hash", e.Hash, "xxh3", "sha256"); err != nil {
-		return err
-	}
-	if err := oneOf("etag existing", e.Existing, "keep", "repair", "weaken", "replace", "remove"); err != nil {
-		return err
-	}
-	switch {
-	case e.Hash == "xxh3" && e.Secret != "":
-		return errors.New("hash xxh3 takes no secret; remove the hash line, or say hash sha256")
-	case e.Mode == "off" && (e.Hash != "" || e.Secret != "" || e.Epoch != ""):
-		return errors.New("etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them")
-	case e.Mode == "off" && e.Existing == "replace":
-		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")
-	}
-	return e.checkIgnore()
-}
-
-func (e ETag) checkIgnore() error {
-	switch {
-	case len(e.Ignore) == 0:
-		return nil
-	case e.Mode == "off":
-		return errors.New("etag off makes no tags, so ignore has no meaning beside it; remove it")
-	case e.Mode == "strong":
-		return errors.New("ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak")
-	}
-	_, err := ignore.Compile(e.Ignore)
-	return err
-}
-
-func (l LastModified) check() error {
-	if err := oneOf("last_modified", l.Mode, "normalize", "off", "remove"); err != nil {
-		return err
-	}
-	if l.Mode == "remove" && len(l.From) > 0 {
-		return errors.New("last_modified remove sends no date, so from has no meaning beside it; remove one of them")
-	}
-	if err := l.checkFirstSeen(); err != nil {
-		return fmt.Errorf("last_modified from: %w", err)
-	}
-	sources := l.sources()
-	for i, source := range sources {
-		if err := source.Check(); err != nil {
-			return fmt.Errorf("last_modified from: %w", err)
-		}
-		if slices.ContainsFunc(sources[:i], func(above lastmodified.Source) bool { return above.Same(source) }) {
-			return fmt.Errorf("last_modified from: %s is given twice; give it once", source)
-		}
-	}
-	return nil
-}
-
-func (l LastModified) checkFirstSeen() error {
-	times := 0
-	for _, from := range l.From {
-		switch {
-		case !from.FirstSeen:
-			continue
-		case from.Header != "" || from.JSON != "" || len(from.File) > 0:
-			return errors.New("a source is one of header, json, file and first_seen")
-		case from.Layout != "":
-			return errors.New("first_seen is no date of the response, so a layout has no meaning beside it; remove it")
-		}
-		times++
-	}
-	if times > 1 {
-		return errors.New("first_seen is given twice; give it once")
-	}
-	return nil
-}
-
-// firstSeen reports whether first_seen is among the sources.
-func (l LastModified) firstSeen() bool {
-	return slices.ContainsFunc(l.From, func(s LastModifiedSource) bool { return s.FirstSeen })
-}
-
-// sources are those of from but first_seen, as package lastmodified has them.
-func (l LastModified) sources() []lastmodified.Source {
-	sources := make([]lastmodified.Source, 0, len(l.From))
-	for _, from := range l.From {
-		if !from.FirstSeen {
-			sources = append(sources, lastmodified.Source{Header: from.Header, JSON: from.JSON, Files: from.File, Layout: from.Layout})
-		}
-	}
-	return sources
-}
-
-// checkSources refuses a source that never comes to be read.
-func (h *Handler) checkSources() error {
-	inBody := slices.ContainsFunc(valueOr(h.LastModified).From, func(s LastModifiedSource) bool { return s.JSON != "" })
-	if inBody && valueOr(h.ETag).Mode == "off" {
-		return errors.New("last_modified from json reads bodies that are held, and under etag off none is; remove one of them")
-	}
-	return nil
-}
-
-// checkFirstSeen refuses first_seen where there is no tag to be seen.
-func (h *Handler) checkFirstSeen() error {
-	if valueOr(h.LastModified).firstSeen() && valueOr(h.ETag).Mode == "off" {
-		return errors.New("last_modified from first_seen dates entity tags, and etag off makes none; remove one of them")
-	}
-	return nil
-}
-
-// check refuses what the Caddyfile adapter would refuse.
-func (r *Remember) check() error {
-	if r == nil {
-		return nil
-	}
-	for _, span := range []struct {
-		name string
-		time caddy.Duration
-	}{{"ttl", r.TTL}, {"grace", r.Grace}, {"stale_if_error", r.StaleIfError}} {
-		// None is none in JSON; a Caddyfile that says 0 is asked to leave it out.
-		if span.time != 0 && !isSpan(time.Duration(span.time)) {
-			return fmt.Errorf("remember: %s %v is not a duration of whole seconds such as 10m, from 1s to 365d", span.name, time.Duration(span.time))
-		}
-	}
-	if err := checkCookies(r.IgnoreCookies); err != nil {
-		return err
-	}
-	if r.Key != "" {
-		if err := checkKey(r.Key); err != nil {
-			return err
-		}
-	}
-	return checkStore(r.StoreRaw)
-}
-
-// isSpan: Age and the directives that a record is compared with are whole seconds (RFC 9111 §1.2.2).
-func isSpan(d time.Duration) bool {
-	return d >= time.Second && d <= maxRemembered && d%time.Second == 0
-}
-
-// checkCookies: a cookie's name is a token (RFC 6265 §4.1.1), which may have an asterisk in it; here that stands
-// for the rest of a name, and nowhere but at the end.
-func checkCookies(patterns []string) error {
-	for i, pattern := range patterns {
-		name, _ := strings.CutSuffix(pattern, "*")
-		switch {
-		case pattern == "*":
-			return errors.New("ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies")
-		case strings.Contains(name, "*"):
-			return fmt.Errorf("ignore_cookies: %q has an asterisk elsewhere than at its end", pattern)
-		case !httpcond.IsToken(name):
-			return fmt.Errorf("ignore_cookies: %q is not the name of a cookie, or the beginning of one and *, such as _ga*", pattern)
-		case slices.Contains(patterns[:i], pattern):
-			return fmt.Errorf("ignore_cookies: %s is named twice; name it once", pattern)
-		}
-	}
-	return nil
-}
-
-// checkKey refuses braces that are not those of a placeholder. What it cannot know is which placeholders the rest
-// of the configuration defines.
-func checkKey(text string) error {
-	if strings.TrimSpace(text) == "" {
-		return errors.New("key: an empty text tells nothing apart; remove it")
-	}
-	for i := 0; i < len(text); i++ {
-		switch escaped := i > 0 && text[i-1] == '\\'; {
-		case escaped: // \{ is a brace, as everywhere in Caddy
-		case text[i] == '}':
-			return fmt.Errorf("key: %q has a } without its {; a brace that is meant is written \\}", text)
-		case text[i] == '{':
-			name, _, closed := strings.Cut(text[i+1:], "}")
-			if !closed {
-				return fmt.Errorf("key: %q has a { without its }; a brace that is meant is written \\{", text)
-			}
-			if err := checkPlaceholder(name); err != nil {
-				return err
-			}
-			i += len(name) + 1
-		}
-	}
-	return nil
-}
-
-// checkPlaceholder refuses a name that no placeholder has, and the short forms that Caddyfiles have and JSON has
-// not: unknown to Caddy, they would tell nobody apart.
-func checkPlaceholder(name string) error {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`{$\`, r) }) {
-		return fmt.Errorf("key: {%s} is not a placeholder such as {http.request.header.X-Api-Key}", name)
-	}
-	first, _, _ := strings.Cut(name, ".")
-	if full, short := shortPlaceholders[first]; short {
-		return fmt.Errorf("key: {%s} is not known; write {%s}", name, full+strings.TrimPrefix(name, first))
-	}
-	return nil
-}
-
-// shortPlaceholders are those that tell requests apart, of the ones that Caddy spells out in Caddyfiles.
-var shortPlaceholders = map[string]string{
-	"client_ip": "http.vars.client_ip", "cookie": "http.request.cookie", "header": "http.request.header", "host": "http.request.host",
-	"labels": "http.request.host.labels", "method": "http.request.method", "path": "http.request.uri.path", "query": "http.request.uri.query",
-	"re": "http.regexp", "remote_host": "http.request.remote.host", "scheme": "http.request.scheme", "vars": "http.vars",
-	"headers": "http.request.header", "cookies": "http.request.cookie", // not known in Caddyfiles either
-}
-
-// checkStore refuses a store that is not there. None is the default.
-func checkStore(raw json.RawMessage) error {
-	if raw == nil {
-		return nil
-	}
-	var named struct {
-		Name string `json:"name"`
-	}
-	if err := json.Unmarshal(raw, &named); err != nil || named.Name == "" {
-		return errors.New(`store has to be an object that has a name, such as {"name": "memory"}`)
-	}
-	return checkStoreName(named.Name)
-}
-
-func checkStoreName(name string) error {
-	if _, err := caddy.GetModule(validators.StoreNamespace + "." + name); err == nil {
-		return nil
-	}
-	var built []string
-	for _, module := range caddy.GetModules(validators.StoreNamespace) {
-		built = append(built, module.ID.Name())
-	}
-	const redis = "github.com/conditionalcache/caddy-conditional-cache/validators/redis"
-	if !slices.Contains(built, "redis") {
-		return fmt.Errorf("no store %q is built in, only %s; redis comes with `xcaddy build --with %s` (see xcaddy.md)", name, strings.Join(built, ", "), redis)
-	}
-	return fmt.Errorf("no store %q is built in, only %s", name, strings.Join(built, ", "))
-}
-
-// checkRemember refuses to remember what nothing is left of.
-func (h *Handler) checkRemember() error {
-	etag := valueOr(h.ETag)
-	if h.Remember != nil && etag.Mode == "off" && etag.Existing == "remove" && valueOr(h.LastModified).Mode == "remove" {
-		return errors.New("remember keeps validators, and none is left where etag off has existing remove beside last_modified remove; keep one")
-	}
-	return nil
-}
-
-func (b Buffer) check() error {
-	if b.MaxBody < 0 || b.MaxBody > maxMaxBody {
-		return errors.New("max_body has to be a positive number of bytes, at most 1 TiB")
-	}
-	return nil
-}
-
-// mandatory are the fields a 304 must have if the 200 had them (RFC 9110 §15.4.5).
-var mandatory = []string{"Cache-Control", "Content-Location", "Date", "ETag", "Expires", "Vary"}
-
-// impossible are fields of a message with content, or of one transfer.
-var impossible = []string{"Content-Length", "Content-Range", "Transfer-Encoding", "Trailer"}
-
-func (n NotModified) check() error {
-	for _, name := range slices.Concat(n.Keep, n.Drop) {
-		if !httpcond.IsToken(name) {
-			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie", name)
-		}
-	}
-	if name, found := common(n.Drop, mandatory); found {
-		return fmt.Errorf("not_modified: %s cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)", name)
-	}
-	if name, found := common(n.Keep, impossible); found {
-		return fmt.Errorf("not_modified: %s cannot be kept: it describes a body, and a 304 has none", name)
-	}
-	if name, found := common(n.Keep, n.Drop); found {
-		return fmt.Errorf("not_modified: %s is both kept and dropped; name it once", name)
-	}
-	return nil
-}
-
-// check refuses what the Caddyfile adapter would refuse.
-func (g *GuardWrites) check() error {
-	if g == nil {
-		return nil
-	}
-	for i, method := range g.Methods {
-		switch {
-		case !httpcond.IsToken(method):
-			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
-		case method != strings.ToUpper(method):
-			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; options go in a block", method)
-		case slices.Contains(guard.Unguarded, method):
-			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
-		case slices.Contains(g.Methods[:i], method):
-			return fmt.Errorf("guard_writes: %s is named twice; name it once", method)
-		}
-	}
-	return nil
-}
-
-// checkGuard refuses guards that could not hold.
-func (h *Handler) checkGuard() error {
-	if err := h.GuardWrites.check(); err != nil {
-		return err
-	}
-	switch mode := cmp.Or(valueOr(h.ETag).Mode, "auto"); {
-	case h.GuardWrites == nil || mode == "strong":
-		return nil
-	case len(valueOr(h.ETag).Ignore) > 0:
-		return errors.New("guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two")
-	case mode == "off":
-		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")
-	default:
-		return fmt.Errorf("guard_writes needs etag strong: etag %s makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)", mode)
-	}
-}
-
-func (h *Handler) checkRows() error {
-	for i, config := range h.CacheControl {
-		if _, err := config.compile(); err != nil {
-			return fmt.Errorf("cache_control row %d: %w", i+1, err)
-		}
-		if err := h.checkMatcher(config.ResponseMatcher); err != nil {
-			return err
-		}
-	}
-	return h.checkOrder()
-}
-
-// checkExpires checks the words of expires by themselves.
-func (h *Handler) checkExpires() error {
-	if err := oneOf("expires", h.Expires, "auto", "off", "modified"); err != nil {
-		return err
-	}
-	lifetime := time.Duration(h.ExpiresModified)
-	switch {
-	case h.Expires != "modified" && lifetime != 0:
-		return errors.New("expires_modified goes with expires modified; remove it, or say modified")
-	case h.Expires != "modified":
-		return nil
-	case lifetime <= 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32:
-		return fmt.Errorf("expires modified: %v is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them", lifetime)
-	}
-	return nil
-}
-
-// checkModified refuses an `expires modified` that could never count.
-func (h *Handler) checkModified() error {
-	switch {
-	case h.Expires != "modified":
-		return nil
-	case valueOr(h.LastModified).Mode == "remove":
-		return errors.New("expires modified counts from Last-Modified, which last_modified remove takes off; keep one")
-	}
-	for _, config := range h.CacheControl {
-		if row, err := config.compile(); err == nil && config.selector() == "" && !row.Dated() {
-			return errors.New("expires modified and a row without a selector (or the max_age of the directive) both say how long every other response lasts; keep one")
-		}
-	}
-	return nil
-}
-
-// warn logs what is valid in rows, and probably not what was meant.
-func (h *Handler) warn() {
-	for i := range h.CacheControl {
-		for _, warning := range h.warnings(i) {
-			h.logger.Warn(warning, zap.Int("row", i+1))
-		}
-	}
-}
-
-// warnings are those of one row.
-func (h *Handler) warnings(i int) []string {
-	config := h.CacheControl[i]
-	row, err := config.compile()
-	if err != nil {
-		return nil // refused elsewhere
-	}
-	subject := strings.Join(slices.DeleteFunc([]string{"cache_control", config.selector()}, func(s string) bool { return s == "" }), " ")
-	all := row.Warnings(freshness.About{
-		Pages: slices.Contains([]string{"text/html", "text/*", "application/xhtml+xml"}, strings.ToLower(config.MediaType)),
-		Dated: h.Expires == "modified",
-	})
-	for i, warning := range all {
-		all[i] = subject + ": " + warning
-	}
-	return all
-}
-
-func (h *Handler) checkConditions() error {
-	for _, name := range slices.Sorted(maps.Keys(h.ResponseMatchers)) {
-		if err := checkConditions("@"+name, h.ResponseMatchers[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkConditions refuses a response matcher that matches everything, or nothing.
-func checkConditions(name string, m caddyhttp.ResponseMatcher) error {
-	if len(m.StatusCode) == 0 && len(m.Headers) == 0 {
-		return fmt.Errorf("response matcher %s matches everything; give it a status or a header", name)
-	}
-	for _, code := range m.StatusCode {
-		if !isFinalStatus(code) {
-			return fmt.Errorf("response matcher %s: %d is not a final status code or a class such as 4 for 4xx", name, code)
-		}
-	}
-	return nil
-}
-
-// isFinalStatus: a code of RFC 9110 §15 but 1xx, which rows do not speak of, and 304, which stands for a
-// 200; or the first digit of a class.
-func isFinalStatus(code int) bool {
-	return code >= 200 && code <= 599 && code != http.StatusNotModified || code >= 2 && code <= 5
-}
-
-// checkMatcher refuses the name of a response matcher that is not defined; the empty name is none.
-func (h *Handler) checkMatcher(name string) error {
-	if _, defined := h.ResponseMatchers[name]; !defined && name != "" {
-		return fmt.Errorf("cache_control @%s: no response matcher of that name; define it with @%s status <code...>", name, name)
-	}
-	return nil
-}
-
-// checkOrder refuses rows that could never apply.
-func (h *Handler) checkOrder() error {
-	for i, config := range h.CacheControl {
-		for _, above := range h.CacheControl[:i] {
-			switch selector := config.selector(); {
-			case above.selector() == selector:
-				return fmt.Errorf("cache_control %s: a second row for the same responses would never apply; keep one", cmp.Or(selector, "without a selector"))
-			case above.selector() == "" && config.ResponseMatcher == "":
-				return fmt.Errorf("cache_control %s: never applies, as a row without a selector stands above it; move that one to the end", selector)
-			case above.covers(config):
-				return fmt.Errorf("cache_control %s: never applies, as the row %s above it takes all of it; move that one below", selector, above.selector())
-			}
-		}
-	}
-	return nil
-}
-
-// covers reports whether a row plainly selects every response that another one does: /a/* and /a/b*,
-// image/* and image/png.
-func (c CacheControl) covers(other CacheControl) bool {
-	if kind, isRange := strings.CutSuffix(strings.ToLower(c.MediaType), "/*"); isRange {
-		return strings.HasPrefix(strings.ToLower(other.MediaType), kind+"/")
-	}
-	prefix, isPrefix := strings.CutSuffix(strings.ToLower(c.Path), "*")
-	// Nothing is said of patterns that Caddy compares escaped, unmerged or by placeholders.
-	plain := func(s string) bool { return !strings.ContainsAny(s, `?[\%{`) && !strings.Contains(s, "//") }
-	return isPrefix && !strings.Contains(prefix, "*") && plain(prefix) && plain(other.Path) &&
-		strings.HasPrefix(strings.ToLower(other.Path), prefix)
-}
-
-// selector writes a row's selector as in a Caddyfile.
-func (c CacheControl) selector() string {
-	if c.ResponseMatcher != "" {
-		return "@" + c.ResponseMatcher
-	}
-	return strings.ToLower(cmp.Or(c.Path, c.MediaType)) // neither is compared with regard to case
-}
-
-// compile checks a row by itself.
-func (c CacheControl) compile() (*freshness.Row, error) {
-	given := 0
-	for _, selector := range []string{c.Path, c.MediaType, c.ResponseMatcher} {
-		if selector != "" {
-			given++
-		}
-	}
-	switch {
-	case given > 1:
-		return nil, errors.New("a row has one selector: a path, a media type or a response matcher")
-	case strings.Contains(c.Path, "?"):
-		return nil, fmt.Errorf("path %q: a path selector has no query", c.Path)
-	case c.Path != "" && !strings.HasPrefix(c.Path, "/"):
-		return nil, fmt.Errorf("path %q has to begin with a slash", c.Path)
-	case !validPattern(c.Path):
-		return nil, fmt.Errorf("path %q is not a pattern: a bracket or backslash stands alone", c.Path)
-	case c.MediaType != "" && !validMediaType(c.MediaType):
-		return nil, fmt.Errorf("%q is not a media type such as text/html or image/*", c.MediaType)
-	}
-	if err := oneOf("existing", c.Existing, "keep", "merge", "replace"); err != nil {
-		return nil, err
-	}
-	return freshness.Compile(freshness.Source{
-		Directives: c.Directives, Extension: c.Extension, Existing: existingWords[c.Existing], Jitter: c.Jitter,
-	}, caddy.ParseDuration)
-}
-
-// existingWords are the words of `cache_control › existing`; none is keep.
-var existingWords = map[string]freshness.Existing{"merge": freshness.Merge, "replace": freshness.Replace}
-
-// validPattern: Caddy takes a malformed pattern for one that never matches.
-func validPattern(pattern string) bool {
-	_, err := path.Match(pattern, "")
-	return err == nil
-}
-
-func validMediaType(s string) bool {
-	kind, subtype, found := strings.Cut(s, "/")
-	return found && httpcond.IsToken(kind) && httpcond.IsToken(subtype) && kind != "*" &&
-		(subtype == "*" || !strings.Contains(subtype, "*")) && httpcond.MediaType(s) != ""
-}
-
-// oneOf refuses a word that is not among the allowed ones; the empty word is the default.
-func oneOf(what, word string, allowed ...string) error {
-	if word == "" || slices.Contains(allowed, word) {
-		return nil
-	}
-	if slices.Contains(later, what+" "+word) {
-		return fmt.Errorf("%s %s is not available in this version; use %s", what, word, list(allowed))
-	}
-	return fmt.Errorf("%s: unrecognized %q; use %s", what, word, list(allowed))
-}
-
-// later are words of the grammar that this version does not have: they are refused, never ignored.
-var later = []string{
-	"cache_status", "debug_headers",
-}
-
-func list(words []string) string {
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-// common returns the first of names that is among others, in any case.
-func common(names, others []string) (string, bool) {
-	for _, name := range names {
-		if slices.ContainsFunc(others, func(other string) bool { return strings.EqualFold(name, other) }) {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-func fieldSet(names []string) map[string]bool {
-	set := make(map[string]bool, len(names))
-	for _, name := range names {
-		set[http.CanonicalHeaderKey(name)] = true
-	}
-	return set
-}
-
-func valueOr[T any](p *T) (v T) {
-	if p != nil {
-		return *p
-	}
-	return v
+	return c
 }
 
 // Interface guards

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -24,7 +25,7 @@ func (s *Service) Pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 }
 
 func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
-	if reason == journal.Method && isWrite(r) && !withinRead(r) {
+	if reason == journal.Method && policy.IsWrite(r.Method) && !withinRead(r) {
 		return s.write(w, r, next)
 	}
 	return s.pass(w, r, next, reason)

@@ -15,9 +15,6 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// isWrite reports whether a request may change what its URI stands for.
-func isWrite(r *http.Request) bool { return !slices.Contains(guard.Unguarded, r.Method) }
-
 // writeVar is the request variable by which the instances that one write meets know of each other.
 const writeVar = "conditional_cache.write"
 

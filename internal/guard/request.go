@@ -35,9 +35,6 @@ func Request(r *http.Request, w http.ResponseWriter) (get *http.Request, cancel 
 	return get, cancel
 }
 
-// Unguarded are the methods that change nothing, or nothing of what the URI stands for.
-var Unguarded = []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect}
-
 // MethodOverrides are the fields by which frameworks let a POST stand for another method.
 var MethodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
 

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
@@ -113,4 +114,13 @@ type Guard struct {
 	Methods []string
 	// Require: a write with one of these methods has to have a precondition.
 	Require bool
+}
+
+// IsWrite reports whether a method may change what its URI stands for.
+func IsWrite(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return false
+	}
+	return true
 }

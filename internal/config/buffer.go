@@ -1,0 +1,30 @@
+package config
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// What holds where `buffer` says nothing.
+const (
+	DefaultMaxBody  = 4 << 20
+	DefaultMaxDelay = 200 * time.Millisecond
+)
+
+const maxMaxBody = 1 << 40
+
+// Buffer is `buffer`.
+type Buffer struct {
+	MaxBody  int64
+	MaxDelay caddy.Duration
+}
+
+// Check refuses what is wrong in `buffer`.
+func (b Buffer) Check() error {
+	if b.MaxBody < 0 || b.MaxBody > maxMaxBody {
+		return errors.New("max_body has to be a positive number of bytes, at most 1 TiB")
+	}
+	return nil
+}

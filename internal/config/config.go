@@ -1,0 +1,82 @@
+// Package config says what is refused of a configuration, what is warned of in one, and what the rest of it means to
+// requests: Check, Warnings and Compile of Handler. A configuration may come as JSON or as a Caddyfile. Both are held
+// to these rules, with these words; of neither is anything known here.
+//
+// The types repeat the fields of those that the root publishes, in their order and without their tags and comments.
+// There it says what a field means; Go converts between the two, and no longer does when they drift apart.
+package config
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Handler is the configuration of one directive. Its methods change nothing of it.
+type Handler struct {
+	ETag             *ETag
+	LastModified     *LastModified
+	CacheControl     []CacheControl
+	Expires          string
+	ExpiresModified  caddy.Duration
+	Buffer           *Buffer
+	Head             string
+	Ranges           string
+	GuardWrites      *GuardWrites
+	Remember         *Remember
+	NotModified      *NotModified
+	ContentLocation  bool
+	ResponseMatchers map[string]caddyhttp.ResponseMatcher
+	Block            string
+}
+
+// The words of `head` and `ranges`.
+var (
+	Head   = Choice{Of: "head", Words: []string{"pass", "get"}}
+	Ranges = Choice{Of: "ranges", Words: []string{"on", "off", "stream"}}
+)
+
+// Check refuses what no Caddyfile could say either. Of several errors it returns one, always the same.
+func (h *Handler) Check() error {
+	checks := []func() error{
+		valueOr(h.ETag).Check, valueOr(h.LastModified).Check, valueOr(h.Buffer).Check, valueOr(h.NotModified).Check,
+		h.checkResponseMatchers, h.checkRows, valueOr(h.GuardWrites).Check, h.checkGuard,
+		func() error { return CheckExpires(h.Expires, h.ExpiresModified) },
+		h.checkModified, h.checkSources, h.checkFirstSeen, valueOr(h.Remember).Check, h.checkRemember,
+		func() error { return Head.Check(h.Head) },
+		func() error { return Ranges.Check(h.Ranges) },
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Contradiction refuses what is wrong in no subdirective by itself, but in two together. of is the one that the error
+// is about, or the source of dates, as it begins in a Caddyfile.
+func (h *Handler) Contradiction() (of string, err error) {
+	for _, rule := range []struct {
+		of    string
+		check func() error
+	}{
+		{"guard_writes", h.checkGuard},
+		{"expires", h.checkModified},
+		{"last_modified from json", h.checkSources},
+		{"last_modified from first_seen", h.checkFirstSeen},
+		{"remember", h.checkRemember},
+	} {
+		if err := rule.check(); err != nil {
+			return rule.of, err
+		}
+	}
+	return "", nil
+}
+
+// valueOr is what p points to; nil is the zero value, under which every default holds.
+func valueOr[T any](p *T) (v T) {
+	if p != nil {
+		return *p
+	}
+	return v
+}

@@ -1,0 +1,255 @@
+package config
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	_ "github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the store that is always built in
+)
+
+// rows are configurations and the whole of the error that Check has for each; empty: it has none.
+var rows = map[string]struct {
+	h    Handler
+	want string
+}{
+	"bare": {},
+
+	"etag":             {h: Handler{ETag: &ETag{Mode: "weak", Hash: "sha256", Existing: "repair", Secret: "s", Ignore: []string{"csrf"}, Epoch: "1"}}},
+	"etag mode":        {Handler{ETag: &ETag{Mode: "on"}}, `etag: unrecognized "on"; use auto, strong, weak or off`},
+	"etag hash":        {Handler{ETag: &ETag{Hash: "md5"}}, `etag hash: unrecognized "md5"; use xxh3 or sha256`},
+	"etag existing":    {Handler{ETag: &ETag{Existing: "merge"}}, `etag existing: unrecognized "merge"; use keep, repair, weaken, replace or remove`},
+	"etag secret":      {Handler{ETag: &ETag{Hash: "xxh3", Secret: "s"}}, "hash xxh3 takes no secret; remove the hash line, or say hash sha256"},
+	"etag off, epoch":  {Handler{ETag: &ETag{Mode: "off", Epoch: "1"}}, "etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them"},
+	"etag off, tags":   {Handler{ETag: &ETag{Mode: "off", Existing: "replace"}}, "etag off makes no tags, so existing replace has nothing to put in place; say existing remove"},
+	"etag off, ignore": {Handler{ETag: &ETag{Mode: "off", Ignore: []string{"csrf"}}}, "etag off makes no tags, so ignore has no meaning beside it; remove it"},
+	"ignore, strong": {
+		Handler{ETag: &ETag{Mode: "strong", Ignore: []string{"csrf"}}},
+		"ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak",
+	},
+	"ignore twice": {Handler{ETag: &ETag{Ignore: []string{"csrf", "csrf"}}}, `ignore: "csrf" is there already; write it once`},
+
+	"last_modified":             {h: Handler{LastModified: dates(LastModifiedSource{Header: "X-Date"}, LastModifiedSource{JSON: "a.b"}, LastModifiedSource{FirstSeen: true})}},
+	"last_modified mode":        {Handler{LastModified: &LastModified{Mode: "keep"}}, `last_modified: unrecognized "keep"; use normalize, off or remove`},
+	"last_modified remove":      {Handler{LastModified: &LastModified{Mode: "remove", From: []LastModifiedSource{{FirstSeen: true}}}}, "last_modified remove sends no date, so from has no meaning beside it; remove one of them"},
+	"from nothing":              {Handler{LastModified: dates(LastModifiedSource{})}, "last_modified from: a source is one of header, json and file"},
+	"from two":                  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, JSON: "a"})}, "last_modified from: a source is one of header, json, file and first_seen"},
+	"from the same":             {Handler{LastModified: dates(LastModifiedSource{Header: "X-Date"}, LastModifiedSource{Header: "x-date"})}, "last_modified from: header X-Date is given twice; give it once"},
+	"first_seen twice":          {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true}, LastModifiedSource{FirstSeen: true})}, "last_modified from: first_seen is given twice; give it once"},
+	"first_seen with a layout":  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, Layout: "2006"})}, "last_modified from: first_seen is no date of the response, so a layout has no meaning beside it; remove it"},
+	"json under etag off":       {Handler{ETag: off, LastModified: dates(LastModifiedSource{JSON: "a"})}, "last_modified from json reads bodies that are held, and under etag off none is; remove one of them"},
+	"first_seen under etag off": {Handler{ETag: off, LastModified: dates(LastModifiedSource{FirstSeen: true})}, "last_modified from first_seen dates entity tags, and etag off makes none; remove one of them"},
+
+	"rows": {h: withRows(
+		CacheControl{Path: "/a*", Directives: []string{"max-age=1h"}, Existing: "merge", Jitter: 10},
+		CacheControl{MediaType: "image/*", Directives: []string{"no-store"}}, CacheControl{Directives: []string{"public"}, Extension: []string{"x=1"}},
+	)},
+	"two selectors":        {withRows(CacheControl{Path: "/", MediaType: "a/b"}), "cache_control row 1: a row has one selector: a path, a media type or a response matcher"},
+	"path with a query":    {withRows(CacheControl{Path: "/a?b"}), `cache_control row 1: path "/a?b": a path selector has no query`},
+	"path without a slash": {withRows(CacheControl{Path: "a"}), `cache_control row 1: path "a" has to begin with a slash`},
+	"path with a bracket":  {withRows(CacheControl{Path: "/["}), `cache_control row 1: path "/[" is not a pattern: a bracket or backslash stands alone`},
+	"media type":           {withRows(CacheControl{MediaType: "*/*"}), `cache_control row 1: "*/*" is not a media type such as text/html or image/*`},
+	"existing of a row":    {withRows(CacheControl{Existing: "remove"}), `cache_control row 1: existing: unrecognized "remove"; use keep, merge or replace`},
+	"empty row":            {withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: "/"}), "cache_control row 2: a row needs at least one directive, such as max-age=1h"},
+	"no such matcher": {
+		withRows(CacheControl{ResponseMatcher: "x", Directives: []string{"public"}}),
+		"cache_control @x: no response matcher of that name; define it with @x status <code...>",
+	},
+	"the same row": {
+		withRows(CacheControl{MediaType: "A/b", Directives: []string{"public"}}, CacheControl{MediaType: "a/B", Directives: []string{"public"}}),
+		"cache_control a/b: a second row for the same responses would never apply; keep one",
+	},
+	"behind all": {
+		withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: "/a", Directives: []string{"public"}}),
+		"cache_control /a: never applies, as a row without a selector stands above it; move that one to the end",
+	},
+	"covered": {
+		withRows(CacheControl{Path: "/a*", Directives: []string{"public"}}, CacheControl{Path: "/A/b", Directives: []string{"public"}}),
+		"cache_control /a/b: never applies, as the row /a* above it takes all of it; move that one below",
+	},
+
+	"expires":           {h: Handler{Expires: "modified", ExpiresModified: caddy.Duration(time.Hour)}},
+	"expires word":      {Handler{Expires: "on"}, `expires: unrecognized "on"; use auto, off or modified`},
+	"expires, duration": {Handler{ExpiresModified: 1}, "expires_modified goes with expires modified; remove it, or say modified"},
+	"expires, fraction": {Handler{Expires: "modified", ExpiresModified: 1}, "expires modified: 1ns is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them"},
+	"expires of no date": {
+		Handler{Expires: "modified", ExpiresModified: caddy.Duration(time.Hour), LastModified: &LastModified{Mode: "remove"}},
+		"expires modified counts from Last-Modified, which last_modified remove takes off; keep one",
+	},
+	"expires of no response": {
+		Handler{Expires: "modified", ExpiresModified: caddy.Duration(time.Hour), CacheControl: []CacheControl{{Directives: []string{"max-age=1"}}}},
+		"expires modified and a row without a selector (or the max_age of the directive) both say how long every other response lasts; keep one",
+	},
+
+	"buffer":             {h: Handler{Buffer: &Buffer{MaxBody: 1 << 40, MaxDelay: -1}}},
+	"buffer, too much":   {Handler{Buffer: &Buffer{MaxBody: 1<<40 + 1}}, "max_body has to be a positive number of bytes, at most 1 TiB"},
+	"buffer, negative":   {Handler{Buffer: &Buffer{MaxBody: -1}}, "max_body has to be a positive number of bytes, at most 1 TiB"},
+	"head and ranges":    {h: Handler{Head: "get", Ranges: "stream"}},
+	"head":               {Handler{Head: "on"}, `head: unrecognized "on"; use pass or get`},
+	"ranges":             {Handler{Ranges: "pass"}, `ranges: unrecognized "pass"; use on, off or stream`},
+	"not_modified":       {h: Handler{NotModified: &NotModified{Keep: []string{"Set-Cookie"}, Drop: []string{"Link"}}}},
+	"not_modified field": {Handler{NotModified: &NotModified{Keep: []string{"a b"}}}, `not_modified: "a b" is not a field name such as Set-Cookie`},
+	"not_modified drops": {Handler{NotModified: &NotModified{Drop: []string{"etag"}}}, "not_modified: etag cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)"},
+	"not_modified keeps": {Handler{NotModified: &NotModified{Keep: []string{"trailer"}}}, "not_modified: trailer cannot be kept: it describes a body, and a 304 has none"},
+	"not_modified both":  {Handler{NotModified: &NotModified{Keep: []string{"Link"}, Drop: []string{"link"}}}, "not_modified: Link is both kept and dropped; name it once"},
+
+	"guard_writes":           {h: Handler{ETag: &ETag{Mode: "strong"}, GuardWrites: &GuardWrites{Methods: []string{"PUT", "LOCK"}, Require: true}}},
+	"guard_writes method":    {Handler{GuardWrites: &GuardWrites{Methods: []string{"a b"}}}, `guard_writes: "a b" is not a method such as PUT`},
+	"guard_writes small":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"Put"}}}, `guard_writes: "Put" is not a method, as these are in capitals; options go in a block`},
+	"guard_writes no write":  {Handler{GuardWrites: &GuardWrites{Methods: []string{"HEAD"}}}, "guard_writes: HEAD is no write, so there is nothing to guard; remove it"},
+	"guard_writes twice":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"PUT", "PUT"}}}, "guard_writes: PUT is named twice; name it once"},
+	"guard_writes, auto":     {Handler{GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)"},
+	"guard_writes, off":      {Handler{ETag: off, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag off makes no tags that a write could name"},
+	"guard_writes, ignoring": {Handler{ETag: &ETag{Ignore: []string{"csrf"}}, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two"},
+
+	"remember": {h: Handler{Remember: &Remember{
+		TTL: caddy.Duration(time.Hour), StoreRaw: []byte(`{"name": "memory"}`), Key: "{http.vars.a}", IgnoreCookies: []string{"_ga*", "a"}, Grace: caddy.Duration(time.Second),
+	}}},
+	"remember ttl":       {Handler{Remember: &Remember{TTL: 1}}, "remember: ttl 1ns is not a duration of whole seconds such as 10m, from 1s to 365d"},
+	"remember grace":     {Handler{Remember: &Remember{Grace: -caddy.Duration(time.Second)}}, "remember: grace -1s is not a duration of whole seconds such as 10m, from 1s to 365d"},
+	"remember for years": {Handler{Remember: &Remember{StaleIfError: caddy.Duration(366 * 24 * time.Hour)}}, "remember: stale_if_error 8784h0m0s is not a duration of whole seconds such as 10m, from 1s to 365d"},
+	"all cookies":        {Handler{Remember: &Remember{IgnoreCookies: []string{"*"}}}, "ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies"},
+	"cookies amidst":     {Handler{Remember: &Remember{IgnoreCookies: []string{"a*b"}}}, `ignore_cookies: "a*b" has an asterisk elsewhere than at its end`},
+	"no cookie":          {Handler{Remember: &Remember{IgnoreCookies: []string{"a b"}}}, `ignore_cookies: "a b" is not the name of a cookie, or the beginning of one and *, such as _ga*`},
+	"a cookie twice":     {Handler{Remember: &Remember{IgnoreCookies: []string{"a", "a"}}}, "ignore_cookies: a is named twice; name it once"},
+	"remember key":       {Handler{Remember: &Remember{Key: "{host}"}}, "key: {host} is not known; write {http.request.host}"},
+	"store":              {Handler{Remember: &Remember{StoreRaw: []byte(`"memory"`)}}, `store has to be an object that has a name, such as {"name": "memory"}`},
+	"remember of nothing": {
+		Handler{ETag: &ETag{Mode: "off", Existing: "remove"}, LastModified: &LastModified{Mode: "remove"}, Remember: new(Remember)},
+		"remember keeps validators, and none is left where etag off has existing remove beside last_modified remove; keep one",
+	},
+
+	"response matcher": {h: Handler{
+		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"x": {StatusCode: []int{4, 503}}, "y": {Headers: http.Header{"A": {"*"}}}},
+		CacheControl:     []CacheControl{{ResponseMatcher: "x", Directives: []string{"no-store"}}},
+	}},
+	"response matcher of all": {Handler{ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"x": {}}}, "response matcher @x matches everything; give it a status or a header"},
+	"response matcher of none": {
+		Handler{ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"x": {StatusCode: []int{304}}}},
+		"response matcher @x: 304 is not a final status code or a class such as 4 for 4xx",
+	},
+}
+
+var off = &ETag{Mode: "off"}
+
+func dates(from ...LastModifiedSource) *LastModified { return &LastModified{From: from} }
+
+func withRows(rows ...CacheControl) Handler { return Handler{CacheControl: rows} }
+
+func TestCheck(t *testing.T) {
+	for name, row := range rows {
+		got := ""
+		if err := row.h.Check(); err != nil {
+			got = err.Error()
+		}
+		if got != row.want {
+			t.Errorf("%s: %q, want %q", name, got, row.want)
+		}
+	}
+}
+
+// TestContradiction: what is wrong between subdirectives is said of one of them, which has a line in a Caddyfile.
+func TestContradiction(t *testing.T) {
+	for name, of := range map[string]string{
+		"guard_writes, off": "guard_writes", "guard_writes, auto": "guard_writes",
+		"expires of no date": "expires", "expires of no response": "expires",
+		"json under etag off": "last_modified from json", "first_seen under etag off": "last_modified from first_seen",
+		"remember of nothing": "remember",
+		"bare":                "", "etag mode": "", "covered": "", "remember": "", "guard_writes": "",
+	} {
+		row := rows[name]
+		got, err := row.h.Contradiction()
+		if got != of || (err == nil) != (of == "") || err != nil && err.Error() != row.want {
+			t.Errorf("%s: %q of %q, want %q of %q", name, err, got, row.want, of)
+		}
+	}
+}
+
+func TestReadRow(t *testing.T) {
+	for text, want := range map[string]CacheControl{
+		"/a* max-age=1":        {Path: "/a*", Directives: []string{"max-age=1"}},
+		"text/html;q=1 public": {MediaType: "text/html;q=1", Directives: []string{"public"}},
+		"@x no-store":          {ResponseMatcher: "x", Directives: []string{"no-store"}},
+		"max-age=1 public":     {Directives: []string{"max-age=1", "public"}},
+		`private="a/b"`:        {Directives: []string{`private="a/b"`}},
+		"/a":                   {Path: "/a", Directives: []string{}},
+	} {
+		if row, err := ReadRow(strings.Fields(text)); err != nil || !reflect.DeepEqual(row, want) {
+			t.Errorf("%s: %+v, %v, want %+v", text, row, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"public| |x": "cache_control: an empty word is no directive",
+		"@":          "cache_control: a response matcher needs a name after @",
+		"*.css":      `cache_control: "*.css" is no directive; a path pattern begins with a slash`,
+		"/a|/b":      `cache_control: unexpected "/b"; a row begins with its selector, and has one at most`,
+		"public|@ab": `cache_control: unexpected "@ab"; a row begins with its selector, and has one at most`,
+	} {
+		if _, err := ReadRow(strings.Split(text, "|")); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestWarnings: a warning has the row's selector, and what `expires modified` gives is not missed.
+func TestWarnings(t *testing.T) {
+	h := withRows(
+		CacheControl{Path: "/A", Directives: []string{"max-age=1h"}}, CacheControl{Path: "/b", Directives: []string{"max-age=x"}},
+		CacheControl{MediaType: "Text/*", Directives: []string{"max-age=366d immutable"}}, CacheControl{Directives: []string{"public"}},
+	)
+	want := []Warning{{2, "cache_control text/*: max-age is over a year"}, {2, "cache_control text/*: immutable on pages"}, {3, "cache_control: public says"}}
+	got := h.Warnings()
+	if len(got) != len(want) {
+		t.Fatalf("got %+v", got)
+	}
+	for i, w := range want {
+		if got[i].Row != w.Row || !strings.HasPrefix(got[i].Text, w.Text) {
+			t.Errorf("got %+v, want %+v", got[i], w)
+		}
+	}
+	if h.Expires = "modified"; len(h.Warnings()) != 2 {
+		t.Errorf("with expires modified: %+v", h.Warnings())
+	}
+}
+
+// TestRedisHasToBeBuiltIn: the store that is not says how it comes in.
+func TestRedisHasToBeBuiltIn(t *testing.T) {
+	want := `no store "redis" is built in, only memory; redis comes with ` +
+		"`xcaddy build --with github.com/conditionalcache/caddy-conditional-cache/validators/redis` (see xcaddy.md)"
+	if err := CheckStore([]byte(`{"name": "redis"}`)); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestKeysOfPlaceholders(t *testing.T) {
+	for _, text := range []string{
+		"v1", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}`, `C:\ {http.vars.a}`, `\\\{`, "{geoip2.country_code}", `back\`,
+		"{http.request.uri.query.a[0]}", "{http.regexp.name.1}",
+	} {
+		if err := CheckKey(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		"", " ", "\t", "{", "}", "a}", "{a", "{}", "{ a}", "{a b}", "{a{b}}", "{$A}", `\{a}`, `{a\`, `{a\}`, `\\{a}`, "{header.X}", "{cookie.a}", "{host}", "{é}",
+	} {
+		if err := CheckKey(text); err == nil {
+			t.Errorf("%s: accepted", text)
+		}
+	}
+}
+
+// TestLaterWords: a word of a later version is refused as one, wherever a word may stand.
+func TestLaterWords(t *testing.T) {
+	defer func(now []string) { later = now }(later)
+	later = []string{"head often"}
+	want := "head often is not available in this version; use pass or get"
+	if err := Head.Check("often"); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

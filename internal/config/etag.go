@@ -1,0 +1,63 @@
+package config
+
+import (
+	"errors"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
+)
+
+// ETag is `etag`.
+type ETag struct {
+	Mode     string
+	Hash     string
+	Existing string
+	Secret   string
+	Ignore   []string
+	Epoch    string
+}
+
+// The words of `etag`.
+var (
+	ETagMode     = Choice{Of: "etag", Words: []string{"auto", "strong", "weak", "off"}}
+	ETagHash     = Choice{Of: "etag hash", Words: []string{"xxh3", "sha256"}}
+	ETagExisting = Choice{Of: "etag existing", Words: []string{"keep", "repair", "weaken", "replace", "remove"}}
+)
+
+// Check refuses what is wrong in `etag` by itself. It may be asked when a part has been read: what it refuses then, no
+// further option puts right.
+func (e ETag) Check() error {
+	if err := ETagMode.Check(e.Mode); err != nil {
+		return err
+	}
+	if err := ETagHash.Check(e.Hash); err != nil {
+		return err
+	}
+	if err := ETagExisting.Check(e.Existing); err != nil {
+		return err
+	}
+	switch {
+	case e.Hash == "xxh3" && e.Secret != "":
+		return errors.New("hash xxh3 takes no secret; remove the hash line, or say hash sha256")
+	case e.Mode == "off" && (e.Hash != "" || e.Secret != "" || e.Epoch != ""):
+		return errors.New("etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them")
+	case e.Mode == "off" && e.Existing == "replace":
+		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")
+	}
+	return e.checkIgnore()
+}
+
+func (e ETag) checkIgnore() error {
+	switch {
+	case len(e.Ignore) == 0:
+		return nil
+	case e.Mode == "off":
+		return errors.New("etag off makes no tags, so ignore has no meaning beside it; remove it")
+	case e.Mode == "strong":
+		return errors.New("ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak")
+	}
+	_, err := ignore.Compile(e.Ignore)
+	return err
+}
+
+// withholdsAll reports whether the upstream sees no condition at all, as no validator of its own reaches the client.
+func (e ETag) withholdsAll() bool { return e.Existing == "replace" || e.Existing == "remove" }

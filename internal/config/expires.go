@@ -1,0 +1,46 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Expires are the words of `expires`.
+var Expires = Choice{Of: "expires", Words: []string{"auto", "off", "modified"}}
+
+// CheckExpires checks the words of `expires` by themselves; modified is the duration behind the word of that name.
+func CheckExpires(word string, modified caddy.Duration) error {
+	if err := Expires.Check(word); err != nil {
+		return err
+	}
+	lifetime := time.Duration(modified)
+	switch {
+	case word != "modified" && lifetime != 0:
+		return errors.New("expires_modified goes with expires modified; remove it, or say modified")
+	case word != "modified":
+		return nil
+	case lifetime <= 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32:
+		return fmt.Errorf("expires modified: %v is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them", lifetime)
+	}
+	return nil
+}
+
+// checkModified refuses an `expires modified` that could never count.
+func (h *Handler) checkModified() error {
+	switch {
+	case h.Expires != "modified":
+		return nil
+	case valueOr(h.LastModified).Mode == "remove":
+		return errors.New("expires modified counts from Last-Modified, which last_modified remove takes off; keep one")
+	}
+	for _, config := range h.CacheControl {
+		if row, err := config.compile(); err == nil && config.Selector() == "" && !row.Dated() {
+			return errors.New("expires modified and a row without a selector (or the max_age of the directive) both say how long every other response lasts; keep one")
+		}
+	}
+	return nil
+}

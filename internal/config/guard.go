@@ -1,0 +1,49 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+)
+
+// GuardWrites is `guard_writes`.
+type GuardWrites struct {
+	Methods []string
+	Require bool
+}
+
+// Check refuses methods that are none, or no writes.
+func (g GuardWrites) Check() error {
+	for i, method := range g.Methods {
+		switch {
+		case !httpcond.IsToken(method):
+			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
+		case method != strings.ToUpper(method):
+			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; options go in a block", method)
+		case !policy.IsWrite(method):
+			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
+		case slices.Contains(g.Methods[:i], method):
+			return fmt.Errorf("guard_writes: %s is named twice; name it once", method)
+		}
+	}
+	return nil
+}
+
+// checkGuard refuses guards that could not hold.
+func (h *Handler) checkGuard() error {
+	switch mode := cmp.Or(valueOr(h.ETag).Mode, "auto"); {
+	case h.GuardWrites == nil || mode == "strong":
+		return nil
+	case len(valueOr(h.ETag).Ignore) > 0:
+		return errors.New("guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two")
+	case mode == "off":
+		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")
+	default:
+		return fmt.Errorf("guard_writes needs etag strong: etag %s makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)", mode)
+	}
+}

@@ -1,0 +1,164 @@
+// Package tokens reads the words of a Caddyfile: one argument or several, one out of a few, a size, a duration, the
+// options of a block. What it refuses it names with file and line, and says what would be right.
+//
+// A subdirective is read from its name on: every method that reads expects the reader on the word in front of what it
+// reads, and leaves it on the last word that it has read.
+package tokens
+
+import (
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
+)
+
+// Reader reads words. It moves the dispenser that it is made with, which others may go on to use.
+type Reader struct {
+	*caddyfile.Dispenser
+}
+
+// Place is where a word stands, for errors that show only further on.
+type Place struct {
+	dispenser caddyfile.Dispenser
+}
+
+// Here is where the reader stands.
+func (r Reader) Here() Place { return Place{*r.Dispenser} }
+
+// Return goes back to where the reader stood.
+func (r Reader) Return(to Place) { *r.Dispenser = to.dispenser }
+
+// File is the name of the file.
+func (p Place) File() string { return p.dispenser.File() }
+
+// Line counts from 1.
+func (p Place) Line() int { return p.dispenser.Line() }
+
+// At adds file and line to an error, if there is one.
+func (p Place) At(err error) error {
+	if err == nil {
+		return nil
+	}
+	return p.dispenser.WrapErr(err)
+}
+
+// Errf makes an error with file and line.
+func (p Place) Errf(format string, args ...any) error { return p.dispenser.Errf(format, args...) }
+
+// At adds file and line of where the reader stands to an error, if there is one.
+func (r Reader) At(err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.WrapErr(err)
+}
+
+// Options are the words of a block, and what reads each: it is called with the reader on the word.
+type Options map[string]func() error
+
+// Block reads the block after a subdirective, if there is one. Every option may stand there once, and the repeatable
+// ones as often as one likes.
+func (r Reader) Block(of string, known Options, repeatable ...string) error {
+	seen := make(map[string]bool, len(known))
+	for nesting := r.Nesting(); r.NextBlock(nesting); {
+		name := r.Val()
+		read, ok := known[name]
+		if !ok {
+			return r.Unrecognized("option of "+of, of+" "+name, names(known))
+		}
+		if seen[name] && !slices.Contains(repeatable, name) {
+			return r.Errf("duplicate option %q; write it once", name)
+		}
+		seen[name] = true
+		if err := read(); err != nil {
+			return err
+		}
+		if err := r.NoBlock(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func names(of Options) []string {
+	all := make([]string, 0, len(of))
+	for name := range of {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Unrecognized refuses the word that the reader stands on. full is the word with what it stands in, as config.IsLater
+// knows it.
+func (r Reader) Unrecognized(what, full string, known []string) error {
+	switch {
+	case config.IsLater(full):
+		return r.Errf("%s is not available in this version; remove it", full)
+	case len(known) == 1:
+		return r.Errf("unrecognized %s: %q; the only one is %s", what, r.Val(), known[0])
+	}
+	return r.Errf("unrecognized %s: %q; use %s", what, r.Val(), config.List(known))
+}
+
+// Word reads one argument out of a few.
+func (r Reader) Word(choice config.Choice) (string, error) {
+	args := r.RemainingArgs()
+	if len(args) == 0 || args[0] == "" {
+		return "", r.Errf("%s needs a word: %s", choice.Of, choice)
+	}
+	if err := choice.Check(args[0]); err != nil {
+		return "", r.WrapErr(err)
+	}
+	if len(args) > 1 {
+		return "", r.Surplus(args[1], choice.Of, "one word")
+	}
+	return args[0], nil
+}
+
+// Text reads one argument that is not empty.
+func (r Reader) Text(name, example string) (string, error) {
+	args := r.RemainingArgs()
+	if len(args) == 0 || args[0] == "" {
+		return "", r.Errf("%s needs a value, such as %s", name, example)
+	}
+	if len(args) > 1 {
+		return "", r.Surplus(args[1], name, "one value")
+	}
+	return args[0], nil
+}
+
+// Words reads one argument or more, of which none is empty.
+func (r Reader) Words(name, example string) ([]string, error) {
+	args := r.RemainingArgs()
+	if len(args) == 0 {
+		return nil, r.Errf("%s needs at least one value, such as %s", name, example)
+	}
+	if slices.Contains(args, "") {
+		return nil, r.Errf("%s: an empty value means nothing; remove it", name)
+	}
+	return args, nil
+}
+
+// Nothing refuses arguments.
+func (r Reader) Nothing(name string) error {
+	if args := r.RemainingArgs(); len(args) > 0 {
+		return r.Surplus(args[0], name, "no argument")
+	}
+	return nil
+}
+
+// Surplus refuses an argument that is one too many.
+func (r Reader) Surplus(arg, name, takes string) error {
+	return r.Errf("unexpected %q: %s takes %s", arg, name, takes)
+}
+
+// NoBlock refuses a block where none belongs, even an empty one.
+func (r Reader) NoBlock(name string) error {
+	ahead := *r.Dispenser // behind the last argument; NextBlock would step over an empty block
+	if !ahead.NextLine() && ahead.Next() && ahead.Val() == "{" {
+		return ahead.Errf("%s takes no block", name)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package tokens
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
+)
+
+// Size reads a number of bytes, with or without a unit, for the option that the reader stands on.
+func (r Reader) Size() (int64, error) {
+	name := r.Val()
+	word, err := r.Text(name, "4MiB")
+	if err != nil {
+		return 0, err
+	}
+	size, err := humanize.ParseBytes(word)
+	if err != nil || size == 0 || size > math.MaxInt64 {
+		return 0, r.Errf("%s: %q is not a size such as 4MiB, above zero and below 8EiB", name, word)
+	}
+	return int64(size), nil
+}
+
+// Percent reads a percentage.
+func (r Reader) Percent(name string) (float64, error) {
+	word, err := r.Text(name, "10%")
+	if err != nil {
+		return 0, err
+	}
+	number, hasUnit := strings.CutSuffix(word, "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if !hasUnit || err != nil || strings.Trim(number, "0123456789.") != "" {
+		return 0, r.Errf("%s: %q is not a percentage such as 10%% or 2.5%%", name, word)
+	}
+	return percent, nil
+}
+
+// Delay reads a duration above zero, or off, which is -1.
+func (r Reader) Delay(name string) (caddy.Duration, error) {
+	word, err := r.Text(name, "200ms, or off")
+	if err != nil || word == "off" {
+		return -1, err
+	}
+	delay, err := caddy.ParseDuration(word)
+	if err != nil || delay <= 0 {
+		return 0, r.Errf("%s: %q is neither a duration above zero, such as 200ms, nor off", name, word)
+	}
+	return caddy.Duration(delay), nil
+}
+
+// Lifetime reads a duration, whatever it is.
+func (r Reader) Lifetime(name string) (caddy.Duration, error) {
+	word, err := r.Text(name, "1h")
+	if err != nil {
+		return 0, err
+	}
+	lifetime, err := caddy.ParseDuration(word)
+	if err != nil {
+		return 0, r.Errf("%s: %q is not a duration such as 1h or 30d", name, word)
+	}
+	return caddy.Duration(lifetime), nil
+}
+
+// Span reads how long validators are remembered.
+func (r Reader) Span(name string) (caddy.Duration, error) {
+	word, err := r.Text(name, "10m")
+	if err != nil {
+		return 0, err
+	}
+	return r.AsSpan(name, word)
+}
+
+// AsSpan is Span of a word that has been read.
+func (r Reader) AsSpan(name, word string) (caddy.Duration, error) {
+	d, err := caddy.ParseDuration(word)
+	switch {
+	case err != nil:
+		return 0, r.Errf("%s: %q is not a duration such as 90s, 10m or 1d", name, word)
+	case d == 0:
+		return 0, r.Errf("%s %s: nothing would last; leave it out for %s", name, word, withoutSpan[name])
+	case !config.IsSpan(d):
+		return 0, r.Errf("%s: %s is not a duration of whole seconds from 1s to 365d", name, word)
+	}
+	return caddy.Duration(d), nil
+}
+
+// withoutSpan says what holds where a duration is not given.
+var withoutSpan = map[string]string{
+	"remember": "the lifetime that the response gives itself", "grace": "no grace", "stale_if_error": "errors that are passed on",
+}
+
+// MaxAge reads the lifetime of the directive's own argument, in whole seconds.
+func (r Reader) MaxAge(word string) (seconds string, err error) {
+	lifetime, err := caddy.ParseDuration(word)
+	if err != nil {
+		return "", r.Errf("%q is not a max_age such as 90s, 1h or 30d", word)
+	}
+	if lifetime < 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32 {
+		return "", r.Errf("max_age %s has to be a whole number of seconds, from 0 to 2147483647", word)
+	}
+	return strconv.FormatInt(int64(lifetime/time.Second), 10), nil
+}
+
+// Store reads the name of a store, and hands what follows to its module.
+func (r Reader) Store() (json.RawMessage, error) {
+	if !r.NextArg() || r.Val() == "" {
+		return nil, r.Errf("store needs a name, such as memory")
+	}
+	name := r.Val()
+	if err := config.CheckStoreName(name); err != nil {
+		return nil, r.WrapErr(err)
+	}
+	module, err := caddyfile.UnmarshalModule(r.Dispenser, validators.StoreNamespace+"."+name)
+	if err != nil {
+		return nil, err // with file and line
+	}
+	return caddyconfig.JSONModuleObject(module, "name", name, nil), nil
+}
+
+// Key reads what `remember` adds to its keys.
+func (r Reader) Key() (string, error) {
+	args := r.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return "", r.Errf("key needs a text, such as {header.X-Api-Key}")
+	case len(args) > 1:
+		return "", r.Surplus(args[1], "key", "one text; put quotes around one with spaces")
+	}
+	return args[0], r.At(config.CheckKey(args[0]))
+}
+
+// Cookies reads names of cookies.
+func (r Reader) Cookies() ([]string, error) {
+	patterns, err := r.Words("ignore_cookies", "_ga*")
+	if err != nil {
+		return nil, err
+	}
+	return patterns, r.At(config.CheckCookies(patterns))
+}
