@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,13 +46,10 @@ var phases = [...]struct {
 // enter takes the next step. One that the table does not have is a mistake of this package, and is found by the first
 // test that comes by.
 func (x *Exchange) enter(next phase) {
-	for _, p := range phases[x.phase].next {
-		if p == next {
-			x.phase = next
-			return
-		}
+	if !slices.Contains(phases[x.phase].next, next) {
+		panic(fmt.Sprintf("conditional_cache: no way from %s to %s", phases[x.phase].name, phases[next].name))
 	}
-	panic(fmt.Sprintf("conditional_cache: no way from %s to %s", phases[x.phase].name, phases[next].name))
+	x.phase = next
 }
 
 // picture draws the table, for the package's documentation.

@@ -51,7 +51,7 @@ func (rec *Record) Decide(outcome Outcome, reason Reason, header http.Header) {
 // Last is the latest decision; the zero Note when there is none.
 func (rec *Record) Last() (note Note) {
 	last := rec.last.Load()
-	note.Outcome, note.Reason = Outcome(last&0xff), Reason(last>>reasonAt&0xff) //nolint:gosec // one octet each
+	note.Outcome, note.Reason = Outcome(last&0xff), Reason(last>>reasonAt&0xff)
 	if which := last >> tagAt & 0xff; which > 0 {
 		note.ETag = rec.etags[which-1]
 	}

@@ -35,18 +35,23 @@ type Visit struct {
 	terms   freshness.RequestTerms
 	began   time.Time
 
+	lookup
+	claimed bool              // this one asks, though others are answered; set by MayAnswer
+	claim   validators.Digest // under which it does
+
+	*change // nil before Detach
+}
+
+// lookup is what was found. It is set by Begin, and follows what the visit changes.
+type lookup struct {
 	base      validators.Key // without Vary
 	key       validators.Key // of record
 	record    validators.Record
 	nominated string // as the signpost has it
 	variants  string // too
 	stamp     validators.Stamp
-	known     bool              // the store has answered
-	usable    bool              // nothing speaks against the record, whatever its age
-	claimed   bool              // this one asks, though others are answered
-	claim     validators.Digest // under which it does
-
-	*change // nil before Detach
+	known     bool // the store has answered
+	usable    bool // nothing speaks against the record, whatever its age
 }
 
 // change is what becomes of the memory. Who is answered from it has none.
