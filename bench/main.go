@@ -12,11 +12,14 @@
 // and of the upstream is not in it. The figure of a pair is the ratio of the two, and that of a row the median of its
 // pairs, with the quartiles. Both processes are started anew every few pairs, as each has its luck with the layout of
 // its memory. The row A/A compares two Caddys that have the same configuration: what it is away from 1.00, and its
-// quartiles, are the noise of the machine. The rows of p99 compare a latency, as wrk sees it, instead of CPU time, and their runs take
-// longer: a connection is to be used more than a few times.
+// quartiles, are the noise of the machine. The rows of p99 compare a latency, as wrk sees it, instead of CPU time.
+// Where a second has few requests in it, or few to a connection, runs take longer.
 //
 // Before each row both sites have to answer as the row says; a run in which wrk sees an error, or answers of another
 // size, ends the program. All traffic stays on 127.0.0.1. The processes end with the program, on Ctrl-C as well.
+//
+// What the handler costs by itself is measured by the benchmarks of this folder (go test -bench), which bench/compare
+// runs for two commits.
 //
 // It runs on Linux only, and needs wrk. Machines differ and are shared: compare ratios, and look at A/A first.
 package main

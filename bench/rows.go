@@ -59,7 +59,7 @@ var rows = []row{
 	{name: "304 to our tag, of 200 64KiB", page: "/length/65536", connections: 16, conditional: true, bare: proxied, with: notModified},
 	{name: "chunked 16KiB", page: "/chunked/16384", connections: 16, bare: proxied, with: held},
 	{
-		name: "streamed 16MiB", page: "/length/16777216", connections: 4, bare: proxied,
+		name: "streamed 16MiB", page: "/length/16777216", connections: 4, longer: 3, bare: proxied,
 		with: site{before: conditionalCache(nil), status: http.StatusOK}, // too long to be held
 	},
 	{
