@@ -50,7 +50,7 @@ func (h *Handle) Unwrap() http.ResponseWriter {
 		return nil
 	}
 	defer h.leave()
-	return h.to.outer
+	return h.to.opt.Outer
 }
 
 // WriteHeader takes the head. Informational ones pass at once; of final ones the first counts.
@@ -110,7 +110,7 @@ func (h *Handle) Push(target string, opts *http.PushOptions) error {
 		return http.ErrNotSupported
 	}
 	defer h.leave()
-	if pusher, ok := h.to.outer.(http.Pusher); ok {
+	if pusher, ok := h.to.opt.Outer.(http.Pusher); ok {
 		return pusher.Push(target, opts)
 	}
 	return http.ErrNotSupported

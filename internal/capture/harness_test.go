@@ -16,6 +16,7 @@ type exchange struct {
 	change          func(http.Header) // what it does to the fields at the head
 	spilling        chan struct{}     // closed at the spill, if made
 
+	fields  int
 	heads   int
 	status  int
 	reasons []Reason
@@ -38,6 +39,8 @@ func (e *exchange) Spill(_ http.Header, reason Reason) Decision {
 	return e.atSpill
 }
 
+func (e *exchange) Field(string, []string) { e.fields++ }
+
 func (*exchange) Hijacked() {}
 
 // Writer is a response with its handle, for tests that play both sides.
@@ -58,7 +61,7 @@ func (w *Writer) Over() bool { return w.over.Load() }
 
 // Start readies it for one response to outer.
 func (w *Writer) Start(outer http.ResponseWriter, e Exchange, budget *Budget, limit int64) {
-	w.Response.Start(&w.Handle, Options{
+	w.Response.Start(&w.Handle, &Options{
 		Outer: outer, Exchange: e, Budget: budget, Limit: limit, Lines: &w.Lines, Over: &w.over,
 	})
 }

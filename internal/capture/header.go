@@ -5,19 +5,6 @@ import (
 	"slices"
 )
 
-// copyOut makes dst hold exactly the fields of src. The lists of lines are shared, but an append on one
-// side does not show on the other. What an edit in place does is up to detach.
-func copyOut(dst, src http.Header) {
-	for name := range dst {
-		if _, ok := src[name]; !ok {
-			delete(dst, name)
-		}
-	}
-	for name, lines := range src {
-		dst[name] = slices.Clip(lines)
-	}
-}
-
 // detach gives header lists of its own, in one array, because handlers edit lines in place (Caddy's header directive
 // does): what waits here must not show that, and may be read in another goroutine.
 func detach(header http.Header) {
@@ -39,7 +26,7 @@ func detach(header http.Header) {
 // saved remembers the fields of a header map. The few that a server sets before any handler runs need
 // no memory of their own.
 type saved struct {
-	few  [6]field
+	few  [4]field
 	n    int
 	more []field
 }
@@ -49,24 +36,63 @@ type field struct {
 	lines []string
 }
 
+// usual are the fields that Caddy's server has set before any handler runs.
+var usual = [...]string{"Server", "Alt-Svc"}
+
 // keep remembers header's fields and copies them into clone, with lists of its own: where there is one line, out of
 // lines.
 func (s *saved) keep(header, clone http.Header, lines *Lines) {
+	for _, name := range usual { // mostly there is nothing else, and a look is cheaper than a walk
+		if list, there := header[name]; there {
+			s.keepOne(name, list, clone, lines)
+		}
+	}
+	if s.n == len(header) {
+		return
+	}
 	for name, list := range header {
-		switch len(list) {
-		case 0:
-			clone[name] = list // nil stays nil
-		case 1:
-			clone[name] = lines.One(list[0])
-		default:
-			clone[name] = slices.Clone(list)
+		if !slices.Contains(usual[:], name) {
+			s.keepOne(name, list, clone, lines)
 		}
-		if s.n < len(s.few) {
-			s.few[s.n] = field{name, list}
-			s.n++
-		} else {
-			s.more = append(s.more, field{name, list})
-		}
+	}
+}
+
+func (s *saved) keepOne(name string, list []string, clone http.Header, lines *Lines) {
+	switch len(list) {
+	case 0:
+		clone[name] = list // nil stays nil
+	case 1:
+		clone[name] = lines.One(list[0])
+	default:
+		clone[name] = slices.Clone(list)
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = field{name, list}
+		s.n++
+	} else {
+		s.more = append(s.more, field{name, list})
+	}
+}
+
+// forget makes it the zero value.
+func (s *saved) forget() {
+	clear(s.few[:s.n])
+	s.n, s.more = 0, nil
+}
+
+// dropFrom takes those fields off outer that inner does not have any longer. Outer has none but the remembered ones.
+func (s *saved) dropFrom(outer, inner http.Header) {
+	for i := range s.few[:s.n] {
+		drop(outer, inner, s.few[i].name)
+	}
+	for i := range s.more {
+		drop(outer, inner, s.more[i].name)
+	}
+}
+
+func drop(outer, inner http.Header, name string) {
+	if _, there := inner[name]; !there {
+		delete(outer, name)
 	}
 }
 

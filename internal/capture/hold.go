@@ -43,7 +43,7 @@ func (w *Response) room(n int) Reason {
 func (w *Response) spill(reason Reason) {
 	w.clock.stop()
 	body := w.hold.body.bytes
-	switch d := w.opt.Exchange.Spill(w.outer.Header(), reason); d.Action {
+	switch d := w.opt.Exchange.Spill(w.opt.Outer.Header(), reason); d.Action {
 	case Answer:
 		w.unread.discarded = int64(len(body))
 		w.decision.Status = d.Status // what Sent goes by
@@ -53,10 +53,10 @@ func (w *Response) spill(reason Reason) {
 		w.slice(body)
 	case Stream, Hold:
 		w.state = streaming
-		w.outer.WriteHeader(w.status)
+		w.opt.Outer.WriteHeader(w.status)
 		if len(body) > 0 {
 			// A failed write shows again at the next one, which the handler sees.
-			n, err := w.outer.Write(body)
+			n, err := w.opt.Outer.Write(body)
 			w.passed.count(int64(n), err)
 		}
 	}
@@ -88,9 +88,9 @@ func (w *Response) Body() []byte { return w.hold.body.bytes }
 
 // Release sends what is held: the head as the outer map has it, and the body in one piece.
 func (w *Response) Release() error {
-	w.outer.WriteHeader(w.status)
+	w.opt.Outer.WriteHeader(w.status)
 	if body := w.hold.body.bytes; len(body) > 0 {
-		if _, err := w.outer.Write(body); err != nil {
+		if _, err := w.opt.Outer.Write(body); err != nil {
 			return err
 		}
 	}
@@ -104,14 +104,16 @@ func (w *Response) Release() error {
 }
 
 // SendHead sends a head alone, in place of what is held.
-func (w *Response) SendHead(status int) { w.outer.WriteHeader(status) }
+func (w *Response) SendHead(status int) { w.opt.Outer.WriteHeader(status) }
 
 // Close gives the memory back. Nothing that Body returned may be used after it.
 func (w *Response) Close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	if !w.idle { // else there is nobody to keep out
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
 	w.hold.body.release(w.hold.reading)
 }
 
 // Outer is the writer below, for what the caller sends by itself after Settle.
-func (w *Response) Outer() http.ResponseWriter { return w.outer }
+func (w *Response) Outer() http.ResponseWriter { return w.opt.Outer }

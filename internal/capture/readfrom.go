@@ -27,7 +27,7 @@ func (w *Response) readFrom(r io.Reader) (total int64, err error) {
 				return total, endOfRead(err)
 			}
 		case streaming:
-			n, err := readInto(w.outer, r)
+			n, err := readInto(w.opt.Outer, r)
 			w.passed.count(n, err)
 			return total + n, err
 		case slicing:
@@ -151,7 +151,7 @@ func (w *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.state == answered || w.state == settled {
 		return nil, nil, http.ErrHijacked
 	}
-	conn, rw, err := http.NewResponseController(w.outer).Hijack()
+	conn, rw, err := http.NewResponseController(w.opt.Outer).Hijack()
 	if err == nil {
 		w.state = hijacked
 		w.opt.Exchange.Hijacked()

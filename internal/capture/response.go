@@ -2,6 +2,7 @@ package capture
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,8 @@ type Decision struct {
 // Exchange decides what becomes of a response. Its methods are called with the response's lock held:
 // they must not call the response.
 type Exchange interface {
+	// Field is called for each field of the final head, in no order, before Head is.
+	Field(name string, lines []string)
 	// Head is called once, with the final status and the fields, which it may change.
 	Head(status int, header http.Header) Decision
 	// Spill is called when a held response cannot be held any longer, with the fields as Head left
@@ -111,11 +114,11 @@ type Options struct {
 type Response struct {
 	opt    Options // set by Start
 	handle *Handle // set by Start; nil once it is recycled
-	outer  http.ResponseWriter
-	before saved // the outer map as it was at Start, where it is not shared
+	before saved   // the outer map as it was at Start, where it is not shared
 
 	mu       sync.Mutex
 	state    state
+	ended    bool     // Settle was called; only its caller reads it
 	found    Found    // set by Settle
 	idle     bool     // set by Settle: see Quiet
 	status   int      // set by the head
@@ -129,8 +132,8 @@ type Response struct {
 }
 
 // Start readies the response and its handle, for one response to o.Outer.
-func (w *Response) Start(h *Handle, o Options) {
-	w.opt, w.outer, w.handle = o, o.Outer, h
+func (w *Response) Start(h *Handle, o *Options) {
+	w.opt, w.handle = *o, h
 	w.hold.body.budget, w.hold.body.limit = o.Budget, o.Limit
 	h.to, h.inner = w, o.Outer.Header()
 	if !o.Share {
@@ -159,22 +162,20 @@ func (w *Response) writeHeader(status int) {
 // it was: those fields are not yet those of the final response.
 func (w *Response) inform(status int) {
 	if w.opt.Share {
-		w.outer.WriteHeader(status)
+		w.opt.Outer.WriteHeader(status)
 		return
 	}
-	header := w.outer.Header()
-	copyOut(header, w.handle.inner)
-	w.outer.WriteHeader(status)
+	header := w.opt.Outer.Header()
+	w.copyOut(header, nil)
+	w.opt.Outer.WriteHeader(status)
 	w.before.restore(header)
 }
 
 // head takes the final head. The caller holds the lock.
 func (w *Response) head(status int) {
 	w.status = status
-	header := w.outer.Header()
-	if !w.opt.Share {
-		copyOut(header, w.handle.inner)
-	}
+	header := w.opt.Outer.Header()
+	w.copyOut(header, w.opt.Exchange)
 	w.decision = w.opt.Exchange.Head(status, header)
 	if w.decision.Action == Hold || w.decision.Action == Answer {
 		detach(header) // the fields wait here while handlers go on, and may edit theirs in place
@@ -188,7 +189,25 @@ func (w *Response) head(status int) {
 		w.slice(nil)
 	case Stream:
 		w.state = streaming
-		w.outer.WriteHeader(status)
+		w.opt.Outer.WriteHeader(status)
+	}
+}
+
+// copyOut makes the outer map hold exactly the fields of the inner one, and tells tell of each, unless that is nil. The
+// lists of lines are shared, but an append on one side does not show on the other. What an edit in place does is up to
+// detach.
+func (w *Response) copyOut(outer http.Header, tell Exchange) {
+	inner := w.handle.inner
+	if !w.opt.Share {
+		w.before.dropFrom(outer, inner)
+	}
+	for name, lines := range inner {
+		if !w.opt.Share {
+			outer[name] = slices.Clip(lines)
+		}
+		if tell != nil {
+			tell.Field(name, lines)
+		}
 	}
 }
 
@@ -198,7 +217,7 @@ func (w *Response) answer(status int) {
 	w.state = answered
 	w.over() // before the client can know: who has its answer may leave at once
 	if status != 0 {
-		w.outer.WriteHeader(status)
+		w.opt.Outer.WriteHeader(status)
 		_ = w.flushOuter()
 	}
 	w.unneeded(w.decision.Declared)
@@ -220,5 +239,5 @@ func (w *Response) mayFlush() bool {
 func (w *Response) passing() bool { return w.state == streaming || w.state == slicing }
 
 func (w *Response) flushOuter() error {
-	return http.NewResponseController(w.outer).Flush()
+	return http.NewResponseController(w.opt.Outer).Flush()
 }

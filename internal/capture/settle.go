@@ -28,9 +28,11 @@ const (
 // that everything here belongs to the caller alone. Trailers of a streamed response are passed on. A
 // panic of the deadline's goroutine, or of Stalled, is thrown again here, once.
 func (w *Response) Settle() Found {
-	if w.handle == nil || !w.settle() {
+	if w.handle == nil || w.ended {
 		return w.found // it was never started, or this is not the first call
 	}
+	w.ended = true
+	w.settle()
 	w.idle = w.handle.cut() && w.clock.still() && w.found != Hijacked
 	if w.clock.stalled != nil {
 		<-w.clock.stalled
@@ -44,13 +46,10 @@ func (w *Response) Settle() Found {
 	return w.found
 }
 
-// settle is the part of it under the lock; false if it was done before.
-func (w *Response) settle() bool {
+// settle is the part of it under the lock.
+func (w *Response) settle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state == settled {
-		return false
-	}
 	w.found = found(w.state)
 	if w.found == Answered && w.part.begun {
 		w.found = Sliced
@@ -58,7 +57,6 @@ func (w *Response) settle() bool {
 	w.state = settled
 	w.over()
 	w.clock.stop()
-	return true
 }
 
 // Quiet reports, after Settle, whether nothing of this response is or will be under way in another goroutine: no call
@@ -68,7 +66,16 @@ func (w *Response) Quiet() bool { return w.idle }
 // Recycle makes a response ready for another Start. It has to be Quiet, and closed.
 func (w *Response) Recycle() {
 	w.handle.to = nil // who comes late is turned away before that
-	*w = Response{clock: clock{onDeadline: w.clock.onDeadline, onQuiet: w.clock.onQuiet}}
+	w.before.forget()
+	if w.part.begun || !w.unread.answeredAt.IsZero() {
+		w.part, w.unread = part{}, unread{}
+	}
+	if w.passed.bytes.Load() != 0 {
+		w.passed.bytes.Store(0)
+	}
+	w.opt, w.handle, w.hold, w.decision = Options{}, nil, kept{}, Decision{}
+	w.state, w.ended, w.found, w.idle, w.status = open, false, Untouched, false, 0
+	w.passed.cut.Store(false)
 }
 
 func found(s state) Found {
@@ -112,19 +119,19 @@ func (w *Response) Whole(declared int64) bool {
 }
 
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
-func (w *Response) OuterHeader() http.Header { return w.outer.Header() }
+func (w *Response) OuterHeader() http.Header { return w.opt.Outer.Header() }
 
 // Adopt copies the inner handlers' fields out though they wrote no head: those of an error (Allow,
 // WWW-Authenticate, Retry-After), or of an answer that an outer handler will give.
 func (w *Response) Adopt() {
 	if !w.opt.Share {
-		copyOut(w.outer.Header(), w.handle.inner)
+		w.copyOut(w.opt.Outer.Header(), nil)
 	}
 }
 
 // Restore makes the outer map what it was at Start, so that an error's answer inherits nothing. It is not for one that
 // is shared.
-func (w *Response) Restore() { w.before.restore(w.outer.Header()) }
+func (w *Response) Restore() { w.before.restore(w.opt.Outer.Header()) }
 
 // LateTrailers reports whether the handlers have set trailers that they did not announce: these need a
 // message without Content-Length. A part has none.
@@ -145,7 +152,7 @@ func (w *Response) passTrailers() {
 	if w.opt.Share {
 		return // they are there
 	}
-	header := w.outer.Header()
+	header := w.opt.Outer.Header()
 	for name, lines := range w.handle.inner {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			header[name] = lines

@@ -34,12 +34,12 @@ func (w *Response) Complete() bool {
 func (w *Response) slice(body []byte) {
 	w.state = slicing
 	w.part = part{begun: true, skip: w.decision.Offset, left: w.decision.Length}
-	header := w.outer.Header()
+	header := w.opt.Outer.Header()
 	dropTrailers(header)
-	w.outer.WriteHeader(w.decision.Status)
+	w.opt.Outer.WriteHeader(w.decision.Status)
 	before, wanted := w.part.cut(body)
 	if len(wanted) > 0 {
-		n, err := writeAll(w.outer, wanted)
+		n, err := writeAll(w.opt.Outer, wanted)
 		w.advance(int64(n), err)
 	}
 	switch {
@@ -69,7 +69,7 @@ func (w *Response) writePart(p []byte) (int, error) {
 	if err != nil || len(wanted) == 0 {
 		return before, err
 	}
-	n, err := writeAll(w.outer, wanted)
+	n, err := writeAll(w.opt.Outer, wanted)
 	if complete := w.sent(int64(n), err); !complete {
 		return before + n, err
 	}
@@ -96,7 +96,7 @@ func (w *Response) readPart(r io.Reader) (int64, error) {
 	}
 	limited, outer := w.limitPart(r)
 	room := limited.N
-	n, err := readInto(w.outer, limited)
+	n, err := readInto(w.opt.Outer, limited)
 	if outer != nil {
 		outer.N -= room - limited.N
 	}

@@ -24,7 +24,7 @@ func (w *Response) write(p []byte) (int, error) {
 		return len(p), err
 	case streaming:
 		// Without the lock: while streaming, the writer below is used as if this one were not there.
-		n, err := w.outer.Write(p)
+		n, err := w.opt.Outer.Write(p)
 		w.passed.count(int64(n), err)
 		return n, err
 	case slicing:

@@ -38,20 +38,21 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	ctx := r.Context()
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	outer, _ := vars[sharedVar].(*Shared)
-	if reason := s.passes(r, outer); reason != journal.NoReason {
+	if reason := s.passes(r, ctx, outer); reason != journal.NoReason {
 		return nil, reason
 	}
 	x := s.exchange()
 	x.enter(arrived)
-	x.asked = asked{r: r, method: r.Method, client: ctx, vars: vars, shared: outer, replacer: replacerOf(ctx)}
+	a := &x.asked
+	a.r, a.method, a.client, a.vars, a.shared, a.replacer = r, r.Method, ctx, vars, outer, replacerOf(ctx)
 	x.readRequest()
 	return x, journal.NoReason
 }
 
 // passes names the reason why a request is none of this handler's business.
-func (s *Service) passes(r *http.Request, outer *Shared) journal.Reason {
+func (s *Service) passes(r *http.Request, ctx context.Context, outer *Shared) journal.Reason {
 	switch {
-	case inErrorRoute(r):
+	case ctx.Value(caddyhttp.ErrorCtxKey) != nil:
 		return journal.ErrorRoute
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return journal.Method
@@ -62,8 +63,6 @@ func (s *Service) passes(r *http.Request, outer *Shared) journal.Reason {
 	}
 	return journal.NoReason
 }
-
-func inErrorRoute(r *http.Request) bool { return r.Context().Value(caddyhttp.ErrorCtxKey) != nil }
 
 // upgrades reports whether the client asks for another protocol. An offer of h2c is none: it comes with
 // every first request of some clients, and servers answer it as the plain request it is.

@@ -11,8 +11,8 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 )
 
-// facts are what the head of a response says, read in one go and never changed. The lists are those that the next
-// handler has sent; what goes out is in the header map.
+// facts are what the head of a response says. They are noted while it is copied, and never changed after that. The lists
+// are those that the next handler has sent; what goes out is in the header map.
 type facts struct {
 	etag         []string
 	lastModified []string
@@ -20,53 +20,57 @@ type facts struct {
 	vary         []string
 	cacheControl []string
 	contentType  string
-	declared     int64          // Content-Length, or -1 when there is none that can be used
-	incremental  journal.Reason // why the response is to be read while it is written; NoReason: it need not be
+	length       []string       // Content-Length
+	declared     int64          // … as a number, or -1 when there is none that can be used; set by conclude
+	incremental  journal.Reason // why the response is to be read while it is written, if it is; set by conclude
+	asked        bool           // Incremental asks for that
+	unbuffered   bool           // … or X-Accel-Buffering does
 	typed        bool           // there is a Content-Type, be it an empty list
 	coded        bool           // the response says of itself that it is content-coded; an empty field says nothing
 	trailed      bool           // it announces trailers
 	framed       bool           // it has a Transfer-Encoding
 }
 
-// readFacts reads the head of a response.
-func readFacts(f *facts, header http.Header) {
-	f.declared = -1
-	asked, unbuffered := false, false
-	for name, lines := range header {
-		switch name {
-		case "Etag":
-			f.etag = lines
-		case "Last-Modified":
-			f.lastModified = lines
-		case "Date":
-			f.date = lines
-		case "Vary":
-			f.vary = lines
-		case "Cache-Control":
-			f.cacheControl = lines
-		case "Content-Type":
-			f.typed, f.contentType = true, first(lines)
-		case "Content-Length":
-			f.declared = lengthIn(lines)
-		case "Content-Encoding":
-			f.coded = contentCoded(lines)
-		case "Trailer":
-			f.trailed = lines != nil
-		case "Transfer-Encoding":
-			f.framed = lines != nil
-		case "Incremental":
-			asked = caddyhttp.IsIncremental(header)
-		case "X-Accel-Buffering":
-			unbuffered = strings.EqualFold(strings.TrimSpace(first(lines)), "no")
-		}
+// note takes in one field.
+func (f *facts) note(name string, lines []string) {
+	switch name {
+	case "Etag":
+		f.etag = lines
+	case "Last-Modified":
+		f.lastModified = lines
+	case "Date":
+		f.date = lines
+	case "Vary":
+		f.vary = lines
+	case "Cache-Control":
+		f.cacheControl = lines
+	case "Content-Type":
+		f.typed, f.contentType = true, first(lines)
+	case "Content-Length":
+		f.length = lines
+	case "Content-Encoding":
+		f.coded = contentCoded(lines)
+	case "Trailer":
+		f.trailed = lines != nil
+	case "Transfer-Encoding":
+		f.framed = lines != nil
+	case "Incremental":
+		f.asked = caddyhttp.IsIncremental(http.Header{name: lines})
+	case "X-Accel-Buffering":
+		f.unbuffered = strings.EqualFold(strings.TrimSpace(first(lines)), "no")
 	}
-	f.incremental = incremental(f.contentType, asked, unbuffered)
+}
+
+// conclude makes of the fields what is not in one of them alone.
+func (f *facts) conclude() {
+	f.declared = lengthIn(f.length)
+	f.incremental = incremental(f.contentType, f.asked, f.unbuffered)
 }
 
 // incremental names the reason why a response is to be read while it is written, if there is one.
 func incremental(contentType string, asked, unbuffered bool) journal.Reason {
 	switch {
-	case contentType != "" && streamedType(httpcond.MediaType(contentType)):
+	case streamedType(contentType):
 		return journal.MediaType
 	case asked:
 		return journal.Incremental
@@ -77,12 +81,30 @@ func incremental(contentType string, asked, unbuffered bool) journal.Reason {
 }
 
 // streamedType reports whether bodies of a media type are made to be read while they are written.
-func streamedType(mediaType string) bool {
-	switch mediaType {
+func streamedType(contentType string) bool {
+	if !mayBeStreamed(contentType) {
+		return false
+	}
+	switch mediaType := httpcond.MediaType(contentType); mediaType {
 	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc":
 		return true
+	default:
+		return strings.HasPrefix(mediaType, "application/grpc+") || strings.HasPrefix(mediaType, "application/grpc-")
 	}
-	return strings.HasPrefix(mediaType, "application/grpc+") || strings.HasPrefix(mediaType, "application/grpc-")
+}
+
+// mayBeStreamed tells most others at a glance: by the first letter of the subtype, which is that of no page, script,
+// style or picture.
+func mayBeStreamed(contentType string) bool {
+	_, subtype, found := strings.Cut(contentType, "/")
+	if !found || subtype == "" {
+		return false
+	}
+	switch subtype[0] | 0x20 { // in lower case
+	case 'e', 'x', 'g', ' ' | 0x20, '\t' | 0x20:
+		return true
+	}
+	return false
 }
 
 // contentCoded reports whether lines of Content-Encoding name a coding.

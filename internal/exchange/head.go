@@ -8,7 +8,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 )
 
-// Head decides at the response head. It is the first of capture.Exchange's methods.
+// Head decides at the response head. It is the second of capture.Exchange's methods.
 func (x *Exchange) Head(status int, header http.Header) capture.Decision {
 	x.enter(headed)
 	x.readHead(status, header)
@@ -36,7 +36,7 @@ func (x *Exchange) follow(action capture.Action) {
 
 // readHead reads what the head says of the representation, and lets the memory judge what the upstream itself has sent.
 func (x *Exchange) readHead(status int, header http.Header) {
-	x.readSelected(header)
+	x.readSelected()
 	if x.misreads(status, header) {
 		x.shown.again.misread = true
 	} else if x.visit != nil {

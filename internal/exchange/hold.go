@@ -47,7 +47,7 @@ func (x *Exchange) holdPassing() capture.Decision {
 	return x.holdAll()
 }
 
-// Spill gives up holding. It is the second of capture.Exchange's methods, and may run in the deadline's goroutine.
+// Spill gives up holding. It is the third of capture.Exchange's methods, and may run in the deadline's goroutine.
 func (x *Exchange) Spill(header http.Header, reason capture.Reason) capture.Decision {
 	d := x.spill(header, reason)
 	x.follow(d.Action)

@@ -86,4 +86,9 @@ func (x *Exchange) answer(header http.Header) capture.Decision {
 }
 
 // because is the reason of the verdict on the preconditions.
-func (x *Exchange) because() journal.Reason { return journal.Because(x.verdict.result.Reason) }
+func (x *Exchange) because() journal.Reason {
+	if x.shown.cond == nil {
+		return journal.NoCondition
+	}
+	return journal.Because(x.verdict.result.Reason)
+}

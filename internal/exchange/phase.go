@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -24,29 +23,41 @@ const (
 	ended                 // the request has its fields back, or lost them to an error
 )
 
+// phaseSet has a bit for each phase in it.
+type phaseSet uint16
+
+func setOf(all ...phase) (set phaseSet) {
+	for _, p := range all {
+		set |= 1 << p
+	}
+	return set
+}
+
+func (s phaseSet) has(p phase) bool { return s&(1<<p) != 0 }
+
 // phases is the life of an exchange: of each phase its name, what may come next, and what happens in it. The picture
 // in the package's documentation is made of it.
 var phases = [...]struct {
 	name, does string
-	next       []phase
+	next       phaseSet
 }{
-	idle:     {"idle", "waits in the pool", []phase{arrived}},
-	arrived:  {"arrive", "reads the facts of the request; what is none of ours passes", []phase{recalled, shown, ended}},
-	recalled: {"recall", "asks the memory, and answers 304 from it if a condition matches", []phase{shown, ended}},
-	shown:    {"show", "makes the request what the next handler is to see, and calls it", []phase{headed, ended}},
-	headed:   {"head", "reads what the head selects, and judges what can be judged by it", []phase{answered, sliced, streamed, held, ended}},
-	answered: {"answer", "304 or 412 or 416 by the head; the body is thrown away", []phase{ended}},
-	sliced:   {"slice", "206, a part of the passing body", []phase{ended}},
-	streamed: {"stream", "the response passes, its head put in order", []phase{ended}},
-	held:     {"hold", "keeps the response back; too long or too late, and it is another one of these", []phase{answered, sliced, streamed, whole, ended}},
-	whole:    {"whole", "makes the tag, judges by it, and sends 200, 206, 304, 412 or 416", []phase{ended}},
-	ended:    {"end", "gives the request its fields back, and what is behind it to the pool", []phase{idle}},
+	idle:     {"idle", "waits in the pool", setOf(arrived)},
+	arrived:  {"arrive", "reads the facts of the request; what is none of ours passes", setOf(recalled, shown, ended)},
+	recalled: {"recall", "asks the memory, and answers 304 from it if a condition matches", setOf(shown, ended)},
+	shown:    {"show", "makes the request what the next handler is to see, and calls it", setOf(headed, ended)},
+	headed:   {"head", "reads what the head selects, and judges what can be judged by it", setOf(answered, sliced, streamed, held, ended)},
+	answered: {"answer", "304 or 412 or 416 by the head; the body is thrown away", setOf(ended)},
+	sliced:   {"slice", "206, a part of the passing body", setOf(ended)},
+	streamed: {"stream", "the response passes, its head put in order", setOf(ended)},
+	held:     {"hold", "keeps the response back; too long or too late, and it is another one of these", setOf(answered, sliced, streamed, whole, ended)},
+	whole:    {"whole", "makes the tag, judges by it, and sends 200, 206, 304, 412 or 416", setOf(ended)},
+	ended:    {"end", "gives the request its fields back, and what is behind it to the pool", setOf(idle)},
 }
 
 // enter takes the next step. One that the table does not have is a mistake of this package, and is found by the first
 // test that comes by.
 func (x *Exchange) enter(next phase) {
-	if !slices.Contains(phases[x.phase].next, next) {
+	if !phases[x.phase].next.has(next) {
 		panic(fmt.Sprintf("conditional_cache: no way from %s to %s", phases[x.phase].name, phases[next].name))
 	}
 	x.phase = next
@@ -56,9 +67,11 @@ func (x *Exchange) enter(next phase) {
 func picture() string {
 	var b strings.Builder
 	for _, p := range phases {
-		names := make([]string, 0, len(p.next))
-		for _, next := range p.next {
-			names = append(names, phases[next].name)
+		var names []string
+		for next := range phases {
+			if p.next.has(phase(next)) {
+				names = append(names, phases[next].name)
+			}
 		}
 		fmt.Fprintf(&b, "//\t%-7s ─▶ %s\n//\t           %s\n", p.name, strings.Join(names, ", "), p.does)
 	}

@@ -14,19 +14,29 @@ import (
 type selected struct {
 	facts                         // what the head says; set by head
 	upstream.Validators           // as they are sent on; set by head, the tag of a held body when all is here
-	now                 time.Time // when the head came
+	now                 time.Time // when the head came; known where needsTime says so
 	row                 rowState  // what is said of its freshness
 	madeHere            bool      // ETag is one of ours
 	untagged            bool      // held, but not for a tag
 	spilled             bool      // it was held, and cannot be any longer
 }
 
-// readSelected reads the head.
-func (x *Exchange) readSelected(header http.Header) {
-	s := &x.room.selected
-	x.selected = s
-	s.now = time.Now()
-	readFacts(&s.facts, header)
+// Field notes a field of the head. It is the first of capture.Exchange's methods.
+func (x *Exchange) Field(name string, lines []string) { x.room.selected.note(name, lines) }
+
+// readSelected begins with what the fields say.
+func (x *Exchange) readSelected() {
+	x.selected = &x.room.selected
+	x.selected.conclude()
+	if x.needsTime() {
+		x.selected.now = time.Now()
+	}
+}
+
+// needsTime reports whether anything will be compared with the time of the head.
+func (x *Exchange) needsTime() bool {
+	p := x.svc.Policy
+	return x.selected.lastModified != nil || x.shown.cond != nil || x.visit != nil || p.Freshness.Any() || p.Dates.Any()
 }
 
 // readValidators puts the upstream's validators in order, and looks elsewhere for a date that it has not sent.

@@ -73,10 +73,10 @@ func (x *Exchange) show(w http.ResponseWriter) {
 // readConditions reads what the client asks, before handlers inside change the request.
 func (x *Exchange) readConditions() {
 	shared := x.kept.shared
-	original := x.original()
-	if !x.asked.fields.Any() && !original.Any() && shared.passed == nil {
+	if shared.passed == nil && !x.asked.fields.Any() {
 		return
 	}
+	original := x.original()
 	now := time.Now()
 	c := &x.room.conditions
 	c.original, c.pre = original, original.Preconditions(now, x.svc.Policy.Lenient)
@@ -131,7 +131,7 @@ func (x *Exchange) presentRange(w http.ResponseWriter) {
 
 // start readies the response.
 func (x *Exchange) start(w http.ResponseWriter) {
-	o := capture.Options{
+	o := &capture.Options{
 		Outer: w, Exchange: x, Budget: &Budget, Limit: x.svc.Policy.Bounds.MaxTotal, Lines: x.kept.lines,
 		Share: x.passesWhatever(), Cancel: errNotNeeded,
 	}

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"cmp"
 	"encoding/hex"
 	"net/http"
 	"slices"
@@ -78,7 +77,11 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	case httpcond.RangeWhole:
 	}
 	x.acceptRanges(header, size)
-	x.decide(journal.Tagged, journal.Because(cmp.Or(part.Reason, x.verdict.result.Reason)), header)
+	reason := x.because()
+	if part.Reason != "" {
+		reason = journal.Because(part.Reason)
+	}
+	x.decide(journal.Tagged, reason, header)
 	if !x.selected.framed && !x.resp.LateTrailers() {
 		x.declare(header, size) // at once, as encode looks at it; trailers that nobody announced need a message without
 	}

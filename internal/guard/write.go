@@ -381,7 +381,7 @@ func (g *Write) withhold() {
 // is not the next write's concern.
 func (g *Write) pass() error {
 	defer g.hurry()()
-	g.answer.Start(&g.handle, capture.Options{Outer: g.To, Exchange: g}) // nothing is held
+	g.answer.Start(&g.handle, &capture.Options{Outer: g.To, Exchange: g}) // nothing is held
 	returned := false
 	defer func() {
 		if !returned {
@@ -457,7 +457,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Head is the first of capture.Exchange's methods.
+// Field implements capture.Exchange. What the answer's fields say is not asked.
+func (*Write) Field(string, []string) {}
+
+// Head is the first of those that decide.
 func (g *Write) Head(status int, _ http.Header) capture.Decision {
 	g.turn.end()
 	if g.turn.late.Load() && status == statusClientGone {
