@@ -16,7 +16,7 @@ func (x *Exchange) notModified(header http.Header) {
 	x.kept.shared.set(made304)
 	x.dress(header)
 	matched := x.verdict.result.Matched
-	if _, ours := tag.Parse(matched.Opaque); ours {
+	if _, ours := tag.Parse(matched.Opaque); ours && matched.Opaque != x.selected.ETag.Tag.Opaque {
 		// A tag of ours goes back in the form the client knows it by, as another date in it is no change;
 		// whether it is weak, the 200 would say.
 		named := httpcond.EntityTag{Weak: x.selected.ETag.Tag.Weak, Opaque: matched.Opaque}
@@ -30,7 +30,7 @@ func (x *Exchange) notModified(header http.Header) {
 func (x *Exchange) trim(header http.Header) {
 	set := &x.svc.Policy.NotModified
 	for name := range header {
-		dropped := httpcond.DroppedFromNotModified(name) && !set.Keep[name] || set.Drop[name] ||
+		dropped := httpcond.DroppedFromNotModified(name) && !set.Keep[name] || len(set.Drop) > 0 && set.Drop[name] ||
 			strings.HasPrefix(name, http.TrailerPrefix)
 		if dropped {
 			delete(header, name)

@@ -36,7 +36,7 @@ func (x *Exchange) readSelected() {
 // needsTime reports whether anything will be compared with the time of the head.
 func (x *Exchange) needsTime() bool {
 	p := x.svc.Policy
-	return x.selected.lastModified != nil || x.shown.cond != nil || x.visit != nil || p.Freshness.Any() || p.Dates.Any()
+	return x.selected.lastModified != nil || x.asksParts() || x.visit != nil || p.Freshness.Any() || p.Dates.Any()
 }
 
 // readValidators puts the upstream's validators in order, and looks elsewhere for a date that it has not sent.

@@ -77,7 +77,10 @@ func (x *Exchange) readConditions() {
 		return
 	}
 	original := x.original()
-	now := time.Now()
+	var now time.Time
+	if original.Dated() {
+		now = time.Now()
+	}
 	c := &x.room.conditions
 	c.original, c.pre = original, original.Preconditions(now, x.svc.Policy.Lenient)
 	c.ranges = original.RangeRequest(now, x.svc.Policy.Lenient)
@@ -122,6 +125,9 @@ func (x *Exchange) presentRange(w http.ResponseWriter) {
 		return
 	}
 	r := x.asked.r
+	if r.Header["Range"] == nil {
+		return
+	}
 	upstream.PresentRange(r.Header, x.asked.method, &x.shown.cond.ranges, time.Now())
 	hasBody := r.ContentLength > 0 || len(r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
 	if r.Header["Range"] != nil && !hasBody && x.svc.Policy.Tags.Mode != policy.Off {

@@ -126,8 +126,9 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || x.asked.codable && x.tagDependsOnCoding(header)
 	s := x.selected
 	s.madeHere = true
-	header["Etag"] = x.one(digest.Field(weak, s.TagDate))
-	s.ETag = upstream.ReadETag(header["Etag"])
+	value := digest.Field(weak, s.TagDate)
+	header["Etag"] = x.one(value)
+	s.ETag = upstream.MadeETag(value, weak)
 }
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.

@@ -98,6 +98,9 @@ func isHex(s string) bool {
 
 // withoutCoding cuts one content coding's suffix off.
 func withoutCoding(s string) string {
+	if s == "" {
+		return s
+	}
 	for _, coding := range [...]string{"gzip", "zstd", "br", "deflate"} {
 		if head, found := strings.CutSuffix(s, coding); found {
 			for _, mark := range [...]string{"--", "-", ";"} {

@@ -96,10 +96,19 @@ func (f *Fields) Detach(h http.Header) {
 // Restore makes a request have exactly these fields, by these very lists.
 func (f *Fields) Restore(h http.Header) {
 	for i, name := range names {
-		if f[i] == nil {
-			delete(h, name)
-		} else {
+		if f[i] != nil {
 			h[name] = f[i]
+		} else if _, there := h[name]; there { // a look is cheaper than a deletion
+			delete(h, name)
+		}
+	}
+}
+
+// takeOff takes these fields off a request that has them.
+func (f *Fields) takeOff(h http.Header) {
+	for i, name := range names {
+		if f[i] != nil {
+			delete(h, name)
 		}
 	}
 }
@@ -123,6 +132,11 @@ func (f *Fields) Any() bool {
 		}
 	}
 	return false
+}
+
+// Dated reports whether there is one that is, or may be, a date.
+func (f *Fields) Dated() bool {
+	return f[IfModifiedSince] != nil || f[IfUnmodifiedSince] != nil || f[IfRange] != nil
 }
 
 // Header returns the fields as a header map of their own, for parsing.
@@ -220,7 +234,7 @@ type Rules struct {
 	Repaired *Repaired
 }
 
-// Present changes a request's fields to what the upstream is to see. The caller puts f back afterwards.
+// Present changes a request's fields, which are f, to what the upstream is to see. The caller puts f back afterwards.
 //
 // A conditional field is never withheld while another one goes through that the upstream would answer
 // by itself: it would answer a question that the client has not asked.
@@ -229,7 +243,7 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		return Unchanged
 	}
 	if rules.WithholdAll || mustWithhold(f, pre, rules) {
-		Remove(h)
+		f.takeOff(h)
 		return Withheld
 	}
 	if !namesOurs(pre.IfNoneMatch.Tags) {
@@ -242,7 +256,7 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		return Unchanged
 	}
 	if pre.IfMatch.Present || pre.IfUnmodifiedSince.Present {
-		Remove(h)
+		f.takeOff(h)
 		return Withheld
 	}
 	return presentOurs(h, f, pre, rules)
@@ -259,7 +273,7 @@ func joinLines(h http.Header, name string) {
 // presentOurs handles an If-None-Match that names a tag of ours, alone or beside fields that it
 // overrules.
 func presentOurs(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules) View {
-	Remove(h)
+	f.takeOff(h)
 	if own, ok := tag.Parse(pre.IfNoneMatch.Tags[0].Opaque); ok && !rules.Undated &&
 		onlyMember(f[IfNoneMatch], pre) && !own.Date.IsZero() {
 		h[names[IfModifiedSince]] = []string{httpcond.FormatDate(own.Date)}
@@ -274,6 +288,14 @@ func presentOurs(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Ru
 func onlyMember(lines []string, pre *httpcond.Preconditions) bool {
 	if len(lines) != 1 || len(pre.IfNoneMatch.Tags) != 1 {
 		return false
+	}
+	only := pre.IfNoneMatch.Tags[0]
+	length := len(`""`) + len(only.Opaque)
+	if only.Weak {
+		length += len("W/")
+	}
+	if len(lines[0]) == length {
+		return true // there is no room for anything else
 	}
 	_, ok := httpcond.ParseEntityTag(lines[0])
 	return ok

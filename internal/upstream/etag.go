@@ -29,6 +29,15 @@ func ReadETag(lines []string) ETag {
 	return ETag{Tag: t, Present: true, Usable: ok}
 }
 
+// MadeETag is what ReadETag reads of the value of a tag that was made here.
+func MadeETag(value string, weak bool) ETag {
+	opaque := value[1 : len(value)-1]
+	if weak {
+		opaque = opaque[len("W/"):]
+	}
+	return ETag{Tag: httpcond.EntityTag{Weak: weak, Opaque: opaque}, Present: true, Usable: true}
+}
+
 // zeroTimePrefix begins the tags that Caddy's file server makes of files without a modification time,
 // such as those of an embedded file system: the time in nanoseconds is a constant (it wraps), so the
 // tag depends on the size only.

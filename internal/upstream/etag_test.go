@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
 // fileServerTag writes a tag as Caddy's file server does (calculateEtag), without its quotes.
@@ -171,6 +173,19 @@ func TestSameCoded(t *testing.T) {
 	} {
 		if got := SameCoded(tt.named, tt.current); got != tt.want {
 			t.Errorf("SameCoded(%q, %q) = %t", tt.named, tt.current, got)
+		}
+	}
+}
+
+// What is made here need not be read again, and is what would be read.
+func TestMadeETag(t *testing.T) {
+	digest := tag.Digest{1, 2, 3}
+	for _, date := range []time.Time{{}, time.Unix(1_700_000_000, 0)} {
+		for _, weak := range []bool{false, true} {
+			value := digest.Field(weak, date)
+			if got, want := MadeETag(value, weak), ReadETag([]string{value}); got != want {
+				t.Errorf("%s: %+v, want %+v", value, got, want)
+			}
 		}
 	}
 }
