@@ -111,13 +111,26 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// refusing is a writer below that may refuse bodies.
+type refusing struct {
+	*httptest.ResponseRecorder
+	refuses bool
+}
+
+func (r refusing) Write(p []byte) (int, error) {
+	if r.refuses {
+		return 0, io.ErrClosedPipe
+	}
+	return r.ResponseRecorder.Write(p)
+}
+
 // A recycled response is as good as a new one, whatever it was used for.
 func TestRecycled(t *testing.T) {
 	w := new(Response)
 	for round := range 3 {
 		for _, d := range decisions {
 			x := &exchange{atHead: d.Decision}
-			rec := httptest.NewRecorder()
+			rec := refusing{httptest.NewRecorder(), round == 1}
 			for _, name := range []string{"Server", "X-A", "X-B", "X-C", "X-D", "X-E"} {
 				rec.Header()[name] = []string{name, "second"}
 			}

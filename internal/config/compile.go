@@ -55,7 +55,7 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 	}
 	undated := tags.Maker.Epoch != "" || lastModified.Mode == "remove" || etag.withholdsAll()
 	p.Treatment = upstream.Treatment{
-		LastModified: lastModified.Mode, Existing: etag.Existing, Tagless: tags.Mode == policy.Off, Undated: undated,
+		LastModified: datingWords[lastModified.Mode], Existing: existingTagWords[etag.Existing], Tagless: tags.Mode == policy.Off, Undated: undated,
 	}
 	p.Shown = upstream.Rules{WithholdAll: etag.withholdsAll(), Undated: undated, DatesFound: p.Dates.Any()}
 	return p, nil
@@ -65,7 +65,12 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 var (
 	modeWords     = map[string]policy.Mode{"auto": policy.Auto, "strong": policy.Strong, "weak": policy.Weak, "off": policy.Off}
 	rangesWords   = map[string]policy.Ranges{"on": policy.RangesOn, "off": policy.RangesOff, "stream": policy.RangesStream}
+	datingWords   = map[string]upstream.Dating{"normalize": upstream.Normalize, "off": upstream.AsSent, "remove": upstream.Undate}
 	existingWords = map[string]freshness.Existing{"keep": freshness.Keep, "merge": freshness.Merge, "replace": freshness.Replace}
+
+	existingTagWords = map[string]upstream.Existing{
+		"keep": upstream.KeepTag, "repair": upstream.RepairTag, "weaken": upstream.WeakenTag, "replace": upstream.ReplaceTag, "remove": upstream.RemoveTag,
+	}
 )
 
 func (e ETag) compile() (policy.Tags, error) {

@@ -53,7 +53,7 @@ func TestCompileWords(t *testing.T) {
 		Remember: &Remember{Key: "k"}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
 	})
 	want := &policy.Policy{
-		Treatment: upstream.Treatment{LastModified: "off", Existing: "remove", Undated: true},
+		Treatment: upstream.Treatment{LastModified: upstream.AsSent, Existing: upstream.RemoveTag, Undated: true},
 		Shown:     upstream.Rules{WithholdAll: true, Undated: true, DatesFound: true},
 		Lenient:   true,
 		Dates:     policy.Dates{FirstSeen: true},

@@ -44,10 +44,10 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	switch {
 	case reason == journal.ErrorRoute:
 		upstream.Remove(r.Header)
-	case reason == journal.Method && s.treatment.Repaired != nil:
+	case reason == journal.Method && s.rules.Repaired != nil:
 		fields := upstream.Snapshot(r.Header)
 		defer fields.Put(r.Header)
-		s.treatment.Repaired.Unquote(r.Header)
+		s.rules.Repaired.Unquote(r.Header)
 	}
 	if reason == journal.Upgrade || reason == journal.Method && metWrite(r) == nil {
 		// An error route and a sibling are part of a request of which there is more to say already.

@@ -42,9 +42,9 @@ func (x *Exchange) needsTime() bool {
 // readValidators puts the upstream's validators in order, and looks elsewhere for a date that it has not sent.
 func (x *Exchange) readValidators(status int, header http.Header) {
 	shared, s, p := x.kept.shared, x.selected, x.svc.Policy
-	s.Validators = x.svc.treatment.Read(&upstream.Head{
+	s.Validators = p.Treatment.Read(&upstream.Head{
 		Status: status, ETag: s.etag, LastModified: s.lastModified, Date: s.date, Vary: s.vary, Now: s.now,
-		Made: shared.is(made304), Dated: p.Dates.Any() || p.Freshness.AfterModified != 0 || x.asksParts(),
+		Made: shared.is(made304), Repaired: x.svc.rules.Repaired, Dated: p.Dates.Any() || p.Freshness.AfterModified != 0 || x.asksParts(),
 	}, header)
 	if shared.is(dateFound) {
 		s.TagDate = time.Time{} // an inner instance found the date, and the upstream cannot judge by it

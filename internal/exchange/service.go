@@ -22,17 +22,15 @@ type Service struct {
 	// Log gets a line at DEBUG for each decision.
 	Log *zap.Logger
 
-	treatment upstream.Treatment // the policy's, with the tags that were repaired; set by New
-	view      upstream.Rules     // of what the upstream sees, the same; set by New
-	pool      sync.Pool          // of *Exchange
+	rules upstream.Rules // the policy's Shown, with the tags that got their quotes here; set by New
+	pool  sync.Pool      // of *Exchange
 }
 
 // New returns the service of a policy. Memory, Dates and Log are the caller's to set before the first request.
 func New(p *policy.Policy) *Service {
-	s := &Service{Policy: p, Log: zap.NewNop(), treatment: p.Treatment, view: p.Shown}
-	if p.Treatment.Existing == "repair" {
-		s.treatment.Repaired = new(upstream.Repaired)
-		s.view.Repaired = s.treatment.Repaired
+	s := &Service{Policy: p, Log: zap.NewNop(), rules: p.Shown}
+	if p.Treatment.Existing == upstream.RepairTag {
+		s.rules.Repaired = new(upstream.Repaired)
 	}
 	return s
 }

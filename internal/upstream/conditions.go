@@ -230,7 +230,8 @@ type Rules struct {
 	// DatesFound: a client's date may be one that the upstream has never heard of. What it would say of it
 	// could be about another date, that of one file of several.
 	DatesFound bool
-	// Repaired are the tags that the upstream knows without their quotes; nil: none.
+	// Repaired are the tags that the upstream knows without their quotes; nil: none. It is no rule, but what is learned:
+	// who serves requests sets it.
 	Repaired *Repaired
 }
 

@@ -9,17 +9,43 @@ import (
 
 // Treatment is what becomes of an upstream's validators.
 type Treatment struct {
-	// LastModified is the word of `last_modified`; empty is normalize.
-	LastModified string
-	// Existing is the word of `etag › existing`; empty is keep.
-	Existing string
+	// LastModified is what `last_modified` says.
+	LastModified Dating
+	// Existing is what `etag › existing` says.
+	Existing Existing
 	// Tagless tells that no tag is made here, so that a malformed one has nothing in its place.
 	Tagless bool
 	// Undated tells that tags made here carry no date.
 	Undated bool
-	// Repaired remembers the tags that got their quotes here; needed under repair.
-	Repaired *Repaired
 }
+
+// Dating is what becomes of an upstream's Last-Modified.
+type Dating uint8
+
+const (
+	// Normalize: what is understood is sent in HTTP's form, all else taken off.
+	Normalize Dating = iota
+	// AsSent: it stays as it is.
+	AsSent
+	// Undate: it is taken off.
+	Undate
+)
+
+// Existing is what becomes of an upstream's entity tag.
+type Existing uint8
+
+const (
+	// KeepTag: it stands.
+	KeepTag Existing = iota
+	// RepairTag: one without quotes gets them.
+	RepairTag
+	// WeakenTag: it is made weak.
+	WeakenTag
+	// ReplaceTag: one of ours takes its place.
+	ReplaceTag
+	// RemoveTag: it is taken off, and nothing takes its place.
+	RemoveTag
+)
 
 // Validators are those of a response, as they are sent on.
 type Validators struct {
@@ -39,6 +65,8 @@ type Head struct {
 	Now          time.Time // when it came
 	// Made tells that a 304 was made by an instance further in, whose tag stands.
 	Made bool
+	// Repaired remembers the tags that get their quotes here; needed under RepairTag.
+	Repaired *Repaired
 	// Dated tells that the response's Date is needed even where there is no Last-Modified.
 	Dated bool
 }
@@ -57,7 +85,7 @@ func (t *Treatment) Read(head *Head, header http.Header) (v Validators) {
 		v.drop(header)
 	}
 	if v.ETag.Present && (head.Status != http.StatusNotModified || !head.Made) {
-		t.treatExisting(&v, header, raw)
+		t.treatExisting(&v, head, header, raw)
 	}
 	if !t.Undated && head.Status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
 		httpcond.OnlyVariesOn(head.Vary, "Accept-Encoding") {
@@ -84,13 +112,13 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 		raw = time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
 	}
 	switch t.LastModified {
-	case "off":
+	case AsSent:
 		if date, ok := httpcond.ParseDate(lines[0], now); ok && len(lines) == 1 && !httpcond.BuildEpoch(date) {
 			v.LastModified = date
 		}
-	case "remove":
+	case Undate:
 		delete(header, "Last-Modified")
-	default:
+	case Normalize:
 		if v.LastModified, ok = httpcond.LastModified(lines, v.Date, now); !ok {
 			delete(header, "Last-Modified")
 			break
@@ -103,20 +131,21 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 }
 
 // treatExisting does to an upstream's tag what `existing` says.
-func (t *Treatment) treatExisting(v *Validators, header http.Header, lastModified time.Time) {
+func (t *Treatment) treatExisting(v *Validators, head *Head, header http.Header, lastModified time.Time) {
 	switch t.Existing {
-	case "repair":
+	case KeepTag:
+	case RepairTag:
 		if !v.ETag.Usable {
-			t.repair(v, header, lastModified)
+			t.repair(v, head, header, lastModified)
 		}
-	case "weaken":
+	case WeakenTag:
 		if v.ETag.Usable && !v.ETag.Tag.Weak {
 			v.ETag.Tag.Weak = true
 			header["Etag"] = []string{v.ETag.Tag.String()}
 		}
-	case "replace":
+	case ReplaceTag:
 		v.drop(header)
-	case "remove":
+	case RemoveTag:
 		// Present stays: nothing takes the removed tag's place.
 		delete(header, "Etag")
 		v.ETag.Usable = false
@@ -125,7 +154,7 @@ func (t *Treatment) treatExisting(v *Validators, header http.Header, lastModifie
 
 // repair puts quotes around a tag that lacks them. Where nothing certain can be made of it, it could never
 // match as it is, and ours is better.
-func (t *Treatment) repair(v *Validators, header http.Header, lastModified time.Time) {
+func (t *Treatment) repair(v *Validators, head *Head, header http.Header, lastModified time.Time) {
 	lines := header["Etag"]
 	repaired, ok := Repair(lines[0])
 	switch ok = ok && len(lines) == 1; {
@@ -133,7 +162,7 @@ func (t *Treatment) repair(v *Validators, header http.Header, lastModified time.
 	case !ok || Untrusted(repaired.Opaque, lastModified):
 		v.drop(header)
 	default:
-		t.Repaired.Remember(repaired.Opaque)
+		head.Repaired.Remember(repaired.Opaque)
 		header["Etag"] = []string{repaired.String()}
 		v.ETag = ETag{Tag: repaired, Present: true, Usable: true}
 	}
