@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -323,5 +324,36 @@ func TestBudgetWithoutLimit(t *testing.T) {
 				t.Errorf("refused, %d bytes held", budget.Held())
 			}
 		})
+	}
+}
+
+// What the pools keep of bodies that are over is given back: a burst does not stay in memory.
+func TestPoolsGiveBack(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		for range 3 { // a pool keeps what it has over one collection
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // far from the limit
+	}
+	before := heap()
+	budget := new(Budget)
+	const bodies, size = 32, 4 << 20
+	var all []*Scratch
+	for range bodies {
+		s := NewScratch(budget, 0)
+		_, _ = s.Write(make([]byte, size))
+		all = append(all, s)
+	}
+	if used := heap() - before; used < bodies*size {
+		t.Fatalf("%d bytes hold %d bodies of %d", used, bodies, size)
+	}
+	for _, s := range all {
+		s.Free()
+	}
+	clear(all)
+	if left := heap() - before; left > size || budget.Held() != 0 {
+		t.Errorf("%d bytes are left, %d of them charged", left, budget.Held())
 	}
 }
