@@ -10,11 +10,10 @@ import (
 
 // ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
 //
-// This is the life of a request; each step is a file in internal/exchange, and what it decides is all that the next
-// one has to go by:
+// This is the life of a request; each step has its files in internal/exchange, whose documentation says more:
 //
-//	Arrive   the facts of the request, or why it is none of ours      arrive.go, sent.go
-//	Pass     a write is judged, or passes; so does everything else    pass.go, write.go, reading.go
+//	Arrive   reads the facts, or says why it does not act             arrive.go, sent.go
+//	Pass     judges a guarded write; lets all else through            pass.go, write.go, reading.go
 //	Recall   a 304 from memory                                        recall.go
 //	Show     what the upstream is to see of the request               show.go, transfer.go
 //	Answer   the next handler is called; its head is judged           end.go, head.go, selected.go, dates.go, memory.go, judge.go

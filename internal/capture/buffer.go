@@ -46,7 +46,7 @@ type buffer struct {
 	box    *[]byte // what the pool handed out, kept so that handing it back allocates nothing
 	budget *Budget
 	limit  int64
-	charge int64
+	charge int64 // what it has taken of the budget, in bytes
 }
 
 // reserve makes room for at least n more bytes; false when the budget does not allow it, and then

@@ -5,12 +5,12 @@ import "time"
 // clock is the one timer of a response. Its two functions are made once and kept with the response, which may be used
 // again; the timers are not: one that is used again would carry over what it was made in.
 type clock struct {
-	timer      *time.Timer // the one that runs; nil: none was started
+	timer      *time.Timer // the one that runs; nil: none does
 	onDeadline func()
 	onQuiet    func()
-	loose      bool          // a timer's function has run, or may yet
-	stalled    chan struct{} // closed when Options.Stalled has returned; nil: it was not called
-	panicked   any           // what a timer's goroutine recovered
+	loose      bool          // a timer's function has run, or may yet; set by stop
+	stalled    chan struct{} // closed when Options.Stalled has returned; made by mustStall, nil: it was not called
+	panicked   any           // what a timer's goroutine recovered: deadline or quiet
 }
 
 // start starts the timer.

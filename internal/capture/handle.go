@@ -15,8 +15,8 @@ var ErrSettled = errors.New("the response was settled when its handler returned"
 // Handle is the response writer that the inner handlers hold. It is for one response and no other: a handler that has
 // kept it must never reach another client. Response.Start makes it usable; it must not be copied after that.
 //
-// Its calls are counted. Settle cuts the handle off by an amount that no count makes up for: who comes later is
-// turned away before it sees what stands behind, and who is still inside is seen by the count.
+// Its calls are counted. Settle takes off more than there can be calls: later ones see a negative count and turn back
+// before they see what stands behind, and those that are still inside show as a difference.
 type Handle struct {
 	calls atomic.Int32 // those under way; from Settle on, less cutOff
 	to    *Response    // set by Start, and read by calls that are counted

@@ -2,11 +2,14 @@ package capture
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,34 +132,38 @@ func TestRecycled(t *testing.T) {
 	w := new(Response)
 	for round := range 3 {
 		for _, d := range decisions {
-			x := &exchange{atHead: d.Decision}
-			rec := refusing{httptest.NewRecorder(), round == 1}
-			for _, name := range []string{"Server", "X-A", "X-B", "X-C", "X-D", "X-E"} {
-				rec.Header()[name] = []string{name, "second"}
-			}
-			h := new(Handle)
-			budget := new(Budget)
-			w.Start(h, &Options{Outer: rec, Exchange: x, Budget: budget, Stalled: stallFunc(func() {})})
-			_, _ = io.WriteString(h, "body")
-			found := w.Settle()
-			if found == Held {
-				_ = w.Release()
-			}
-			equal(t, "heads", x.heads, 1)
-			w.Close()
-			if !w.Quiet() {
-				t.Fatalf("round %d, %s: not quiet", round, d.name)
-			}
-			w.Recycle()
-			if _, err := h.Write([]byte("late")); err != ErrSettled { //nolint:errorlint // the very value
-				t.Errorf("round %d, %s: a late write: %v", round, d.name, err)
-			}
-			equal(t, "bytes held", budget.Held(), 0)
-			for _, field := range reflect.VisibleFields(reflect.TypeFor[Response]()) {
-				if v := reflect.ValueOf(w).Elem().FieldByIndex(field.Index); len(field.Index) == 1 && field.Name != "clock" && !v.IsZero() {
-					t.Errorf("round %d, %s: %s has something left: %v", round, d.name, field.Name, v)
-				}
-			}
+			t.Run(fmt.Sprintf("%d/%s", round, d.name), func(t *testing.T) { useOnce(t, w, d.Decision, round == 1) })
+		}
+	}
+}
+
+func useOnce(t *testing.T, w *Response, d Decision, refused bool) {
+	t.Helper()
+	x := &exchange{atHead: d}
+	rec := refusing{httptest.NewRecorder(), refused}
+	for _, name := range []string{"Server", "X-A", "X-B", "X-C", "X-D", "X-E"} {
+		rec.Header()[name] = []string{name, "second"}
+	}
+	h, budget := new(Handle), new(Budget)
+	w.Start(h, &Options{Outer: rec, Exchange: x, Budget: budget, Stalled: stallFunc(func() {})})
+	_, _ = io.WriteString(h, "body")
+	if w.Settle() == Held {
+		_ = w.Release()
+	}
+	equal(t, "heads", x.heads, 1)
+	w.Close()
+	if !w.Quiet() {
+		t.Fatal("not quiet")
+	}
+	w.Recycle()
+	if _, err := h.Write([]byte("late")); !errors.Is(err, ErrSettled) {
+		t.Errorf("a late write: %v", err)
+	}
+	equal(t, "bytes held", budget.Held(), 0)
+	v := reflect.ValueOf(w).Elem()
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Name; name != "clock" && !v.Field(i).IsZero() {
+			t.Errorf("%s has something left: %v", name, v.Field(i))
 		}
 	}
 }
@@ -178,5 +185,34 @@ func TestLines(t *testing.T) {
 	}
 	if got := (*Lines)(nil).One("a"); len(got) != 1 || got[0] != "a" {
 		t.Errorf("without room: %q", got)
+	}
+}
+
+// told is a writer below that notes whether the response was said to be over when its head came.
+type told struct {
+	*httptest.ResponseRecorder
+	over   *atomic.Bool
+	atHead bool
+}
+
+func (w *told) WriteHeader(status int) {
+	w.atHead = w.over.Load()
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+// A client may leave as soon as it has its answer: that it has all it gets has to be known before.
+func TestOverBeforeTheAnswer(t *testing.T) {
+	for status, over := range map[int]bool{http.StatusNotModified: true, http.StatusOK: false} {
+		d := streamed()
+		if over {
+			d = answering(status)
+		}
+		w := new(Writer)
+		below := &told{ResponseRecorder: httptest.NewRecorder(), over: &w.over}
+		w.Start(below, &exchange{atHead: d}, new(Budget), 0)
+		w.WriteHeader(http.StatusOK)
+		equal(t, "over when the head goes out", below.atHead, over)
+		w.Settle()
+		w.Close()
 	}
 }

@@ -27,7 +27,7 @@ func detach(header http.Header) {
 // no memory of their own.
 type saved struct {
 	few  [4]field
-	n    int
+	n    int // of few
 	more []field
 }
 

@@ -5,8 +5,8 @@ import "net/http"
 // kept is a response that is held back.
 type kept struct {
 	body    buffer // set by Start, filled until Settle or a spill
-	reading bool   // a ReadFrom is filling the spare room of body
-	flushed bool   // a Flush came meanwhile
+	reading bool   // a ReadFrom is filling the spare room of body; set by nextRead, until what was read is kept
+	flushed bool   // a Flush came meanwhile; set by mayFlush
 }
 
 // beginHolding is called by the head. The caller holds the lock.

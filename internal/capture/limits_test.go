@@ -335,7 +335,7 @@ func TestPoolsGiveBack(t *testing.T) {
 			runtime.GC()
 		}
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // far from the limit
+		return int64(m.HeapAlloc)
 	}
 	before := heap()
 	budget := new(Budget)

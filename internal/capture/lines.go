@@ -4,7 +4,7 @@ package capture
 // and each place is used once: header maps are kept, and what is in them is edited in place.
 type Lines struct {
 	room [6]string
-	used uint8
+	used uint8 // places; counted by One
 }
 
 // One is a list of one line. A nil Lines has no room.

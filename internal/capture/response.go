@@ -54,12 +54,13 @@ type Decision struct {
 	MaxDelay time.Duration
 }
 
-// Exchange decides what becomes of a response. Its methods are called with the response's lock held:
-// they must not call the response.
+// Exchange decides what becomes of a response. Its methods are called with the response's lock held. Of the response
+// they may call Status, OuterHeader and Restore, which take no lock; Settle, Close and Complete would wait for ever.
 type Exchange interface {
 	// Field is called for each field of the final head, in no order, before Head is.
 	Field(name string, lines []string)
-	// Head is called once, with the final status and the fields, which it may change.
+	// Head is called once, with the final status and the fields, which it may change. It runs in the goroutine that
+	// writes the head; where a response further in is let go by its deadline, that is the deadline's.
 	Head(status int, header http.Header) Decision
 	// Spill is called when a held response cannot be held any longer, with the fields as Head left
 	// them. It answers with Stream, Answer or Slice. It may run in a goroutine of its own while the inner

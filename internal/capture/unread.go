@@ -18,10 +18,10 @@ const quietLimit = 50 * time.Millisecond
 // unread is the rest of a body that nobody needs, once the response is answered.
 type unread struct {
 	rest       int64     // bytes to come, or negative; set by unneeded
-	discarded  int64     // bytes that have come
+	discarded  int64     // bytes that have come; counted by discard
 	answeredAt time.Time // set by unneeded
-	heardAt    time.Time // when the handler last wrote, or was first refused
-	refused    bool      // it has been told to end the transfer
+	heardAt    time.Time // when the handler last wrote, or was first refused; set by discard
+	refused    bool      // it has been told to end the transfer; set by discard
 }
 
 // exhausted reports whether the whole body has come: then its handler is busy with something else.

@@ -7,8 +7,8 @@ import (
 
 // passed is what the writer below took of a streamed body.
 type passed struct {
-	bytes atomic.Int64
-	cut   atomic.Bool // it refused some
+	bytes atomic.Int64 // that were taken
+	cut   atomic.Bool  // some were refused
 }
 
 func (p *passed) count(n int64, err error) {

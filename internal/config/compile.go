@@ -22,7 +22,7 @@ import (
 // epoch, and fails where one has no value. maxTotal is how many bytes the process may hold at one time; ctx readies
 // Caddy's path matchers. Nothing is opened.
 //
-// Treatment and Shown have no tags that were repaired: these a handler learns while it runs.
+// Shown.Repaired is not set: exchange.New makes it, as it is learned from responses.
 func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, error) {
 	etag, lastModified, buffer := valueOr(h.ETag), valueOr(h.LastModified), valueOr(h.Buffer)
 	tags, err := etag.compile()

@@ -4,6 +4,11 @@
 //
 // The types repeat the fields of those that the root publishes, in their order and without their tags and comments.
 // There it says what a field means; Go converts between the two, and no longer does when they drift apart.
+//
+// A new subdirective is: a field in module.go with its documentation, and in Handler.config there; its reader, and its
+// line of the grammar, in caddyfile.go; its type and Check in a file here, called by Handler.Check, and by Contradiction
+// if it may contradict another one; its part of Compile, and its field in package policy; its row in README.md, and a
+// golden file for the adapter.
 package config
 
 import (

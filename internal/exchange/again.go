@@ -14,9 +14,9 @@ import (
 
 // again is how the next handler can be asked once more, for the whole: it may misread Range.
 type again struct {
-	r       *http.Request // the same without Range; set by show
-	met     int           // how many blocks had acted before the next handler was called; set by show
-	misread bool          // it has misread Range, and is to be asked; set by head
+	r      *http.Request // a copy as GET, without conditions and Range; set by show
+	met    int           // how many blocks had acted before the next handler was called; set by show
+	wanted bool          // the next handler has misread Range, and is to be asked; set by head
 }
 
 // anew makes the second request before the next handler sees the first. It is not bound to the context that ends the
@@ -27,8 +27,7 @@ func (x *Exchange) anew(w http.ResponseWriter) *again {
 	return &again{r: r, met: len(x.kept.shared.blocks)}
 }
 
-// misreads reports whether an answer to Range is one that a client cannot use, or that need not be true, by
-// the fields the upstream has sent.
+// misreads reports whether the answer to a Range cannot be used or trusted, judging by its fields.
 //
 // `templates` renders file_server's part of a file as if it were the file, and takes off whatever said
 // which part of what it is: validators and Accept-Ranges, but not Content-Range. Of the file's length a
@@ -53,9 +52,8 @@ func (x *Exchange) misreads(status int, header http.Header) bool {
 	return false
 }
 
-// failedOnRange reports whether a handler failed that had been sent a Range: it may be for that only, as
-// `templates` fails on a part that ends within an action. What speaks of an upstream out of reach is
-// another thing.
+// failedOnRange reports whether a handler may have failed only because it was sent a Range. `templates` does, on a part
+// that ends within an action. An error that tells of an unreachable upstream is not meant.
 func (x *Exchange) failedOnRange(err error) bool {
 	if err == nil || x.shown.again == nil || x.asked.method != http.MethodGet {
 		return false
@@ -74,14 +72,14 @@ func (x *Exchange) askAgain(next caddyhttp.Handler) error {
 	x.resp.Restore()
 	shared := x.kept.shared
 	shared.blocks = shared.blocks[:x.shown.again.met]
-	if shared.passed != nil {
-		shared.passed.left = upstream.Fields{}
+	if shared.handedOn != nil {
+		shared.handedOn.left = upstream.Fields{}
 	}
 	second := x.svc.exchange()
 	second.enter(arrived)
 	second.asked = x.asked
 	second.asked.r, second.asked.client = x.shown.again.r, x.shown.again.r.Context()
-	second.asked.shared, second.asked.replacer = shared, replacerOf(second.asked.client)
+	second.asked.shared, second.asked.replacer = shared, replacerOf(second.asked.client) // keep would make a Shared of its own else
 	second.readRequest()
 	second.enter(shown)
 	second.shown = &second.room.given

@@ -15,22 +15,22 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// asked are the facts of a request, read once when it arrives and never changed: handlers inside may change the
-// request itself.
+// asked are the facts of a request, read before handlers inside may change it. Arrive reads them; for a second try
+// askAgain does, for the GET before a write reader.
 type asked struct {
 	r        *http.Request   // the same for all handlers, which know it by its address
 	method   string          // the client's
 	client   context.Context // the request's, as it came; what show gives it ends earlier
 	vars     map[string]any  // the request's variables; nil outside of Caddy's server
-	replacer *caddy.Replacer
-	shared   *Shared // of the outermost instance; nil: this is the outermost
-	fields   upstream.Fields
-	codable  bool // the client accepts content codings
-	noStore  bool // the request has Cache-Control: no-store
-	cookie   bool // it has cookies
-	personal bool // it is somebody's (see identified); known where something is said of freshness
-	location string
-	urlHash  uint64 // for rows that spread their lifetimes
+	replacer *caddy.Replacer // of the request, or an empty one
+	shared   *Shared         // of the outermost instance; nil: this is the outermost
+	fields   upstream.Fields // conditional fields and Range as they came to this instance; an outer one may have changed them
+	codable  bool            // the client accepts content codings
+	noStore  bool            // the request has Cache-Control: no-store
+	cookie   bool            // it has cookies
+	personal bool            // it is somebody's (see identified); known where something is said of freshness
+	location string          // for Content-Location; empty: none is added
+	urlHash  uint64          // for rows that spread their lifetimes
 }
 
 // Arrive reads the facts of a request. What is none of this handler's business has no exchange, and the reason why.
@@ -38,7 +38,7 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	ctx := r.Context()
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	outer, _ := vars[sharedVar].(*Shared)
-	if reason := s.passes(r, ctx, outer); reason != journal.NoReason {
+	if reason := s.passes(ctx, r, outer); reason != journal.NoReason {
 		return nil, reason
 	}
 	x := s.exchange()
@@ -50,7 +50,7 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 }
 
 // passes names the reason why a request is none of this handler's business.
-func (s *Service) passes(r *http.Request, ctx context.Context, outer *Shared) journal.Reason {
+func (s *Service) passes(ctx context.Context, r *http.Request, outer *Shared) journal.Reason {
 	switch {
 	case ctx.Value(caddyhttp.ErrorCtxKey) != nil:
 		return journal.ErrorRoute

@@ -19,8 +19,8 @@ type dates struct {
 	cookied   bool                 // the request is somebody's, or has a cookie that may tell whose; set by show
 	asSeen    remember.Request     // for first_seen; set by show
 	search    *lastmodified.Search // set by the head of a 200 without a date; nil: none is looked for
-	firstSeen bool                 // LastModified is when the tag was first seen
-	unseen    bool                 // when it was, could not be told, or is still to come
+	firstSeen bool                 // LastModified is when the tag was first seen; set by takeFirstSeen
+	unseen    bool                 // when it was, could not be told, or is still to come; set by takeFirstSeen
 }
 
 // beginDates notes what has to be known of the request before handlers inside may change it.
@@ -37,7 +37,7 @@ func (x *Exchange) beginDates() {
 	}
 }
 
-// searchErr tells that there may be a date, though none is known.
+// searchErr is why the search was not conclusive; nil: what it found, or did not find, is certain.
 func (d *dates) searchErr() error {
 	if d == nil || d.search == nil {
 		return nil
@@ -138,12 +138,11 @@ func (x *Exchange) takeFirstSeen(header http.Header, opaque string) {
 	header["Last-Modified"] = x.one(httpcond.FormatDate(date))
 }
 
-// worthAlone reports whether a date that was found says as much of a response as a tag would. It knows what the page
-// is made from, but not for whom, nor what of it `ignore` leaves out but for the secrets behind it: by such a date a
-// 304 would bring back a form's dead token, or the page of the user before. Of the upstream's own date it is for the
-// upstream to know.
+// worthAlone reports whether a date that was found is as good as a tag. It knows what the page is made from. It does not
+// know for whom, nor what `ignore` leaves out: by such a date alone, a 304 could bring back a form's dead token, or
+// another user's page. The upstream's own date is trusted.
 func (x *Exchange) worthAlone(header http.Header) bool {
-	row := x.selected.row.row
+	row := x.selected.row.choice
 	return !x.kept.shared.is(ignoring) && (x.dates == nil || !x.dates.cookied) && header["Set-Cookie"] == nil && !(row != nil && row.Private()) &&
 		httpcond.OnlyVariesOn(header["Vary"], "Accept-Encoding") && !httpcond.HasDirective(header["Cache-Control"], "private")
 }

@@ -18,7 +18,7 @@
 //	head    ─▶ answer, slice, stream, hold, end
 //	           reads what the head selects, and judges what can be judged by it
 //	answer  ─▶ end
-//	           304 or 412 or 416 by the head; the body is thrown away
+//	           304, 412 or 416, or the head alone; the body is thrown away
 //	slice   ─▶ end
 //	           206, a part of the passing body
 //	stream  ─▶ end
@@ -30,30 +30,53 @@
 //	end     ─▶ idle
 //	           gives the request its fields back, and what is behind it to the pool
 //
-// What a phase finds out is behind a pointer that is nil until the phase has run. So no code can ask for what is not
-// known yet: it would not survive its first test.
+// The fields of Exchange are what is known, and where it is set:
 //
-//	asked      the facts of the request                        arrive.go
-//	visit      what is remembered of it                        recall.go, memory.go
-//	given      the request as the next handler gets it         show.go, transfer.go, again.go
-//	selected   the representation that the head speaks of      selected.go, facts.go
-//	rowState   what is said of its freshness                   freshness.go
-//	dates      a Last-Modified that the upstream has not sent  dates.go
-//	verdict    what became of the conditions and of Range      judge.go, slice.go
-//	probe      the GET before a guarded write                  reading.go
+//	asked         the facts of the request                                     arrive.go
+//	visit         the dealings with the memory                                 recall.go, memory.go
+//	shown         the request as the next handler gets it, and the way back    show.go, transfer.go, again.go
+//	kept          what handlers may keep                                       exchange.go
+//	selected      the representation that the head speaks of                   selected.go, facts.go
+//	selected.row  what is said of its freshness                                freshness.go
+//	dates         a Last-Modified that the upstream has not sent               dates.go
+//	verdict       what became of the conditions and of Range                   judge.go, slice.go
+//	probe         the GET before a guarded write                               reading.go
+//
+// What the head says is behind a pointer, selected, that is nil before it has come: code that asks for it too early
+// panics in its first test. Of the rest, nil is an answer: visit without a memory, dates without sources, shown.cond
+// without conditions. A verdict that was not made yet says Proceed. So no phase before head may ask for the verdict,
+// nor one before show for dates and conditions.
+//
+// A *tag of ours* is one in this module's format, cc1, whichever instance or node has made it. *Made here* means by
+// this instance.
+//
+// # Where to change what
+//
+//	a field of the 304        notmodified.go, trim; of one from memory: package remember, fieldNames
+//	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in README.md
+//	a condition               judge.go, evaluate; from memory: recall.go and memory.go; of writes: package guard
+//	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead
+//	what is said of a request service.go, tell: the debug line
+//	what may be imported      .golangci.yml, depguard › exchange
+//	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
+//	                          arrive_nested_test.go, of the pool in pool_test.go; watched(t) reads the log
 //
 // # What may be kept
 //
 // An Exchange comes out of a pool and goes back into it, and so does all that it has room for. Handlers, access logs
 // and contexts keep what they were given, and use it at any time. So what they are given is never in the pool: the
 // Handle that stands for the response writer, the header map and its lines, the Record that logs and placeholders
-// read, the Shared that instances further in hold, the transfer that is the request's context. Where it is not
-// certain that a response is over, its exchange is left to the garbage collector (capture.Response.Quiet): nobody
-// waits for it.
+// read, the Shared that instances further in hold, the transfer that is the request's context. An exchange goes
+// back to the pool at the end of close (or of leaveUnshown), unless a handler has panicked, or something may still be
+// under way behind its handle (capture.Response.Quiet). Then the garbage collector has it: nobody waits for it.
 //
 // # Goroutines
 //
-// A response that is held for too long is let go by a timer: Spill, and what it calls, may run in another goroutine
-// while the next handler still writes the request, its variables and its own header map. It runs under the lock of the
-// response, and touches none of these.
+// A response that is held for too long is let go by a timer. Then Spill runs in the timer's goroutine, under the lock
+// of the response, while the next handler still writes the request, its variables and its own header map. It reaches
+// hold, judge, slice, stream, notmodified, freshness, dates, memory and selected, and the spill of a probe. If another
+// instance stands further out, Field and Head of that one run in this goroutine, too, and with them head, facts and
+// sent. Code there reads x.asked, and of the request itself its context and TLS only, not its URI, fields or
+// variables. Where it needs these, it asks first whether an instance gaveUp (asSentAtHead, sourceRequest). It may ask
+// a store (takeFirstSeen, Confirm), and the handler's next write waits for that.
 package exchange

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -19,7 +18,7 @@ import (
 // Answer calls the next handler, and completes the exchange with what that leaves behind.
 func (x *Exchange) Answer(next caddyhttp.Handler) error {
 	err := x.run(next)
-	if x.misread() || x.failedOnRange(err) {
+	if x.mustAskAgain() || x.failedOnRange(err) {
 		err = x.askAgain(next)
 	} else {
 		err = x.finish(err)
@@ -29,9 +28,9 @@ func (x *Exchange) Answer(next caddyhttp.Handler) error {
 	return err
 }
 
-// run calls the next handler. An abort of the upstream becomes an error that can still be answered, if
-// nothing has been sent and somebody is there to read it; it is no news behind an answer that was known
-// from the head, where it may be of our own making. Every other panic travels on.
+// run calls the next handler. If the upstream aborts while the response is held and the client is there, that becomes an
+// error, which can be answered. After an answer by the head the abort is ignored: it may be of our own making. Every
+// other panic travels on.
 func (x *Exchange) run(next caddyhttp.Handler) (err error) {
 	returned := false
 	defer func() {
@@ -154,14 +153,14 @@ func (x *Exchange) Leave() {
 	case x.shown.cond == nil:
 	case x.inner():
 		x.asked.fields.Put(r.Header)
-		shared.passed.left = x.asked.fields
+		shared.handedOn.left = x.asked.fields
 	default:
 		x.asked.fields.Restore(r.Header)
 	}
 	if !x.inner() && x.asked.vars != nil {
 		delete(x.asked.vars, sharedVar)
 	}
-	x.log()
+	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed(), x.recalling())
 }
 
 // leaveUnshown ends an exchange that was answered from memory, or came to nothing before the next handler was called.
@@ -172,8 +171,8 @@ func (x *Exchange) leaveUnshown(returned bool) {
 	}
 }
 
-// close gives back what the exchange has taken: memory, context, and its place in the pool. Who panics has returned
-// false, and is not used again: a handler that panics may have left anything behind.
+// close gives back memory, context and place in the pool. returned is false after a panic: then the exchange is not used
+// again, as the handler may have left anything behind.
 func (x *Exchange) close(returned bool) {
 	x.resp.Settle()
 	x.resp.Close()
@@ -186,13 +185,4 @@ func (x *Exchange) close(returned bool) {
 		x.enter(ended)
 	}
 	x.recycle()
-}
-
-// log writes the line of the decision.
-func (x *Exchange) log() {
-	decided := x.kept.said.Last()
-	if c := x.svc.Log.Check(zap.DebugLevel, decided.Outcome.String()); c != nil {
-		c.Write(zap.String("reason", decided.Reason.String()), zap.String("method", x.asked.method), zap.String("uri", sentURI(x.asked.r)),
-			x.dates.missed(), x.recalling())
-	}
 }

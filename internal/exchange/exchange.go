@@ -6,9 +6,8 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 )
 
-// Exchange is one request and its response. It comes out of a pool, and goes back where it is certain that nothing of
-// it is still under way; what handlers inside and outside may keep is never in it, but in kept. It is the
-// capture.Exchange of its response.
+// Exchange is one request and its response, and decides for its response as its capture.Exchange. It comes out of a pool.
+// What handlers may keep is in kept, which is never pooled.
 type Exchange struct {
 	svc      *Service         // whose it is, for good
 	phase    phase            // how far it has come; every phase sets it

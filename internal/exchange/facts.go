@@ -14,21 +14,21 @@ import (
 // facts are what the head of a response says. They are noted while it is copied, and never changed after that. The lists
 // are those that the next handler has sent; what goes out is in the header map.
 type facts struct {
-	etag         []string
-	lastModified []string
-	date         []string
-	vary         []string
-	cacheControl []string
-	contentType  string
-	length       []string       // Content-Length
-	declared     int64          // … as a number, or -1 when there is none that can be used; set by conclude
-	incremental  journal.Reason // why the response is to be read while it is written, if it is; set by conclude
-	asked        bool           // Incremental asks for that
-	unbuffered   bool           // … or X-Accel-Buffering does
-	typed        bool           // there is a Content-Type, be it an empty list
-	coded        bool           // the response says of itself that it is content-coded; an empty field says nothing
-	trailed      bool           // it announces trailers
-	framed       bool           // it has a Transfer-Encoding
+	etag            []string
+	lastModified    []string
+	date            []string
+	vary            []string
+	cacheControl    []string
+	contentType     string
+	length          []string       // Content-Length
+	declared        int64          // … as a number, or -1 when there is none that can be used; set by conclude
+	incremental     journal.Reason // why the response is to be read while it is written, if it is; set by conclude
+	saysIncremental bool           // … in the field Incremental
+	saysUnbuffered  bool           // … or in X-Accel-Buffering
+	typed           bool           // there is a Content-Type, be it an empty list
+	coded           bool           // the response says of itself that it is content-coded; an empty field says nothing
+	trailed         bool           // it announces trailers
+	framed          bool           // it has a Transfer-Encoding
 }
 
 // note takes in one field.
@@ -55,16 +55,16 @@ func (f *facts) note(name string, lines []string) {
 	case "Transfer-Encoding":
 		f.framed = lines != nil
 	case "Incremental":
-		f.asked = caddyhttp.IsIncremental(http.Header{name: lines})
+		f.saysIncremental = caddyhttp.IsIncremental(http.Header{name: lines})
 	case "X-Accel-Buffering":
-		f.unbuffered = strings.EqualFold(strings.TrimSpace(first(lines)), "no")
+		f.saysUnbuffered = strings.EqualFold(strings.TrimSpace(first(lines)), "no")
 	}
 }
 
 // conclude makes of the fields what is not in one of them alone.
 func (f *facts) conclude() {
 	f.declared = lengthIn(f.length)
-	f.incremental = incremental(f.contentType, f.asked, f.unbuffered)
+	f.incremental = incremental(f.contentType, f.saysIncremental, f.saysUnbuffered)
 }
 
 // incremental names the reason why a response is to be read while it is written, if there is one.

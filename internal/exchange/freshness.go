@@ -12,11 +12,11 @@ import (
 
 // rowState is what the rows of cache_control say of a response. It is set by chooseRow.
 type rowState struct {
-	row       *policy.Row // the one that applies; nil: none does
-	uncertain bool        // the media type, and with it the row, is known with the body only
-	hidden    bool        // on a 304 of the upstream: a row that replaces or merges may apply to its 200
-	silent    bool        // a row may apply, or have applied to what a 304 stands for, and nothing takes its place
-	dated     bool        // on such a 304: what is stored may count from its Last-Modified, if the configuration says so
+	choice    *policy.Row // the one that applies; nil: none does; set by takeRow
+	uncertain bool        // the media type, and with it the row, is known with the body only; cleared by sniff
+	hidden    bool        // for an upstream's 304: a row that replaces or merges may have applied to its 200; set by hideRow
+	silent    bool        // a row applies, or may have, but sets nothing now, and nothing takes its place; set by takeRow or hideRow
+	dated     bool        // for such a 304: its 200 may have a lifetime that counts from Last-Modified; set by hideRow
 	applied   bool        // what was made of an upstream's word is not that word; set by applyRow
 }
 
@@ -43,20 +43,19 @@ func (x *Exchange) chooseRow(status int, header http.Header) {
 		if row.MediaType != "" && !typed {
 			x.selected.row.uncertain = true
 		}
-		if row.Matches(x.asSent, status, header, contentType) {
+		if row.Matches(x.asSentAtHead, status, header, contentType) {
 			x.takeRow(row, status, header)
 			return
 		}
 	}
 }
 
-// takeRow takes the row that applies. To a 304 that was not made here it speaks if it replaces, if there is something
-// to merge with, as the 200 would have it, too (RFC 9110 §15.4.5), or if it counts from a Last-Modified; else what it
-// has said in the 200 stands.
+// takeRow takes the row that applies. For a 304 that was not made here it counts only if it replaces, if it has something
+// to merge with, or if it counts from Last-Modified (RFC 9110 §15.4.5). Else what it said in the 200 stands.
 func (x *Exchange) takeRow(row *policy.Row, status int, header http.Header) {
 	dated := x.svc.Policy.Freshness.AfterModified != 0 && row.Dated()
 	if status != http.StatusNotModified || row.Replaces() || dated || row.Merges() && freshness.Explicit(header) {
-		x.selected.row.row = row
+		x.selected.row.choice = row
 	} else {
 		x.selected.row.silent = true
 	}
@@ -69,7 +68,7 @@ func (x *Exchange) hideRow(i int) {
 	for ; i < len(rows); i++ {
 		row := &rows[i]
 		hides := row.Unknowable(http.StatusNotModified, "")
-		if row.SpeaksNotOf(http.StatusNotModified) || !hides && !row.Matches(x.asSent, http.StatusNotModified, nil, "") {
+		if row.SpeaksNotOf(http.StatusNotModified) || !hides && !row.Matches(x.asSentAtHead, http.StatusNotModified, nil, "") {
 			continue
 		}
 		state.hidden = state.hidden || row.Replaces() || row.Merges()
@@ -122,8 +121,8 @@ func (x *Exchange) applyRow(header http.Header) {
 		}
 	}
 	switch {
-	case state.row != nil:
-		state.row.Apply(header, resp)
+	case state.choice != nil:
+		state.choice.Apply(header, resp)
 	case state.dated && x.resp.Status() == http.StatusNotModified:
 		resp.LastModified = longAgo
 		freshness.ApplyWithoutRow(header, resp)

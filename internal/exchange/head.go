@@ -8,7 +8,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 )
 
-// Head decides at the response head. It is the second of capture.Exchange's methods.
+// Head implements capture.Exchange: it decides at the response head.
 func (x *Exchange) Head(status int, header http.Header) capture.Decision {
 	x.enter(headed)
 	x.readHead(status, header)
@@ -17,7 +17,7 @@ func (x *Exchange) Head(status int, header http.Header) capture.Decision {
 	return d
 }
 
-// Hijacked is the last of them. There is nothing to do: the response tells of it when it is settled.
+// Hijacked implements capture.Exchange. There is nothing to do: the response tells of it when it is settled.
 func (*Exchange) Hijacked() {}
 
 // follow enters the phase that a decision means.
@@ -38,7 +38,7 @@ func (x *Exchange) follow(action capture.Action) {
 func (x *Exchange) readHead(status int, header http.Header) {
 	x.readSelected()
 	if x.misreads(status, header) {
-		x.shown.again.misread = true
+		x.shown.again.wanted = true
 	} else if x.visit != nil {
 		x.visit.Judge(header, x.selected.now)
 		if x.asked.authenticated() {
@@ -48,14 +48,14 @@ func (x *Exchange) readHead(status int, header http.Header) {
 	x.readValidators(status, header)
 }
 
-// misread reports whether the next handler is to be asked again.
-func (x *Exchange) misread() bool { return x.shown.again != nil && x.shown.again.misread }
+// mustAskAgain reports whether the next handler has misread Range.
+func (x *Exchange) mustAskAgain() bool { return x.shown.again != nil && x.shown.again.wanted }
 
 func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision {
 	if x.probe != nil {
 		return x.probe.head(x, status, header)
 	}
-	if x.misread() {
+	if x.mustAskAgain() {
 		return capture.Decision{Action: capture.Answer, Declared: x.unread()}
 	}
 	if status >= 500 && x.covers() {

@@ -11,7 +11,7 @@ import (
 // hold keeps the response back until its tag can be made, unless the dates decide already.
 func (x *Exchange) hold(status int, header http.Header) capture.Decision {
 	c := x.shown.cond
-	// A date that was found is not the last word where the tag may have been seen later, or a row may make it worth less.
+	// A found date may still change: the tag may have been seen later, or a row may make it worth less.
 	open := x.kept.shared.is(dateFound) && (x.svc.Policy.Dates.FirstSeen || x.selected.row.uncertain)
 	if !open && c.byDate() {
 		if x.evaluate(status); x.verdict.result.Verdict != httpcond.Proceed {
@@ -47,7 +47,7 @@ func (x *Exchange) holdPassing() capture.Decision {
 	return x.holdAll()
 }
 
-// Spill gives up holding. It is the third of capture.Exchange's methods, and may run in the deadline's goroutine.
+// Spill implements capture.Exchange: it gives up holding. It may run in the deadline's goroutine.
 func (x *Exchange) Spill(header http.Header, reason capture.Reason) capture.Decision {
 	d := x.spill(header, reason)
 	x.follow(d.Action)

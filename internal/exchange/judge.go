@@ -12,9 +12,9 @@ import (
 
 // verdict is what became of the client's conditions and of Range. It is nothing before they were judged.
 type verdict struct {
-	result httpcond.Result      // of the preconditions
-	part   httpcond.RangeResult // what Range makes of the response; known once result says Proceed
-	size   int64                // length of the whole that Range was judged against
+	result httpcond.Result      // of the preconditions; set by evaluate or covers
+	part   httpcond.RangeResult // what Range makes of the response; set by judgeRange or rangeAtHead once result says Proceed
+	size   int64                // length of the whole that Range was judged against; set with part
 }
 
 // byDate reports whether only dates were asked by.

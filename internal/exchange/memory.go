@@ -35,9 +35,6 @@ func (x *Exchange) compareWithRecord(status int, header http.Header) {
 	}
 }
 
-// headPasses reports whether the next handler is asked with the client's HEAD.
-func (x *Exchange) headPasses() bool { return x.asked.method == http.MethodHead && !x.shown.asGet }
-
 // compareHead compares the head of a GET's answer with the one that is remembered (RFC 9111 §4.3.5).
 func (x *Exchange) compareHead(header http.Header) {
 	s := x.selected

@@ -7,6 +7,8 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -26,7 +28,7 @@ func (x *Exchange) notModified(header http.Header) {
 	x.decide(journal.NotModified, x.because(), header)
 }
 
-// trim leaves out what a 304 does not carry.
+// trim leaves out what a 304 does not carry. What one from memory has is up to remember.Visit, in its fieldNames.
 func (x *Exchange) trim(header http.Header) {
 	set := &x.svc.Policy.NotModified
 	for name := range header {
@@ -81,4 +83,29 @@ func (x *Exchange) takeUpstreams304(header http.Header) (confirmed bool) {
 	}
 	date, ok := httpcond.ParseDate(first(header["Last-Modified"]), x.selected.now)
 	return ok && x.visit.NamesDate(date)
+}
+
+// formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
+func (s *Service) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
+	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched.String()) {
+		return ""
+	}
+	return s.namedForm(matched).String()
+}
+
+// namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:
+// how the 200 would be coded, is not known where there is none.
+func (s *Service) namedForm(named httpcond.EntityTag) httpcond.EntityTag {
+	if mode := s.Policy.Tags.Mode; mode != policy.Auto {
+		named.Weak = mode == policy.Weak
+	}
+	return named
+}
+
+// flushHTTP3 flushes a 304: Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304
+// must not have unless the 200 does (RFC 9110 §8.6).
+func flushHTTP3(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 3 {
+		_ = http.NewResponseController(w).Flush()
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
@@ -49,15 +48,13 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		defer fields.Put(r.Header)
 		s.rules.Repaired.Unquote(r.Header)
 	}
-	if reason == journal.Upgrade || reason == journal.Method && metWrite(r) == nil {
+	if reason == journal.Upgrade || reason == journal.Method && sharedWriteOf(r) == nil {
 		// An error route and a sibling are part of a request of which there is more to say already.
 		said := new(journal.Record)
 		said.Decide(journal.Streamed, reason, nil)
 		said.Offer(r.Context(), replacerOf(r.Context()))
 	}
-	if c := s.Log.Check(zap.DebugLevel, journal.Streamed.String()); c != nil {
-		c.Write(zap.String("reason", reason.String()), zap.String("method", r.Method), zap.String("uri", sentURI(r)))
-	}
+	s.tell(journal.Note{Outcome: journal.Streamed, Reason: reason}, r, r.Method)
 	return next.ServeHTTP(w, r)
 }
 

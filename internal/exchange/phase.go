@@ -5,22 +5,21 @@ import (
 	"strings"
 )
 
-// phase is how far an exchange has come. What a phase finds out is not there before it: it stands behind a pointer
-// that is nil until then.
+// phase is how far an exchange has come. A phase is entered as it begins; the comments say what is so when it is over.
 type phase uint8
 
 const (
 	idle     phase = iota // in the pool, or fresh
 	arrived               // the facts of the request are read
-	recalled              // the memory was asked, and the answer is not from there
+	recalled              // the memory was asked; where it has answered, ended is next
 	shown                 // the request is what the next handler is to see, and the writer is ready
 	headed                // the next handler has written a head, and what that selects is known
-	answered              // by the head alone: 304, 412, 416, or a 304 that passes
+	answered              // the head was enough: 304, 412, 416, the head of a HEAD; or the next handler is to be asked again
 	sliced                // 206 out of the passing body
 	streamed              // the response passes
 	held                  // it is kept back, to be tagged
 	whole                 // all of it is here: 200, 206, 304, 412 or 416
-	ended                 // the request has its fields back, or lost them to an error
+	ended                 // the answer is out, or an error is on its way; Leave gives the request its fields back
 )
 
 // phaseSet has a bit for each phase in it.
@@ -46,7 +45,7 @@ var phases = [...]struct {
 	recalled: {"recall", "asks the memory, and answers 304 from it if a condition matches", setOf(shown, ended)},
 	shown:    {"show", "makes the request what the next handler is to see, and calls it", setOf(headed, ended)},
 	headed:   {"head", "reads what the head selects, and judges what can be judged by it", setOf(answered, sliced, streamed, held, ended)},
-	answered: {"answer", "304 or 412 or 416 by the head; the body is thrown away", setOf(ended)},
+	answered: {"answer", "304, 412 or 416, or the head alone; the body is thrown away", setOf(ended)},
 	sliced:   {"slice", "206, a part of the passing body", setOf(ended)},
 	streamed: {"stream", "the response passes, its head put in order", setOf(ended)},
 	held:     {"hold", "keeps the response back; too long or too late, and it is another one of these", setOf(answered, sliced, streamed, whole, ended)},

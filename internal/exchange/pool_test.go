@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 )
@@ -119,6 +120,88 @@ func TestRecycledExchangeIsEmpty(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the instances share is not left to whoever uses the request after them.
+func TestLeavingTakesTheSharedAway(t *testing.T) {
+	s := New(bare())
+	w := httptest.NewRecorder()
+	r, _ := request(t.Context(), w)
+	_, err := s.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		if _, there := caddyhttp.GetVar(r.Context(), sharedVar).(*Shared); !there {
+			t.Error("an inner instance finds nothing")
+		}
+		return says("page")(w, r)
+	})
+	if left := caddyhttp.GetVar(r.Context(), sharedVar); err != nil || left != nil {
+		t.Errorf("%v; it leaves %v", err, left)
+	}
+}
+
+// Handlers that go on with their header map behind an answer change nothing of it, in no configuration: only where a
+// response is sure to be streamed is the map the one below.
+func TestFieldsSetBehindTheHead(t *testing.T) {
+	off, asGet := bare(), bare()
+	off.Tags.Mode = policy.Off
+	asGet.HeadAsGet = true
+	for name, tt := range map[string]struct {
+		policy *policy.Policy
+		method string
+		fields []string
+		status int
+		shared bool
+	}{
+		"a 200 under auto":          {policy: bare(), method: "GET", status: 200},
+		"a 200 under off":           {policy: off, method: "GET", status: 200, shared: true},
+		"a 304 under off":           {policy: off, method: "GET", fields: []string{"If-None-Match", `"x"`}, status: 304},
+		"a HEAD":                    {policy: bare(), method: "HEAD", status: 200, shared: true},
+		"a HEAD as GET":             {policy: asGet, method: "HEAD", fields: []string{"Cache-Control", "no-store"}, status: 200},
+		"no-store":                  {policy: bare(), method: "GET", fields: []string{"Cache-Control", "no-store"}, status: 200, shared: true},
+		"a part of what may stream": {policy: off, method: "GET", fields: []string{"Range", "bytes=0-1"}, status: 206},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			r, _ := request(t.Context(), w, tt.fields...)
+			r.Method = tt.method
+			_, err := New(tt.policy).serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Etag", `"x"`)
+				w.Header().Set("Content-Length", "4")
+				w.WriteHeader(http.StatusOK)
+				w.Header().Set("X-Late", "1")
+				_, err := io.WriteString(w, "body")
+				return err
+			})
+			if late := w.Header().Get("X-Late") != ""; w.Code != tt.status || late != tt.shared {
+				t.Errorf("%v, status %d, the field is below: %t", err, w.Code, late)
+			}
+		})
+	}
+}
+
+// What a row says is counted from the time of the head, where the response has no Date.
+func TestFreshnessOfAResponseWithoutDate(t *testing.T) {
+	p := bare()
+	row, err := freshness.Compile(freshness.Source{Directives: []string{"max-age=60"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Freshness.Rows = []policy.Row{{Row: row}}
+	for _, etag := range []string{"", `"x"`} {
+		w := httptest.NewRecorder()
+		r, _ := request(t.Context(), w)
+		if _, err := New(p).serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			if etag != "" {
+				w.Header().Set("Etag", etag)
+			}
+			return says("page")(w, r)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		expires, err := http.ParseTime(w.Header().Get("Expires"))
+		if left := time.Until(expires); err != nil || left < 50*time.Second || left > 70*time.Second {
+			t.Errorf("tag %q: expires in %v, %v: %v", etag, left, err, w.Header())
+		}
 	}
 }
 

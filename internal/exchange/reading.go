@@ -20,9 +20,9 @@ import (
 // probe is what became of the GET for the current representation, which is asked before a guarded write. It is not used
 // again.
 type probe struct {
-	found  probed
-	why    error // of probeFailed
-	byDate bool  // the write rests on a date; set by the reader
+	found  probed // set by head or spill
+	why    error  // of probeFailed; set with it
+	byDate bool   // the write rests on a date; set by the reader
 }
 
 type probed uint8
@@ -59,8 +59,8 @@ func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decisi
 	return capture.Decision{Action: capture.Answer, Declared: x.unread()}
 }
 
-// spill gives up holding. A longer body has no tag of ours, for a client either; without memory, or of a
-// malformed answer, nothing is known.
+// spill gives up holding. A body over max_body has no tag for clients either, so what the head said is all there is. If
+// there is no memory left, or the answer is malformed, nothing is known.
 func (p *probe) spill(reason capture.Reason) capture.Decision {
 	if p.found == probeHeld {
 		p.found = probeKnown

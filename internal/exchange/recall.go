@@ -8,9 +8,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
@@ -42,7 +40,7 @@ func (x *Exchange) asRemembered() remember.Request {
 	r := x.asked.r
 	request := remember.Request{
 		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
-		Known: x.asked.authenticated() || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
+		Unshared: x.asked.authenticated() || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
 	}
 	if r.TLS != nil {
 		request.Scheme = "https"
@@ -50,16 +48,15 @@ func (x *Exchange) asRemembered() remember.Request {
 	if key := x.svc.Policy.Key; key != "" {
 		var err error
 		if request.Extra, err = x.asked.replacer.ReplaceOrErr(key, false, true); err != nil {
-			request.Known = true // what tells users apart is not known, so that nobody is to share
+			request.Unshared = true // what tells users apart is not known, so that nobody is to share
 			x.svc.Log.Error("remember key: nothing is remembered", zap.Error(err))
 		}
 	}
 	return request
 }
 
-// matchesRecord compares what a request asks with what is remembered: why is empty if it only asks whether that has
-// changed, and it has not. The etag is the tag in the form that the client knows it by, or empty if that is the
-// remembered one.
+// matchesRecord compares the conditions with the record. why is empty if the client only asks whether something has
+// changed, and it has not; etag is then the client's form of the tag, empty if that is the record's own.
 func (x *Exchange) matchesRecord() (etag, why string) {
 	fields := x.original()
 	lines := fields[upstream.IfNoneMatch]
@@ -99,33 +96,6 @@ func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time
 	}
 	w.WriteHeader(http.StatusNotModified)
 	flushHTTP3(w, x.asked.r)
-	if c := x.svc.Log.Check(zap.DebugLevel, journal.NotModified.String()); c != nil {
-		c.Write(zap.String("reason", journal.Remembered.String()), zap.String("method", x.asked.method), zap.String("uri", sentURI(x.asked.r)))
-	}
+	x.svc.tell(journal.Note{Outcome: journal.NotModified, Reason: journal.Remembered}, x.asked.r, x.asked.method)
 	x.enter(ended)
-}
-
-// formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
-func (s *Service) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
-	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched.String()) {
-		return ""
-	}
-	return s.namedForm(matched).String()
-}
-
-// namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:
-// how the 200 would be coded, is not known where there is none.
-func (s *Service) namedForm(named httpcond.EntityTag) httpcond.EntityTag {
-	if mode := s.Policy.Tags.Mode; mode != policy.Auto {
-		named.Weak = mode == policy.Weak
-	}
-	return named
-}
-
-// flushHTTP3 flushes a 304: Caddy's HTTP/3 server gives what is not flushed a Content-Length of 0, which a 304
-// must not have unless the 200 does (RFC 9110 §8.6).
-func flushHTTP3(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 3 {
-		_ = http.NewResponseController(w).Flush()
-	}
 }

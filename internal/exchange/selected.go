@@ -14,14 +14,14 @@ import (
 type selected struct {
 	facts                         // what the head says; set by head
 	upstream.Validators           // as they are sent on; set by head, the tag of a held body when all is here
-	now                 time.Time // when the head came; known where needsTime says so
-	row                 rowState  // what is said of its freshness
-	madeHere            bool      // ETag is one of ours
-	untagged            bool      // held, but not for a tag
-	spilled             bool      // it was held, and cannot be any longer
+	now                 time.Time // when the head came; set by readSelected, where needsTime says so
+	row                 rowState  // what is said of its freshness; set by chooseRow, again by sniff
+	madeHere            bool      // this instance has set the ETag: setTag when the body is here, compareHead at the head
+	untagged            bool      // held, but not for a tag; set by holdPassing
+	spilled             bool      // it was held, and cannot be any longer; set by spill
 }
 
-// Field notes a field of the head. It is the first of capture.Exchange's methods.
+// Field implements capture.Exchange: it notes a field of the head.
 func (x *Exchange) Field(name string, lines []string) { x.room.selected.note(name, lines) }
 
 // readSelected begins with what the fields say.

@@ -17,8 +17,8 @@ func asSent(r *http.Request) *http.Request {
 	return sent.WithContext(r.Context())
 }
 
-// asSent is the same at the head. While the handler still runs, it may be writing the request's URL.
-func (x *Exchange) asSent() *http.Request {
+// asSentAtHead is the same at the head. While the handler still runs, it may be writing the request's URL.
+func (x *Exchange) asSentAtHead() *http.Request {
 	r := x.asked.r
 	sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if ok && sent.URL != nil && x.kept.shared.is(gaveUp) {

@@ -1,10 +1,12 @@
 package exchange
 
 import (
+	"net/http"
 	"sync"
 
 	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -13,7 +15,7 @@ import (
 // Service serves the requests of one handler. It may be used concurrently, and is not changed once it is in use, but
 // for what it learns.
 type Service struct {
-	// Policy is what the handler is configured to do.
+	// Policy is what the handler is configured to do; config.Handler.Compile makes it.
 	Policy *policy.Policy
 	// Memory has what is remembered of responses; nil: nothing is.
 	Memory *remember.Memory
@@ -33,6 +35,17 @@ func New(p *policy.Policy) *Service {
 		s.rules.Repaired = new(upstream.Repaired)
 	}
 	return s
+}
+
+// tell writes the debug line of a request's decision. It is the one place where it is said what became of a request, at
+// its end: a request is decided more than once (journal.Record.Decide), and the last one counts. Nested instances tell
+// one line each.
+func (s *Service) tell(note journal.Note, r *http.Request, method string, more ...zap.Field) {
+	if c := s.Log.Check(zap.DebugLevel, note.Outcome.String()); c != nil {
+		c.Write(append([]zap.Field{
+			zap.String("reason", note.Reason.String()), zap.String("method", method), zap.String("uri", sentURI(r)),
+		}, more...)...)
+	}
 }
 
 // exchange takes one out of the pool.

@@ -9,31 +9,33 @@ import (
 // sharedVar is the request variable by which nested instances find what they share.
 const sharedVar = "conditional_cache.exchange"
 
-// Shared is what the instances know of each other that one request meets. The outermost makes it, and takes it off the
-// request when it leaves. It is never used for another request: an inner instance may outlive the outermost one.
+// Shared is what the nested instances that serve one request tell each other. The outermost makes it, takes it off the
+// request when it leaves, and never uses it again: an inner instance may live longer.
 type Shared struct {
-	flags  atomic.Uint32 // any goroutine may read and set them
-	blocks []string      // names of the blocks that have acted; each instance adds its own on its way in
-	passed *passed       // the conditions; nil while no instance has seen any
+	flags atomic.Uint32 // any goroutine may read and set them: see flag
+	// blocks are the names of those that have acted. show adds to it, askAgain cuts it back: the goroutine of the handlers.
+	blocks []string
+	// handedOn are the conditions; nil while no instance has seen any. It is made by readConditions, in the same goroutine.
+	handedOn *handedOn
 }
 
-// passed are conditional fields and Range, as instances hand them on. They are lists of a request's header map, which
+// handedOn are conditional fields and Range, as instances hand them on. They are lists of a request's header map, which
 // are never changed.
-type passed struct {
-	original upstream.Fields // what the client sent
-	left     upstream.Fields // what the innermost instance left on the request
+type handedOn struct {
+	original upstream.Fields // what the client sent; set by readConditions
+	left     upstream.Fields // what the innermost instance left on the request; set by present, Leave and askAgain
 }
 
 // flag is something that an instance lets the others know.
 type flag uint32
 
 const (
-	made304   flag = 1 << iota // a 304 was made, or taken for right: it stands
-	dateFound                  // a Last-Modified was found that the upstream has not sent
-	dateAlone                  // … and is worth something without a tag
-	ignoring                   // an instance leaves parts of the body out of its tag
-	gaveUp                     // an instance has held the response for its max_delay
-	probing                    // this is the GET before a guarded write
+	made304   flag = 1 << iota // a 304 was made, or taken for right: it stands; set by whoever makes or relays one
+	dateFound                  // a Last-Modified was found that the upstream has not sent; set by foundDate
+	dateAlone                  // … and is worth something without a tag; set by foundDate, cleared by narrowDate and takeFirstSeen
+	ignoring                   // an instance leaves parts of the body out of its tag; set by show
+	gaveUp                     // an instance has waited for its max_delay: from now on this may be its deadline's goroutine; set by spill
+	probing                    // this is the GET before a guarded write; set by reader
 )
 
 func (s *Shared) is(f flag) bool { return s.flags.Load()&uint32(f) != 0 }

@@ -31,8 +31,8 @@ type conditions struct {
 // original is what the client sent. An inner instance judges the original conditions, not what an outer one has made of
 // them.
 func (x *Exchange) original() upstream.Fields {
-	if s := x.asked.shared; s != nil && s.passed != nil {
-		return upstream.Original(x.asked.fields, s.passed.left, s.passed.original)
+	if s := x.asked.shared; s != nil && s.handedOn != nil {
+		return upstream.Original(x.asked.fields, s.handedOn.left, s.handedOn.original)
 	}
 	return x.asked.fields
 }
@@ -73,7 +73,7 @@ func (x *Exchange) show(w http.ResponseWriter) {
 // readConditions reads what the client asks, before handlers inside change the request.
 func (x *Exchange) readConditions() {
 	shared := x.kept.shared
-	if shared.passed == nil && !x.asked.fields.Any() {
+	if shared.handedOn == nil && !x.asked.fields.Any() {
 		return
 	}
 	original := x.original()
@@ -86,11 +86,11 @@ func (x *Exchange) readConditions() {
 	c.ranges = original.RangeRequest(now, x.svc.Policy.Lenient)
 	x.shown.cond = c
 	switch {
-	case shared.passed != nil:
+	case shared.handedOn != nil:
 	case x.inner():
-		shared.passed = new(passed) // the client has sent none of this
+		shared.handedOn = new(handedOn) // the client has sent none of this
 	default:
-		shared.passed = &passed{original: original}
+		shared.handedOn = &handedOn{original: original}
 	}
 }
 
@@ -114,7 +114,7 @@ func (x *Exchange) present(w http.ResponseWriter) {
 		upstream.RemoveRange(r.Header) // a HEAD has none (RFC 9110 §14.2)
 	}
 	if c != nil {
-		x.kept.shared.passed.left = upstream.Snapshot(r.Header)
+		x.kept.shared.handedOn.left = upstream.Snapshot(r.Header)
 	}
 }
 
@@ -155,6 +155,9 @@ func (x *Exchange) passesWhatever() bool {
 	}
 	return x.svc.Policy.Tags.Mode == policy.Off || x.asked.noStore || x.asked.method == http.MethodHead
 }
+
+// headPasses reports whether the next handler is asked with the client's HEAD.
+func (x *Exchange) headPasses() bool { return x.asked.method == http.MethodHead && !x.shown.asGet }
 
 // namesOurs reports whether If-Match names a tag of ours. Such a condition is judged against the full
 // answer, of HEAD as of GET: the client has had that answer to a GET before.

@@ -9,7 +9,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 )
 
-// stream lets the response pass, with its head put in order. Of a GET that stands for a HEAD, only the
+// stream lets the response pass, with its head put in order. If the next handler was asked with GET for a HEAD, only the
 // head goes out.
 func (x *Exchange) stream(status int, header http.Header, reason journal.Reason) capture.Decision {
 	x.dress(header)

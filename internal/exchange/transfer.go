@@ -16,11 +16,11 @@ var errNotNeeded error = &http3.Error{Remote: true, ErrorCode: http3.ErrCodeRequ
 
 // transfer is the context of a request that may be answered without the body of its response. There are two ways to
 // end a transfer that nobody needs: an error for the next write, which leaves no trace in the log, and for an upstream
-// that has fallen silent the end of the request's context, which reverse_proxy logs as a warning. It ends with the
-// client's leaving, too, but not once there is an answer: who has that may leave at once, and no warning is due for it.
+// that has fallen silent the end of the request's context, which reverse_proxy logs as a warning. It also ends when the
+// client leaves, but not once the client has its answer: leaving is no fault then, and no warning is due.
 //
-// It is never used for another request: dialers and transports keep contexts. What it does not need to know it does not
-// ask for: it watches the client only from when somebody watches it.
+// It is never used for another request: dialers and transports keep contexts. It watches the client only while somebody
+// watches it.
 type transfer struct {
 	context.Context             // the client's: its values, its deadline, and its leaving
 	log             *zap.Logger // told when a silent upstream is left; nil: nobody is
@@ -139,7 +139,8 @@ func (t *transfer) Stalled() {
 	t.end(context.Canceled)
 }
 
-// bind gives the request a context that can be ended, if it may be answered without a body.
+// bind gives the request a context that can be ended, if it may be answered without a body. (guard.Write does the same for
+// a write whose body is slow.)
 func (x *Exchange) bind() {
 	if x.shown.cond == nil && !x.shown.asGet && x.probe == nil {
 		return

@@ -18,26 +18,27 @@ import (
 // writeVar is the request variable by which the instances that one write meets know of each other.
 const writeVar = "conditional_cache.write"
 
-// met is what they know. It is not used for another request.
-type met struct {
-	blocks    []string // names of the blocks that have acted
-	judged    bool     // one has judged: what is right once is not asked again
-	protected bool     // and there was a precondition that counts
-	said      journal.Record
+// sharedWrite is what they know. It is not used for another request.
+type sharedWrite struct {
+	blocks    []string       // names of the blocks that have acted; set by write
+	judged    bool           // one has judged: what is right once is not asked again; set by write
+	protected bool           // and there was a precondition that counts; set by the guard
+	said      journal.Record // what became of the write
 }
 
-func metWrite(r *http.Request) *met {
-	m, _ := caddyhttp.GetVar(r.Context(), writeVar).(*met)
+// sharedWriteOf is what the instances further out have left; nil: there is none.
+func sharedWriteOf(r *http.Request) *sharedWrite {
+	m, _ := caddyhttp.GetVar(r.Context(), writeVar).(*sharedWrite)
 	return m
 }
 
-// write lets a write pass, after it was judged if it is guarded. Of the instances in one block only the
-// outermost acts, as with reads; of nested ones the first that has something to judge.
+// write judges a write if it is guarded, and lets it pass. In one block only the outermost instance acts, as with reads.
+// Of nested blocks, the first that has something to judge does.
 func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	m, block := metWrite(r), s.Policy.Block
+	m, block := sharedWriteOf(r), s.Policy.Block
 	switch {
 	case m == nil:
-		m = new(met)
+		m = new(sharedWrite)
 		m.said.Decide(journal.Streamed, journal.Method, nil)
 		m.said.Offer(r.Context(), replacerOf(r.Context()))
 		caddyhttp.SetVar(r.Context(), writeVar, m)
@@ -62,10 +63,7 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		Read: s.reader(next, m.blocks, &pre), Protected: &m.protected,
 	}
 	err := g.Serve()
-	decided := m.said.Last()
-	if c := s.Log.Check(zap.DebugLevel, decided.Outcome.String()); c != nil {
-		c.Write(zap.String("reason", decided.Reason.String()), zap.String("method", r.Method), zap.String("uri", sentURI(r)), zap.Error(err))
-	}
+	s.tell(m.said.Last(), r, r.Method, zap.Error(err))
 	return err
 }
 

@@ -1,8 +1,3 @@
-// Package guard judges writes before an upstream sees them: a queue for each URI, a GET for the current
-// representation, and the preconditions compared with that.
-//
-// What the next handlers' answer says of the representation is read by the handler that uses it, as it
-// would read the answer to a client's GET.
 package guard
 
 import (

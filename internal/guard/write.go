@@ -1,3 +1,8 @@
+// Package guard judges writes before an upstream sees them: a queue for each URI, a GET for the current
+// representation, and the preconditions compared with that.
+//
+// What the next handlers' answer says of the representation is read by package exchange, as it would read the answer to
+// a client's GET.
 package guard
 
 import (
@@ -28,27 +33,27 @@ import (
 const statusClientGone = 499
 
 // Write is one write that is judged before the upstream sees it. It is the capture.Exchange of its
-// writer, to know when the head of the answer is there. The exported fields are the caller's to set.
+// answer, to know when the head of that is there. The exported fields are the caller's to set.
 type Write struct {
-	To   http.ResponseWriter
-	R    *http.Request
-	Next caddyhttp.Handler
+	To   http.ResponseWriter // where the answer goes
+	R    *http.Request       // the write
+	Next caddyhttp.Handler   // who does it, and answers the GET before
 
 	Terms
 	// Protected, if set, is told before the write goes on that there was a precondition that counts.
 	Protected *bool
 	// Queue is where it waits for its turn; nil: an instance further out has done so.
 	Queue *Queue
-	Read  Read
-	Said  *journal.Record
+	Read  Read            // how the GET is asked, and its answer read
+	Said  *journal.Record // where it is told what became of the write
 
 	handle   capture.Handle          // what the next handlers hold of the answer
 	answer   capture.Response        // what stands behind it; neither is used again
-	sent     upstream.Fields         // what the client sent
+	sent     upstream.Fields         // what the client sent; set by Serve
 	turn     turn                    // in the queue
-	asked    *Sink                   // the fields of the answer to the GET
-	current  httpcond.Representation // what the write would change
-	answered bool                    // an answer was given that is no error
+	asked    *Sink                   // the fields of the answer to the GET; set by ask
+	current  httpcond.Representation // what the write would change; set by learn
+	answered bool                    // an answer was given that is no error; set by gone or forbid
 }
 
 // Terms are what a write is judged by.
@@ -61,7 +66,7 @@ type Terms struct {
 // turn is a write's turn in the queue.
 type turn struct {
 	uri     string      // what it is waited for; set by lineUp
-	release func()      // ends it; nil before it has come
+	release func()      // ends it; nil before it has come; set by lineUp
 	late    atomic.Bool // the body took too long while others waited; set by watch
 }
 
@@ -102,8 +107,8 @@ const (
 	Known
 )
 
-// ReadError makes what can be made of a handler that has written nothing: an error may say as much as an
-// answer does.
+// ReadError reads the error of a handler that has written nothing: 404 and 410 say that there is nothing, 401 and 403 that
+// who asks may not know.
 func ReadError(err error) Reading {
 	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
 	switch handlerErr.StatusCode {

@@ -37,7 +37,7 @@ type Note struct {
 }
 
 // Decide notes a decision about a response with these fields, which may be nil. It takes the place of the one before.
-// Of more than two with a tag, the tags are left out.
+// The tags of the first two are kept; of later ones none is told.
 func (rec *Record) Decide(outcome Outcome, reason Reason, header http.Header) {
 	tags, which := rec.last.Load()>>tagsAt, uint32(0)
 	if lines := header["Etag"]; len(lines) > 0 && int(tags) < len(rec.etags) {

@@ -12,7 +12,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// Policy is what one handler is configured to do. It may be used concurrently. What a handler learns while it runs
+// Policy is what one handler is configured to do; config.Handler.Compile makes it. It may be used concurrently. What a handler learns while it runs
 // is no part of it.
 type Policy struct {
 	// Tags says how entity tags are made: `etag`.
@@ -48,7 +48,7 @@ type Policy struct {
 
 // Tags says how entity tags are made.
 type Tags struct {
-	// Mode says how strong they are.
+	// Mode says how strong they are: Weak wherever Ignore is set.
 	Mode Mode
 	// Maker makes their digests.
 	Maker tag.Maker

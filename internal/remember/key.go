@@ -19,12 +19,13 @@ type Request struct {
 	// Scheme, Host and URL are the target URI as the client sent it, before any rewrite.
 	Scheme, Host string
 	URL          *url.URL
-	// Header are its fields. The map has to stay as it is until the visit ends.
+	// Header are its fields. The map has to stay as it is until Detach, which copies it.
 	Header http.Header
 	// Extra is what the configuration adds to the key.
 	Extra string
-	// Known: the server knows who asks, by a client certificate or a user that Caddy has authenticated.
-	Known bool
+	// Unshared: nothing is remembered of it, nor answered. The server knows who asks, the request has content, or its key
+	// could not be made.
+	Unshared bool
 }
 
 // maxNominated bounds the names in Vary that a record is kept under; what has more is not remembered.

@@ -3,8 +3,8 @@
 //
 // A Visit is one request's dealings with it:
 //
-//	Begin ──▶ May… ──▶ Fill                  answered from memory
-//	      └─▶ Judge ──▶ Prepare ──▶ Save     the next handler has answered with a 200
+//	Begin ──▶ MayAnswer ──▶ Fill                        answered from memory
+//	      └─▶ Detach ──▶ Judge ──▶ Prepare ──▶ Save     the next handler has answered with a 200
 //	                └─▶ Confirm              it, or its head, says that what is remembered is still true
 //	                └─▶ Drop                 it says something else
 //	Leave, in any case

@@ -151,7 +151,7 @@ func TestWhatIsRememberedOfWhom(t *testing.T) {
 func TestWhoIsKnownIsNobodysBusiness(t *testing.T) {
 	s := newSite(t, time.Minute)
 	known := s.request("/page")
-	known.Known = true
+	known.Unshared = true
 	s.visit(known, "Cache-Control: public")
 	if len(s.store.records) != 0 {
 		t.Error("what a known client got was remembered")

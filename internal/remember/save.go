@@ -173,7 +173,8 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 	return true
 }
 
-// fieldNames are the names of the fields that a record has lines of.
+// fieldNames are the names of the fields that a record has lines of, for the 304 that stands for it. One that is not from
+// memory is made by exchange, in its trim.
 func (v *Visit) fieldNames() []string {
 	names := []string{"Cache-Control", "Content-Location", "Expires", "Vary"}
 	for name := range v.m.Keep {

@@ -27,19 +27,19 @@ type Visit struct {
 	// Why is why the request was not answered from memory; its caller notes it here.
 	Why string
 
-	waited time.Duration // for the store; all calls of one request together take no longer than one may
+	waited time.Duration // for the store; all calls of one request together take no longer than one may; see Wait
 
-	m       *Memory
-	ctx     context.Context
-	request Request
-	terms   freshness.RequestTerms
-	began   time.Time
+	m       *Memory                // set by Begin, as are these:
+	ctx     context.Context        // the request's; Detach frees it from the client's leaving
+	request Request                // Detach copies its fields
+	terms   freshness.RequestTerms // what the request says of caches
+	began   time.Time              // when it did
 
 	lookup
 	claimed bool              // this one asks, though others are answered; set by MayAnswer
 	claim   validators.Digest // under which it does
 
-	*change // nil before Detach
+	*change // what becomes of the memory; nil before Detach
 }
 
 // lookup is what was found. It is set by Begin, and follows what the visit changes.
@@ -50,22 +50,22 @@ type lookup struct {
 	nominated string // as the signpost has it
 	variants  string // too
 	stamp     validators.Stamp
-	known     bool // the store has answered
-	usable    bool // nothing speaks against the record, whatever its age
+	known     bool // the store has answered; set by Begin
+	usable    bool // nothing speaks against the record, whatever its age; set by Unusable, cleared by Drop
 }
 
 // change is what becomes of the memory. Who is answered from it has none.
 type change struct {
-	judged judgement
-	next   validators.Record // what Save saves; none: nothing
-	ends   bool              // what is remembered is not true any longer, though there is nothing in its place
+	judged judgement         // what the upstream allows; set by Judge, narrowed by Forbid
+	next   validators.Record // what Save saves; none: nothing; set by Prepare or Confirm
+	ends   bool              // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
 }
 
 // Begin looks up what is remembered of what a request asks for. The visit has to be the zero value.
 func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.Time) {
 	v.m, v.ctx, v.request, v.began = m, ctx, request, now
 	v.terms = freshness.ReadRequestTerms(request.Header)
-	if request.Known {
+	if request.Unshared {
 		return // neither answered nor remembered, so nobody need be asked
 	}
 	v.base = m.keyOf(&request)
@@ -147,7 +147,7 @@ func (v *Visit) Unusable() (why string) {
 	switch {
 	case v.usable:
 		return ""
-	case v.request.Known:
+	case v.request.Unshared:
 		return WhyPersonal
 	case !v.known:
 		return WhyNoStore

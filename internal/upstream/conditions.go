@@ -96,9 +96,10 @@ func (f *Fields) Detach(h http.Header) {
 // Restore makes a request have exactly these fields, by these very lists.
 func (f *Fields) Restore(h http.Header) {
 	for i, name := range names {
-		if f[i] != nil {
+		switch {
+		case f[i] != nil:
 			h[name] = f[i]
-		} else if _, there := h[name]; there { // a look is cheaper than a deletion
+		case h[name] != nil: // a look is cheaper than a deletion, and mostly there is nothing
 			delete(h, name)
 		}
 	}
