@@ -32,16 +32,23 @@ func TestEveryPart(t *testing.T) {
 	const body = "01234567"
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			for offset := range int64(len(body) + 1) {
-				for length := range int64(len(body) + 1) {
-					for piece := 1; piece <= len(body); piece++ {
-						for held := -1; held < len(body); held++ { // the head decides when it is negative
-							testPart(t, slicedBy(offset, length, -1), body, piece, held, way.send)
-						}
+			synctest.Test(t, func(t *testing.T) { // in which no time passes: what is late ends a transfer
+				for offset := range int64(len(body) + 1) {
+					for length := range int64(len(body) + 1) {
+						testPieces(t, slicedBy(offset, length, -1), body, way.send)
 					}
 				}
-			}
+			})
 		})
+	}
+}
+
+func testPieces(t *testing.T, d Decision, body string, send func(*Writer, string) (int64, error)) {
+	t.Helper()
+	for piece := 1; piece <= len(body); piece++ {
+		for held := -1; held < len(body); held++ { // the head decides when it is negative
+			testPart(t, d, body, piece, held, send)
+		}
 	}
 }
 
