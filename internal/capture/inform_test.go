@@ -128,3 +128,30 @@ func TestSwitchingProtocolsIsFinal(t *testing.T) {
 		t.Errorf("settled as %+v, asked %d times", got, x.heads)
 	}
 }
+
+// adds is a writer below that adds a field to every head, as a handler outside may.
+type adds struct{ *httptest.ResponseRecorder }
+
+func (w adds) WriteHeader(status int) {
+	w.Header().Add("X-Outer", "1")
+	if status >= 200 {
+		w.ResponseRecorder.WriteHeader(status)
+	}
+}
+
+// What handlers outside set for a 1xx is not there for the next head, where the map is theirs, too.
+func TestInformWithASharedMap(t *testing.T) {
+	for _, share := range []bool{false, true} {
+		below := adds{httptest.NewRecorder()}
+		var h Handle
+		var w Response
+		w.Start(&h, &Options{Outer: below, Exchange: &exchange{atHead: streamed()}, Budget: new(Budget), Share: share})
+		h.Header().Set("Link", "</a.css>")
+		h.WriteHeader(http.StatusEarlyHints)
+		h.WriteHeader(http.StatusOK)
+		w.Settle()
+		if lines := below.Header()["X-Outer"]; len(lines) != 1 || below.Header().Get("Link") == "" {
+			t.Errorf("shared %t: %v", share, below.Header())
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -97,7 +98,8 @@ type Options struct {
 	Limit    int64   // of the budget, in bytes; 0 or less: none
 	Lines    *Lines  // room for copies of the lines that are there already; nil: none
 	// Share gives the inner handlers the outer map itself. It is for a response of which it is known before its head
-	// that it is streamed.
+	// that it is streamed. As without this writer, what they set after the head stays in it, as do the fields of a
+	// response that ends in a panic.
 	Share bool
 	// Cancel is the error that ends a transfer nobody needs; nil: io.ErrShortWrite.
 	Cancel error
@@ -119,11 +121,11 @@ type Response struct {
 
 	mu       sync.Mutex
 	state    state
-	ended    bool     // Settle was called; only its caller reads it
-	found    Found    // set by Settle
-	idle     bool     // set by Settle: see Quiet
-	status   int      // set by the head
-	decision Decision // Head's, but for the Status of a Spill that answers; or that of a Spill that slices
+	ended    atomic.Bool // Settle was called
+	found    Found       // set by Settle
+	idle     bool        // set by Settle: see Quiet
+	status   int         // set by the head
+	decision Decision    // Head's, but for the Status of a Spill that answers; or that of a Spill that slices
 
 	hold   kept   // while it is held
 	passed passed // while it is streamed
@@ -162,11 +164,14 @@ func (w *Response) writeHeader(status int) {
 // inform sends a 1xx with the fields the inner handlers have set so far, and leaves the outer map as
 // it was: those fields are not yet those of the final response.
 func (w *Response) inform(status int) {
+	header := w.opt.Outer.Header()
 	if w.opt.Share {
+		before := maps.Clone(header)
 		w.opt.Outer.WriteHeader(status)
+		clear(header) // what handlers outside have set for this head is not for the next one
+		maps.Copy(header, before)
 		return
 	}
-	header := w.opt.Outer.Header()
 	w.copyOut(header, nil)
 	w.opt.Outer.WriteHeader(status)
 	w.before.restore(header)

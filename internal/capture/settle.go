@@ -28,11 +28,9 @@ const (
 // that everything here belongs to the caller alone. Trailers of a streamed response are passed on. A
 // panic of the deadline's goroutine, or of Stalled, is thrown again here, once.
 func (w *Response) Settle() Found {
-	if w.handle == nil || w.ended {
+	if w.handle == nil || w.ended.Load() || !w.settle() {
 		return w.found // it was never started, or this is not the first call
 	}
-	w.ended = true
-	w.settle()
 	w.idle = w.handle.cut() && w.clock.still() && w.found != Hijacked
 	if w.clock.stalled != nil {
 		<-w.clock.stalled
@@ -46,10 +44,13 @@ func (w *Response) Settle() Found {
 	return w.found
 }
 
-// settle is the part of it under the lock.
-func (w *Response) settle() {
+// settle is the part of it under the lock; false if it was done before.
+func (w *Response) settle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.state == settled {
+		return false
+	}
 	w.found = found(w.state)
 	if w.found == Answered && w.part.begun {
 		w.found = Sliced
@@ -57,6 +58,8 @@ func (w *Response) settle() {
 	w.state = settled
 	w.over()
 	w.clock.stop()
+	w.ended.Store(true)
+	return true
 }
 
 // Quiet reports, after Settle, whether nothing of this response is or will be under way in another goroutine: no call
@@ -67,14 +70,13 @@ func (w *Response) Quiet() bool { return w.idle }
 func (w *Response) Recycle() {
 	w.handle.to = nil // who comes late is turned away before that
 	w.before.forget()
-	if w.part.begun || !w.unread.answeredAt.IsZero() {
-		w.part, w.unread = part{}, unread{}
-	}
+	w.part, w.unread = part{}, unread{}
 	if w.passed.bytes.Load() != 0 {
 		w.passed.bytes.Store(0)
 	}
 	w.opt, w.handle, w.hold, w.decision = Options{}, nil, kept{}, Decision{}
-	w.state, w.ended, w.found, w.idle, w.status = open, false, Untouched, false, 0
+	w.state, w.found, w.idle, w.status = open, Untouched, false, 0
+	w.ended.Store(false)
 	w.passed.cut.Store(false)
 }
 

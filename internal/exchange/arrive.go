@@ -28,6 +28,7 @@ type asked struct {
 	codable  bool            // the client accepts content codings
 	noStore  bool            // the request has Cache-Control: no-store
 	cookie   bool            // it has cookies
+	cert     bool            // its client has shown a certificate
 	personal bool            // it is somebody's (see identified); known where something is said of freshness
 	location string          // for Content-Location; empty: none is added
 	urlHash  uint64          // for rows that spread their lifetimes
@@ -37,7 +38,7 @@ type asked struct {
 func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	ctx := r.Context()
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
-	outer, _ := vars[sharedVar].(*Shared)
+	outer := sharedBy(vars)
 	if reason := s.passes(ctx, r, outer); reason != journal.NoReason {
 		return nil, reason
 	}
@@ -74,6 +75,7 @@ func upgrades(h http.Header) bool {
 // readRequest reads what the request says, and what of it the configuration makes worth knowing.
 func (x *Exchange) readRequest() {
 	a, p := &x.asked, x.svc.Policy
+	a.cert = a.r.TLS != nil && len(a.r.TLS.PeerCertificates) > 0
 	for name, lines := range a.r.Header {
 		switch name {
 		case "Accept-Encoding":
@@ -103,13 +105,11 @@ func (x *Exchange) readRequest() {
 func (a *asked) identified() bool { return a.r.Header["Authorization"] != nil || a.authenticated() }
 
 // authenticated reports whether this server has found out who asks. A handler further in may do that, too.
-func (a *asked) authenticated() bool { return authenticated(a.r, a.replacer) }
-
-func authenticated(r *http.Request, repl *caddy.Replacer) bool {
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+func (a *asked) authenticated() bool {
+	if a.cert {
 		return true
 	}
-	user, _ := repl.GetString("http.auth.user.id")
+	user, _ := a.replacer.GetString("http.auth.user.id")
 	return user != ""
 }
 

@@ -76,7 +76,7 @@
 // of the response, while the next handler still writes the request, its variables and its own header map. It reaches
 // hold, judge, slice, stream, notmodified, freshness, dates, memory and selected, and the spill of a probe. If another
 // instance stands further out, Field and Head of that one run in this goroutine, too, and with them head, facts and
-// sent. Code there reads x.asked, and of the request itself its context and TLS only, not its URI, fields or
+// sent. Code there reads x.asked, and of the request itself its context only, not its URI, fields or
 // variables. Where it needs these, it asks first whether an instance gaveUp (asSentAtHead, sourceRequest). It may ask
 // a store (takeFirstSeen, Confirm), and the handler's next write waits for that.
 package exchange

@@ -150,15 +150,16 @@ func (x *Exchange) Leave() {
 	switch {
 	case x.shown.failed:
 		upstream.Remove(r.Header)
-	case x.shown.cond == nil:
 	case x.inner():
 		x.asked.fields.Put(r.Header)
-		shared.handedOn.left = x.asked.fields
-	default:
+		if shared.handedOn != nil {
+			shared.handedOn.left = x.asked.fields
+		}
+	case x.shown.cond != nil || shared.is(nested):
 		x.asked.fields.Restore(r.Header)
 	}
-	if !x.inner() && x.asked.vars != nil {
-		delete(x.asked.vars, sharedVar)
+	if !x.inner() {
+		shared.set(left)
 	}
 	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed(), x.recalling())
 }

@@ -33,8 +33,8 @@ func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddy
 // withinRead reports whether an instance further out has an exchange for this request: then a handler in between has
 // given it another method.
 func withinRead(r *http.Request) bool {
-	_, within := caddyhttp.GetVar(r.Context(), sharedVar).(*Shared)
-	return within
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return sharedBy(vars) != nil
 }
 
 // pass leaves a response alone. Only what the request says is put right: an error's answer is under no

@@ -123,20 +123,60 @@ func TestRecycledExchangeIsEmpty(t *testing.T) {
 	}
 }
 
-// What the instances share is not left to whoever uses the request after them.
-func TestLeavingTakesTheSharedAway(t *testing.T) {
+// Who uses a request when the outermost instance has left it is another outermost one.
+func TestUsedAgainAfterLeaving(t *testing.T) {
 	s := New(bare())
 	w := httptest.NewRecorder()
 	r, _ := request(t.Context(), w)
 	_, err := s.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		if _, there := caddyhttp.GetVar(r.Context(), sharedVar).(*Shared); !there {
+		if vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); sharedBy(vars) == nil { //nolint:errcheck // it is one
 			t.Error("an inner instance finds nothing")
 		}
 		return says("page")(w, r)
 	})
-	if left := caddyhttp.GetVar(r.Context(), sharedVar); err != nil || left != nil {
-		t.Errorf("%v; it leaves %v", err, left)
+	if err != nil || withinRead(r) {
+		t.Errorf("%v; an outermost instance is still found: %t", err, withinRead(r))
 	}
+}
+
+// What a handler further in does to conditions is undone where there is more than one instance, be there conditions or not.
+func TestConditionsAddedWithinNested(t *testing.T) {
+	outer, inner := New(bare()), New(bare())
+	w := httptest.NewRecorder()
+	r, _ := request(t.Context(), w)
+	_, err := outer.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		_, err := inner.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			r.Header.Set("If-None-Match", `"added"`)
+			return says("page")(w, r)
+		})
+		return err
+	})
+	if err != nil || r.Header.Get("If-None-Match") != "" {
+		t.Errorf("%v; the request is left with %v", err, r.Header)
+	}
+}
+
+// Dialers keep the context of a request, and read its variables, which have no lock, when the request is long over.
+func TestVariablesAreReadLate(t *testing.T) {
+	s := New(bare())
+	var late sync.WaitGroup
+	for range 200 {
+		w := httptest.NewRecorder()
+		r, _ := request(t.Context(), w)
+		_, err := s.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			kept := context.WithoutCancel(r.Context())
+			late.Go(func() {
+				for range 50 {
+					_ = caddyhttp.GetVar(kept, "reverse_proxy.proxy")
+				}
+			})
+			return says("page")(w, r)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	late.Wait()
 }
 
 // Handlers that go on with their header map behind an answer change nothing of it, in no configuration: only where a

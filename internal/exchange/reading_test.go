@@ -1,12 +1,15 @@
 package exchange_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -207,4 +210,30 @@ func TestGuardProbeMeetsSiblings(t *testing.T) {
 		t.Errorf("status %d", v.status())
 	}
 	wantIdle(t)
+}
+
+// The GET before a write ends with the write's client, though its own answer be known: the turn must not be held for a
+// handler that is busy behind it.
+func TestGuardProbeEndsWithItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisit(t, "PUT", "/", "If-Match", `"v1"`)
+		client, leave := context.WithCancel(v.r.Context())
+		v.r = v.r.WithContext(client)
+		began := time.Now()
+		v.to(provisioned(t, strong()), func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Etag", `"v1"`)
+			w.Header().Set("Content-Length", "4")
+			_, _ = io.WriteString(w, "page")
+			leave()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Minute):
+			}
+			return nil
+		})
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the write's turn was held for %v", took)
+		}
+		wantIdle(t)
+	})
 }

@@ -9,8 +9,9 @@ import (
 // sharedVar is the request variable by which nested instances find what they share.
 const sharedVar = "conditional_cache.exchange"
 
-// Shared is what the nested instances that serve one request tell each other. The outermost makes it, takes it off the
-// request when it leaves, and never uses it again: an inner instance may live longer.
+// Shared is what the nested instances that serve one request tell each other. The outermost makes it, says in it that it
+// has left, and never uses it again: an inner instance may live longer. It stays among the request's variables, which
+// have no lock, and which a dialer that has kept the request's context may be reading still.
 type Shared struct {
 	flags atomic.Uint32 // any goroutine may read and set them: see flag
 	// blocks are the names of those that have acted. show adds to it, askAgain cuts it back: the goroutine of the handlers.
@@ -35,8 +36,18 @@ const (
 	dateAlone                  // … and is worth something without a tag; set by foundDate, cleared by narrowDate and takeFirstSeen
 	ignoring                   // an instance leaves parts of the body out of its tag; set by show
 	gaveUp                     // an instance has waited for its max_delay: from now on this may be its deadline's goroutine; set by spill
+	nested                     // there is more than one instance; set by show
+	left                       // the outermost is done; set by Leave: who comes now is another one
 	probing                    // this is the GET before a guarded write; set by reader
 )
+
+// sharedBy is what the instances further out share; nil: there are none.
+func sharedBy(vars map[string]any) *Shared {
+	if s, _ := vars[sharedVar].(*Shared); s != nil && !s.is(left) {
+		return s
+	}
+	return nil
+}
 
 func (s *Shared) is(f flag) bool { return s.flags.Load()&uint32(f) != 0 }
 

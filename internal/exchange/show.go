@@ -65,6 +65,9 @@ func (x *Exchange) show(w http.ResponseWriter) {
 	if p.Tags.Ignore != nil {
 		shared.set(ignoring)
 	}
+	if x.inner() {
+		shared.set(nested)
+	}
 	x.beginDates()
 	x.present(w)
 	x.start(w)
@@ -142,7 +145,9 @@ func (x *Exchange) start(w http.ResponseWriter) {
 		Share: x.passesWhatever(), Cancel: errNotNeeded,
 	}
 	if t := x.shown.transfer; t != nil {
-		o.Stalled, o.Over = t, &t.over
+		if o.Stalled = t; x.probe == nil {
+			o.Over = &t.over // the client of a guarded write still waits for the answer to that
+		}
 	}
 	x.resp.Start(x.kept.handle, o)
 }

@@ -2,9 +2,9 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/zap"
@@ -19,8 +19,8 @@ var errNotNeeded error = &http3.Error{Remote: true, ErrorCode: http3.ErrCodeRequ
 // that has fallen silent the end of the request's context, which reverse_proxy logs as a warning. It also ends when the
 // client leaves, but not once the client has its answer: leaving is no fault then, and no warning is due.
 //
-// It is never used for another request: dialers and transports keep contexts. It watches the client only while somebody
-// watches it.
+// It is never used for another request: dialers and transports keep contexts. Most handlers never ask to be told of its
+// end. Who does finds a context of the standard library behind it, to which derived ones attach without a goroutine.
 type transfer struct {
 	context.Context             // the client's: its values, its deadline, and its leaving
 	log             *zap.Logger // told when a silent upstream is left; nil: nobody is
@@ -28,104 +28,96 @@ type transfer struct {
 	over            atomic.Bool // the client has its answer; set by the response
 
 	mu      sync.Mutex
-	err     error         // why it has ended; nil: it has not
-	done    chan struct{} // made when somebody asks for it
-	watches map[*watch]struct{}
-	unwatch func() bool // ends the watch over the client; set by watchClient
+	err     error // why it has ended, where nobody was told; set by Err or end
+	watched atomic.Pointer[watched]
 }
 
-// watch is a function that runs when the transfer ends.
-type watch struct{ f func() }
+// watched is what somebody watches of a transfer. It is made once, when it is asked for.
+type watched struct {
+	context.Context
+	cancel  context.CancelFunc
+	unwatch func() bool // ends the watch over the client
+}
 
-// Done implements context.Context.
-func (t *transfer) Done() <-chan struct{} {
+// watch makes it, the first time.
+func (t *transfer) watch() *watched {
+	if w := t.watched.Load(); w != nil {
+		return w
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.done == nil {
-		t.done = make(chan struct{})
-		if t.err != nil {
-			close(t.done)
-		} else {
-			t.watchClient()
-		}
+	if w := t.watched.Load(); w != nil {
+		return w
 	}
-	return t.done
+	w := new(watched)
+	if deadline, ok := t.Context.Deadline(); ok {
+		w.Context, w.cancel = context.WithDeadline(context.WithoutCancel(t.Context), deadline)
+	} else {
+		w.Context, w.cancel = context.WithCancel(context.WithoutCancel(t.Context))
+	}
+	w.unwatch = context.AfterFunc(t.Context, func() {
+		if !t.over.Load() {
+			w.cancel()
+		}
+	})
+	if t.err != nil {
+		w.end()
+	}
+	t.watched.Store(w)
+	return w
+}
+
+func (w *watched) end() {
+	w.unwatch()
+	w.cancel()
+}
+
+// Done implements context.Context.
+func (t *transfer) Done() <-chan struct{} { return t.watch().Done() }
+
+// Value implements context.Context. Contexts that are derived from this one find the one behind it by a value.
+func (t *transfer) Value(key any) any {
+	if w := t.watched.Load(); w != nil {
+		return w.Value(key)
+	}
+	return t.Context.Value(key)
 }
 
 // Err implements context.Context.
 func (t *transfer) Err() error {
+	if w := t.watched.Load(); w != nil {
+		return w.Err()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err == nil && t.done == nil {
-		t.err = t.clientLeft() // nobody has asked to be told, so nobody watches
+	if t.err == nil {
+		t.err = t.clientLeft()
 	}
 	return t.err
 }
 
-// AfterFunc is what contexts derived from this one call, so that none of them needs a goroutine (see context.AfterFunc).
-func (t *transfer) AfterFunc(f func()) (stop func() bool) {
-	w := &watch{f}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
-		go f()
-		return func() bool { return false }
-	}
-	if t.watches == nil {
-		t.watches = make(map[*watch]struct{})
-	}
-	t.watches[w] = struct{}{}
-	t.watchClient()
-	return func() bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		_, waits := t.watches[w]
-		delete(t.watches, w)
-		return waits
-	}
-}
-
-// watchClient makes the transfer end with the client's leaving. The caller holds the lock.
-func (t *transfer) watchClient() {
-	if t.unwatch == nil {
-		t.unwatch = context.AfterFunc(t.Context, func() {
-			t.mu.Lock()
-			err := t.clientLeft()
-			t.mu.Unlock()
-			if err != nil {
-				t.end(err)
-			}
-		})
-	}
-}
-
-// clientLeft is why the client's context has ended, if that counts. A deadline of its own always does.
+// clientLeft is why the client's context has ended, if that counts. A deadline does at all times.
 func (t *transfer) clientLeft() error {
 	err := t.Context.Err()
-	if err != nil && t.over.Load() && !errors.Is(err, context.DeadlineExceeded) {
-		return nil
+	if err == nil || !t.over.Load() {
+		return err
 	}
-	return err
+	if deadline, ok := t.Context.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
-// end ends the transfer, once.
-func (t *transfer) end(err error) {
+// end ends the transfer, and all that is derived from it.
+func (t *transfer) end() {
 	t.mu.Lock()
 	if t.err == nil {
-		t.err = err
+		t.err = context.Canceled
 	}
-	if t.done != nil {
-		select {
-		case <-t.done:
-		default:
-			close(t.done)
-		}
-	}
-	watches := t.watches
-	t.watches = nil
+	w := t.watched.Load()
 	t.mu.Unlock()
-	for w := range watches {
-		go w.f()
+	if w != nil {
+		w.end()
 	}
 }
 
@@ -136,7 +128,7 @@ func (t *transfer) Stalled() {
 			c.Write(zap.String("uri", t.uri))
 		}
 	}
-	t.end(context.Canceled)
+	t.end()
 }
 
 // bind gives the request a context that can be ended, if it may be answered without a body. (guard.Write does the same for
@@ -159,12 +151,6 @@ func (x *Exchange) unbind() {
 	if t == nil {
 		return
 	}
-	t.mu.Lock()
-	unwatch := t.unwatch
-	t.mu.Unlock()
-	if unwatch != nil {
-		unwatch()
-	}
-	t.end(context.Canceled)
+	t.end()
 	*x.asked.r = *x.asked.r.WithContext(x.asked.client)
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,9 +47,6 @@ func TestTransferThatNobodyWatches(t *testing.T) {
 	default:
 		t.Error("Err says it has ended, and Done does not")
 	}
-	if stop := x.AfterFunc(func() {}); stop() {
-		t.Error("a function that has run was stopped")
-	}
 }
 
 // Who has an answer may leave: that is no reason to end anything. A deadline is one at all times.
@@ -84,19 +82,65 @@ func TestTransferOfAClientThatHasItsAnswer(t *testing.T) {
 func TestTransferEndsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := &transfer{Context: t.Context()}
-		stop := x.AfterFunc(func() { t.Error("stopped, and called all the same") })
+		stop := context.AfterFunc(x, func() { t.Error("stopped, and called all the same") })
 		calls := 0
-		x.AfterFunc(func() { calls++ })
+		context.AfterFunc(x, func() { calls++ })
 		if !stop() || stop() {
 			t.Error("stop counts once, in time")
 		}
-		done := x.Done()
 		x.Stalled()
-		x.end(errors.New("another reason"))
-		<-done
+		x.end()
+		<-x.Done()
 		synctest.Wait()
 		if calls != 1 || !errors.Is(x.Err(), context.Canceled) {
 			t.Errorf("%d calls, %v", calls, x.Err())
+		}
+	})
+}
+
+// What is derived has ended when the transfer has, and costs no goroutine meanwhile, also behind values: reverse_proxy
+// derives from such a one for each round trip.
+func TestDerivedFromATransfer(t *testing.T) {
+	x := &transfer{Context: context.WithValue(t.Context(), ctxKey{}, "value")}
+	before := runtime.NumGoroutine()
+	var all []context.Context
+	for range 100 {
+		derived, cancel := context.WithCancel(context.WithValue(x, ctxKey{}, "another"))
+		defer cancel()
+		all = append(all, derived)
+	}
+	if more := runtime.NumGoroutine() - before; more >= len(all)/2 {
+		t.Errorf("%d goroutines for %d contexts", more, len(all))
+	}
+	x.end()
+	for _, derived := range all {
+		if derived.Err() == nil {
+			t.Fatal("a derived context has not ended")
+		}
+	}
+}
+
+// A deadline that an outer handler has set ends the request, also when the client has left its answer behind before.
+func TestDeadlineAfterTheClientHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, watched := range []bool{false, true} {
+			client, leave := context.WithCancel(t.Context())
+			limited, cancel := context.WithTimeout(client, time.Second)
+			defer cancel()
+			x := &transfer{Context: limited}
+			x.over.Store(true)
+			if watched {
+				_ = x.Done()
+			}
+			leave()
+			synctest.Wait()
+			if x.Err() != nil {
+				t.Errorf("watched %t: %v at once", watched, x.Err())
+			}
+			time.Sleep(2 * time.Second) //nolint:forbidigo // in the time of a bubble
+			if !errors.Is(x.Err(), context.DeadlineExceeded) {
+				t.Errorf("watched %t: %v behind its deadline", watched, x.Err())
+			}
 		}
 	})
 }
