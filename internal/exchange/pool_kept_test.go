@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -104,4 +105,31 @@ func visit(t *testing.T, s *Service, k *keeper, id string, n int) {
 	if w.Code != status || w.Body.String() != body || result.Header.Get("X-Id") != id || result.Header.Get("Etag") != etag || etag == "" {
 		t.Errorf("%s: status %d, %q, %v, placeholder %s", id, w.Code, w.Body, result.Header, etag)
 	}
+}
+
+// A large body of one request is never in another's buffer.
+func TestHeldBodiesStayApart(t *testing.T) {
+	s := New(bare())
+	var all sync.WaitGroup
+	for worker := range byte(4) {
+		all.Go(func() {
+			body := bytes.Repeat([]byte{'a' + worker}, 40_000)
+			for range 50 {
+				w := httptest.NewRecorder()
+				r, _ := request(t.Context(), w)
+				_, err := s.serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+					for rest := body; len(rest) > 0; rest = rest[8_000:] {
+						if _, err := w.Write(rest[:8_000]); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil || !bytes.Equal(w.Body.Bytes(), body) {
+					t.Errorf("%v: another body", err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

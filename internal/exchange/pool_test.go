@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -476,31 +475,4 @@ func TestRecordAfterLaterRequests(t *testing.T) {
 	if etag == "" || w.Header().Get("Accept-Ranges") != "bytes" {
 		t.Errorf("the fields are %v", w.Header())
 	}
-}
-
-// A large body of one request is never in another's buffer.
-func TestHeldBodiesStayApart(t *testing.T) {
-	s := New(bare())
-	var all sync.WaitGroup
-	for worker := range byte(4) {
-		all.Go(func() {
-			body := bytes.Repeat([]byte{'a' + worker}, 40_000)
-			for range 50 {
-				w := httptest.NewRecorder()
-				r, _ := request(t.Context(), w)
-				_, err := s.serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
-					for rest := body; len(rest) > 0; rest = rest[8_000:] {
-						if _, err := w.Write(rest[:8_000]); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-				if err != nil || !bytes.Equal(w.Body.Bytes(), body) {
-					t.Errorf("%v: another body", err)
-				}
-			}
-		})
-	}
-	all.Wait()
 }
