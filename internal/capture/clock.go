@@ -2,26 +2,45 @@ package capture
 
 import "time"
 
-// clock is the one timer of a response. Its two functions are made once and kept with the response, which may be used
-// again; the timers are not: one that is used again would carry over what it was made in.
+// clock has the two timers of a response, of which one runs at a time. They are made once and kept with the response,
+// which may be used again: it is, only if they were stopped in time.
 type clock struct {
-	timer      *time.Timer // the one that runs; nil: none does
-	onDeadline func()
-	onQuiet    func()
-	loose      bool          // a timer's function has run, or may yet; set by stop
-	stalled    chan struct{} // closed when Options.Stalled has returned; made by mustStall, nil: it was not called
-	panicked   any           // what a timer's goroutine recovered: deadline or quiet
+	running  *time.Timer   // the one that runs; nil: none does
+	deadline *time.Timer   // runs Response.deadline; made by the first response that is held
+	quiet    *time.Timer   // runs Response.quiet; made by the first one that is answered
+	loose    bool          // a timer's function has run, or may yet; set by stop
+	stalled  chan struct{} // closed when Options.Stalled has returned; made by mustStall, nil: it was not called
+	panicked any           // what a timer's goroutine recovered: deadline or quiet
 }
 
-// start starts the timer.
-func (c *clock) start(d time.Duration, run func()) { c.timer = time.AfterFunc(d, run) }
+// startDeadline starts the timer of a response that is held.
+func (w *Response) startDeadline(d time.Duration) {
+	c := &w.clock
+	if c.deadline == nil {
+		c.deadline = time.AfterFunc(d, w.deadline)
+	} else {
+		c.deadline.Reset(d)
+	}
+	c.running = c.deadline
+}
+
+// startQuiet starts the timer of one whose rest nobody needs.
+func (w *Response) startQuiet() {
+	c := &w.clock
+	if c.quiet == nil {
+		c.quiet = time.AfterFunc(quietLimit, w.quiet)
+	} else {
+		c.quiet.Reset(quietLimit)
+	}
+	c.running = c.quiet
+}
 
 // stop stops the timer that runs.
 func (c *clock) stop() {
-	if c.timer != nil && !c.timer.Stop() {
+	if c.running != nil && !c.running.Stop() {
 		c.loose = true
 	}
-	c.timer = nil
+	c.running = nil
 }
 
 // still reports whether no function of a timer has run, nor will. Whoever stalls or panics in one has run.

@@ -78,7 +78,7 @@ func TestDeadlineAfterTheEnd(t *testing.T) {
 				x := &exchange{atHead: delayed(maxDelay)}
 				w, _ := start(t, rec, x)
 				writeBody(t, w)
-				timer := w.clock.timer
+				timer := w.clock.running
 				tt.end(w)
 				if timer.Stop() {
 					t.Error("the timer still runs, and keeps the writer in memory")

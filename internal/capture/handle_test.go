@@ -216,3 +216,54 @@ func TestOverBeforeTheAnswer(t *testing.T) {
 		w.Close()
 	}
 }
+
+// The timers of a response are used again with it, and fire when they are due: neither earlier, for the response before,
+// nor never.
+func TestTimersOfARecycledResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := new(Response)
+		for round := range 3 {
+			x := &exchange{atHead: delayed(maxDelay), atSpill: streamed()}
+			rec := httptest.NewRecorder()
+			h := new(Handle)
+			w.Start(h, &Options{Outer: rec, Exchange: x, Budget: new(Budget)})
+			_, _ = io.WriteString(h, "body")
+			pass(maxDelay - 1)
+			synctest.Wait()
+			equal(t, "spills before it is due", len(x.reasons), 0)
+			if round == 2 {
+				pass(2)
+				synctest.Wait()
+				x.wantReason(t, ReasonMaxDelay)
+				w.Settle()
+				equal(t, "quiet", w.Quiet(), false)
+				w.Close()
+				return
+			}
+			equal(t, "found", w.Settle(), Held)
+			w.Close()
+			w.Recycle()
+			pass(maxDelay)
+		}
+	})
+}
+
+// Trailers that nobody has announced are found, be they set before the head or behind it, in place of others or not.
+func TestTrailersSetAtAnyTime(t *testing.T) {
+	const late = http.TrailerPrefix + "X-Late"
+	for name, set := range map[string][2]func(http.Header){
+		"before the head":           {func(h http.Header) { h.Set(late, "1") }, func(http.Header) {}},
+		"behind it":                 {func(http.Header) {}, func(h http.Header) { h.Set(late, "1") }},
+		"before, and another taken": {func(h http.Header) { h.Set(late, "1"); h.Set("X-A", "1") }, func(h http.Header) { h.Del("X-A") }},
+	} {
+		w, _ := start(t, httptest.NewRecorder(), &exchange{atHead: holding(1 << 20)})
+		set[0](w.Header())
+		w.WriteHeader(http.StatusOK)
+		set[1](w.Header())
+		w.Settle()
+		if !w.LateTrailers() {
+			t.Errorf("set %s: not found", name)
+		}
+		w.Close()
+	}
+}

@@ -5,24 +5,6 @@ import (
 	"slices"
 )
 
-// detach gives header lists of its own, in one array, because handlers edit lines in place (Caddy's header directive
-// does): what waits here must not show that, and may be read in another goroutine.
-func detach(header http.Header) {
-	n := 0
-	for _, lines := range header {
-		n += len(lines)
-	}
-	all := make([]string, 0, n)
-	for name, lines := range header {
-		if lines == nil { // not an empty list: nil keeps net/http from adding a field of its own
-			continue
-		}
-		start := len(all)
-		all = append(all, lines...)
-		header[name] = all[start:len(all):len(all)]
-	}
-}
-
 // saved remembers the fields of a header map. The few that a server sets before any handler runs need
 // no memory of their own.
 type saved struct {
@@ -58,14 +40,7 @@ func (s *saved) keep(header, clone http.Header, lines *Lines) {
 }
 
 func (s *saved) keepOne(name string, list []string, clone http.Header, lines *Lines) {
-	switch len(list) {
-	case 0:
-		clone[name] = list // nil stays nil
-	case 1:
-		clone[name] = lines.One(list[0])
-	default:
-		clone[name] = slices.Clone(list)
-	}
+	clone[name] = lines.copyOf(list)
 	if s.n < len(s.few) {
 		s.few[s.n] = field{name, list}
 		s.n++

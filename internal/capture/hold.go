@@ -17,10 +17,7 @@ func (w *Response) beginHolding() {
 		return
 	}
 	if w.decision.MaxDelay > 0 {
-		if w.clock.onDeadline == nil {
-			w.clock.onDeadline = w.deadline
-		}
-		w.clock.start(w.decision.MaxDelay, w.clock.onDeadline)
+		w.startDeadline(w.decision.MaxDelay)
 	}
 }
 
@@ -53,7 +50,7 @@ func (w *Response) spill(reason Reason) {
 		w.slice(body)
 	case Stream, Hold:
 		w.state = streaming
-		w.opt.Outer.WriteHeader(w.status)
+		w.opt.Outer.WriteHeader(w.head.status)
 		if len(body) > 0 {
 			// A failed write shows again at the next one, which the handler sees.
 			n, err := w.opt.Outer.Write(body)
@@ -88,7 +85,7 @@ func (w *Response) Body() []byte { return w.hold.body.bytes }
 
 // Release sends what is held: the head as the outer map has it, and the body in one piece.
 func (w *Response) Release() error {
-	w.opt.Outer.WriteHeader(w.status)
+	w.opt.Outer.WriteHeader(w.head.status)
 	if body := w.hold.body.bytes; len(body) > 0 {
 		if _, err := w.opt.Outer.Write(body); err != nil {
 			return err

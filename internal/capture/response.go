@@ -3,7 +3,7 @@ package capture
 import (
 	"maps"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,7 +124,7 @@ type Response struct {
 	ended    atomic.Bool // Settle was called
 	found    Found       // set by Settle
 	idle     bool        // set by Settle: see Quiet
-	status   int         // set by the head
+	head     head        // what the inner handlers wrote; set by takeHead
 	decision Decision    // Head's, but for the Status of a Spill that answers; or that of a Spill that slices
 
 	hold   kept   // while it is held
@@ -132,6 +132,13 @@ type Response struct {
 	part   part   // from the head of a Slice on
 	unread unread // once it is answered
 	clock  clock  // of the deadline, then of the patience with what nobody needs
+}
+
+// head is what the inner handlers had said when they wrote their head.
+type head struct {
+	status   int  // 0: there is none
+	fields   int  // how many
+	trailers bool // among them were trailers that nobody announced
 }
 
 // Start readies the response and its handle, for one response to o.Outer.
@@ -158,7 +165,7 @@ func (w *Response) writeHeader(status int) {
 		w.inform(status)
 		return
 	}
-	w.head(status)
+	w.takeHead(status)
 }
 
 // inform sends a 1xx with the fields the inner handlers have set so far, and leaves the outer map as
@@ -177,15 +184,13 @@ func (w *Response) inform(status int) {
 	w.before.restore(header)
 }
 
-// head takes the final head. The caller holds the lock.
-func (w *Response) head(status int) {
-	w.status = status
+// takeHead takes the final head. The caller holds the lock.
+func (w *Response) takeHead(status int) {
+	w.head.status = status
 	header := w.opt.Outer.Header()
 	w.copyOut(header, w.opt.Exchange)
+	w.head.fields = len(w.handle.inner)
 	w.decision = w.opt.Exchange.Head(status, header)
-	if w.decision.Action == Hold || w.decision.Action == Answer {
-		detach(header) // the fields wait here while handlers go on, and may edit theirs in place
-	}
 	switch w.decision.Action {
 	case Hold:
 		w.beginHolding()
@@ -200,8 +205,8 @@ func (w *Response) head(status int) {
 }
 
 // copyOut makes the outer map hold exactly the fields of the inner one, and tells tell of each, unless that is nil. The
-// lists of lines are shared, but an append on one side does not show on the other. What an edit in place does is up to
-// detach.
+// lists of lines are copies, because handlers edit lines in place (Caddy's header directive does): what goes out, or
+// waits here, must not show that, and may be read in another goroutine.
 func (w *Response) copyOut(outer http.Header, tell Exchange) {
 	inner := w.handle.inner
 	if !w.opt.Share {
@@ -209,10 +214,11 @@ func (w *Response) copyOut(outer http.Header, tell Exchange) {
 	}
 	for name, lines := range inner {
 		if !w.opt.Share {
-			outer[name] = slices.Clip(lines)
+			outer[name] = w.opt.Lines.copyOf(lines)
 		}
 		if tell != nil {
 			tell.Field(name, lines)
+			w.head.trailers = w.head.trailers || strings.HasPrefix(name, http.TrailerPrefix)
 		}
 	}
 }
@@ -233,7 +239,7 @@ func (w *Response) mayFlush() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state == open {
-		w.head(http.StatusOK)
+		w.takeHead(http.StatusOK)
 	}
 	if w.state == held {
 		w.hold.flushed = true

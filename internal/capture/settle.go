@@ -75,7 +75,7 @@ func (w *Response) Recycle() {
 		w.passed.bytes.Store(0)
 	}
 	w.opt, w.handle, w.hold, w.decision = Options{}, nil, kept{}, Decision{}
-	w.state, w.found, w.idle, w.status = open, Untouched, false, 0
+	w.state, w.found, w.idle, w.head = open, Untouched, false, head{}
 	w.ended.Store(false)
 	w.passed.cut.Store(false)
 }
@@ -99,7 +99,7 @@ func found(s state) Found {
 }
 
 // Status is the status the inner handlers wrote; 0 when they wrote none.
-func (w *Response) Status() int { return w.status }
+func (w *Response) Status() int { return w.head.status }
 
 // Sent reports whether the client has been sent a final head.
 func (w *Response) Sent() bool {
@@ -138,7 +138,7 @@ func (w *Response) Restore() { w.before.restore(w.opt.Outer.Header()) }
 // LateTrailers reports whether the handlers have set trailers that they did not announce: these need a
 // message without Content-Length. A part has none.
 func (w *Response) LateTrailers() bool {
-	if w.found == Sliced {
+	if w.found == Sliced || !w.mayHaveTrailers() {
 		return false
 	}
 	for name := range w.handle.inner {
@@ -149,12 +149,21 @@ func (w *Response) LateTrailers() bool {
 	return false
 }
 
+// mayHaveTrailers tells at a glance that nobody has set a trailer without announcing it: there are no more fields than
+// at the head, and none of those was one.
+func (w *Response) mayHaveTrailers() bool {
+	return w.head.trailers || len(w.handle.inner) != w.head.fields
+}
+
 // passTrailers copies trailers, announced or not, to where the server below reads them at the end.
 func (w *Response) passTrailers() {
 	if w.opt.Share {
 		return // they are there
 	}
 	header := w.opt.Outer.Header()
+	if header["Trailer"] == nil && !w.mayHaveTrailers() {
+		return
+	}
 	for name, lines := range w.handle.inner {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			header[name] = lines

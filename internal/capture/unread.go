@@ -36,10 +36,7 @@ func (w *Response) unneeded(rest int64) {
 	w.unread.answeredAt = time.Now()
 	w.unread.heardAt = w.unread.answeredAt
 	if w.opt.Stalled != nil && !w.unread.exhausted() {
-		if w.clock.onQuiet == nil {
-			w.clock.onQuiet = w.quiet
-		}
-		w.clock.start(quietLimit, w.clock.onQuiet)
+		w.startQuiet()
 	}
 }
 
@@ -95,7 +92,7 @@ func (w *Response) mustStall() bool {
 		return false
 	}
 	if wait := quietLimit - time.Since(w.unread.heardAt); wait > 0 {
-		w.clock.timer.Reset(wait)
+		w.clock.running.Reset(wait)
 		return false
 	}
 	w.clock.stalled = make(chan struct{})

@@ -146,7 +146,7 @@ func TestLateRestEndsTheTransfer(t *testing.T) {
 func TestLateRestWithoutStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := answeredWriter(t, -1, errCancel)
-		equal(t, "there is a timer", w.clock.timer != nil, false)
+		equal(t, "there is a timer", w.clock.running != nil, false)
 		pass(quietLimit + 1)
 		if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
 			t.Errorf("a late write: %v", err)
@@ -227,7 +227,7 @@ func TestSettleStopsTheWatch(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, _ *calls) {
 		t.Helper()
 		pass(quietLimit - 1)
-		timer := w.clock.timer
+		timer := w.clock.running
 		w.Settle()
 		if timer.Stop() {
 			t.Error("the timer still runs")
@@ -264,7 +264,7 @@ func TestNotStalledBehindAWholeBody(t *testing.T) {
 					defer w.Close()
 					w.opt.Stalled = stallFunc(func() { t.Error("called") })
 					w.WriteHeader(http.StatusOK)
-					equal(t, "there is a timer", w.clock.timer != nil, x.atHead.Action == Answer && tt.send > 0)
+					equal(t, "there is a timer", w.clock.running != nil, x.atHead.Action == Answer && tt.send > 0)
 					for range tt.send {
 						must(t, 0, second(way.send(w, "x")))
 					}

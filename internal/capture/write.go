@@ -42,7 +42,7 @@ func (w *Response) take(p []byte) (state, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state == open {
-		w.head(http.StatusOK)
+		w.takeHead(http.StatusOK)
 	}
 	if w.state == held {
 		reason := w.room(len(p))

@@ -76,18 +76,11 @@ func upgrades(h http.Header) bool {
 func (x *Exchange) readRequest() {
 	a, p := &x.asked, x.svc.Policy
 	a.cert = a.r.TLS != nil && len(a.r.TLS.PeerCertificates) > 0
-	for name, lines := range a.r.Header {
-		switch name {
-		case "Accept-Encoding":
-			a.codable = httpcond.AcceptsCoding(lines)
-		case "Cache-Control":
-			a.noStore = httpcond.HasDirective(lines, "no-store")
-		case "Cookie":
-			a.cookie = lines != nil
-		default:
-			a.fields.Note(name, lines)
-		}
-	}
+	h := a.r.Header
+	a.fields = upstream.Snapshot(h)
+	a.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
+	a.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
+	a.cookie = h["Cookie"] != nil
 	if p.ContentLocation {
 		a.location = locationOf(asSent(a.r).URL)
 	}

@@ -68,7 +68,7 @@ func says(body string) caddyhttp.HandlerFunc {
 // nonZero lists what of a value is not zero, but for what a recycled exchange keeps.
 func nonZero(v reflect.Value, path string) (all []string) {
 	switch path {
-	case "x.svc", "x.resp.clock.onDeadline", "x.resp.clock.onQuiet":
+	case "x.svc", "x.resp.clock.deadline", "x.resp.clock.quiet":
 		return nil
 	}
 	if v.Kind() != reflect.Struct {
@@ -128,7 +128,7 @@ func TestUsedAgainAfterLeaving(t *testing.T) {
 	w := httptest.NewRecorder()
 	r, _ := request(t.Context(), w)
 	_, err := s.serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		if vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); sharedBy(vars) == nil { //nolint:errcheck // it is one
+		if vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); sharedBy(vars) == nil {
 			t.Error("an inner instance finds nothing")
 		}
 		return says("page")(w, r)

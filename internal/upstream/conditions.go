@@ -45,24 +45,6 @@ func Snapshot(h http.Header) (f Fields) {
 	return f
 }
 
-// Note notes a field of a request, if it is one of these.
-func (f *Fields) Note(name string, lines []string) {
-	switch name {
-	case "If-Match":
-		f[IfMatch] = lines
-	case "If-None-Match":
-		f[IfNoneMatch] = lines
-	case "If-Modified-Since":
-		f[IfModifiedSince] = lines
-	case "If-Unmodified-Since":
-		f[IfUnmodifiedSince] = lines
-	case "If-Range":
-		f[IfRange] = lines
-	case "Range":
-		f[Range] = lines
-	}
-}
-
 // Preconditions reads the conditions among them. Dates may be in more forms than HTTP's where that is lenient.
 func (f *Fields) Preconditions(now time.Time, lenient bool) httpcond.Preconditions {
 	return httpcond.Preconditions{
