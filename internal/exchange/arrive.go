@@ -15,8 +15,8 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// asked are the facts of a request, read before handlers inside may change it. Arrive reads them; for a second try
-// askAgain does, for the GET before a write reader.
+// asked are the facts of a request, read before handlers inside may change it. Arrive and show read them;
+// for a second try askAgain does, for the GET before a write reader.
 type asked struct {
 	r        *http.Request   // the same for all handlers, which know it by its address
 	method   string          // the client's
@@ -46,7 +46,7 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	x.enter(arrived)
 	a := &x.asked
 	a.r, a.method, a.client, a.vars, a.shared, a.replacer = r, r.Method, ctx, vars, outer, replacerOf(ctx)
-	x.readRequest()
+	a.readFields()
 	return x, journal.NoReason
 }
 
@@ -72,12 +72,17 @@ func upgrades(h http.Header) bool {
 	return len(lines) > 0 && !strings.EqualFold(strings.TrimSpace(lines[0]), "h2c")
 }
 
-// readRequest reads what the request says, and what of it the configuration makes worth knowing.
+// readFields reads what the memory has to know.
+func (a *asked) readFields() {
+	a.fields = upstream.Snapshot(a.r.Header)
+	a.cert = a.r.TLS != nil && len(a.r.TLS.PeerCertificates) > 0
+}
+
+// readRequest reads what else the request says, and what of it the configuration makes worth knowing. It is called by
+// show: what is answered from memory does not need it.
 func (x *Exchange) readRequest() {
 	a, p := &x.asked, x.svc.Policy
-	a.cert = a.r.TLS != nil && len(a.r.TLS.PeerCertificates) > 0
 	h := a.r.Header
-	a.fields = upstream.Snapshot(h)
 	a.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	a.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
 	a.cookie = h["Cookie"] != nil

@@ -79,7 +79,7 @@ func (s *Service) reader(next caddyhttp.Handler, blocks []string, pre *httpcond.
 		x.enter(arrived)
 		x.asked = asked{r: r, method: r.Method, client: r.Context(), replacer: replacerOf(r.Context())}
 		x.asked.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-		x.readRequest()
+		x.asked.readFields()
 		x.probe = &probe{byDate: byDate}
 		x.keep()
 		x.kept.shared.blocks = slices.Clone(blocks) // which have let the write pass, and do not act on its probe either

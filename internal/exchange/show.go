@@ -57,6 +57,7 @@ func (x *Exchange) announce() {
 func (x *Exchange) show(w http.ResponseWriter) {
 	x.enter(shown)
 	x.shown = &x.room.given
+	x.readRequest()
 	x.readConditions()
 	p, shared := x.svc.Policy, x.kept.shared
 	if p.Block != "" {
