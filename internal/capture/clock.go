@@ -13,26 +13,14 @@ type clock struct {
 	panicked any           // what a timer's goroutine recovered: deadline or quiet
 }
 
-// startDeadline starts the timer of a response that is held.
-func (w *Response) startDeadline(d time.Duration) {
-	c := &w.clock
-	if c.deadline == nil {
-		c.deadline = time.AfterFunc(d, w.deadline)
+// start starts one of the timers, kept at; f is a method of this response.
+func (w *Response) start(kept **time.Timer, d time.Duration, f func(*Response)) {
+	if *kept == nil {
+		*kept = time.AfterFunc(d, func() { f(w) })
 	} else {
-		c.deadline.Reset(d)
+		(*kept).Reset(d)
 	}
-	c.running = c.deadline
-}
-
-// startQuiet starts the timer of one whose rest nobody needs.
-func (w *Response) startQuiet() {
-	c := &w.clock
-	if c.quiet == nil {
-		c.quiet = time.AfterFunc(quietLimit, w.quiet)
-	} else {
-		c.quiet.Reset(quietLimit)
-	}
-	c.running = c.quiet
+	w.clock.running = *kept
 }
 
 // stop stops the timer that runs.

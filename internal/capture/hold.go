@@ -17,7 +17,7 @@ func (w *Response) beginHolding() {
 		return
 	}
 	if w.decision.MaxDelay > 0 {
-		w.startDeadline(w.decision.MaxDelay)
+		w.start(&w.clock.deadline, w.decision.MaxDelay, (*Response).deadline)
 	}
 }
 

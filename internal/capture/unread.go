@@ -36,7 +36,7 @@ func (w *Response) unneeded(rest int64) {
 	w.unread.answeredAt = time.Now()
 	w.unread.heardAt = w.unread.answeredAt
 	if w.opt.Stalled != nil && !w.unread.exhausted() {
-		w.startQuiet()
+		w.start(&w.clock.quiet, quietLimit, (*Response).quiet)
 	}
 }
 

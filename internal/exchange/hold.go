@@ -19,7 +19,7 @@ func (x *Exchange) hold(status int, header http.Header) capture.Decision {
 		}
 	}
 	d := x.holdAll()
-	if _, tags := c.matching(); tags {
+	if c.matchesTags() {
 		if !c.namesOurs() {
 			// No tag of ours can match, so it need not be made.
 			x.evaluate(status)

@@ -175,12 +175,9 @@ func (c *conditions) namesOurs() bool {
 	return ours
 }
 
-// matching reports whether there is an If-Match, and whether it names tags.
-func (c *conditions) matching() (present, tags bool) {
-	if c == nil {
-		return false, false
-	}
-	return c.pre.IfMatch.Present, c.pre.IfMatch.Present && !c.pre.IfMatch.Any
+// matchesTags reports whether there is an If-Match that is not *.
+func (c *conditions) matchesTags() bool {
+	return c != nil && c.pre.IfMatch.Present && !c.pre.IfMatch.Any
 }
 
 // byRange reports whether If-Range makes the client's interest in a part depend on a validator.
