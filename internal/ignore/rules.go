@@ -54,29 +54,33 @@ type Rules struct {
 	expressions []expression
 }
 
-// Compile reads the words of `ignore`: csrf, nonce, or regular expressions. No word gives nil.
-func Compile(words []string) (*Rules, error) {
-	if len(words) == 0 {
+// Compile reads `ignore`: words, which are csrf and nonce, and regular expressions. None of both gives nil.
+func Compile(words, expressions []string) (*Rules, error) {
+	if len(words) == 0 && len(expressions) == 0 {
 		return nil, nil //nolint:nilnil // no rule is no error
 	}
 	r := new(Rules)
 	for i, word := range words {
 		switch {
 		case slices.Contains(words[:i], word):
-			return nil, fmt.Errorf("ignore: %q is there already; write it once", word)
-		case word == "csrf":
+			return nil, errTwice(word)
+		case word == wordCSRF:
 			r.csrf = true
-		case word == "nonce":
+		case word == wordNonce:
 			r.nonce = true
-		case strings.EqualFold(word, "csrf"), strings.EqualFold(word, "nonce"):
-			return nil, fmt.Errorf("ignore: %q has to be %s, in lower case (as a regular expression: (?:%s))", word, strings.ToLower(word), word)
 		default:
-			e, err := compile(word)
-			if err != nil {
-				return nil, fmt.Errorf("ignore: %w", err)
-			}
-			r.expressions = append(r.expressions, e)
+			return nil, errNoWord(word)
 		}
+	}
+	for i, source := range expressions {
+		if slices.Contains(expressions[:i], source) {
+			return nil, errTwice(source)
+		}
+		e, err := compile(source)
+		if err != nil {
+			return nil, fmt.Errorf("ignore: %w", err)
+		}
+		r.expressions = append(r.expressions, e)
 	}
 	return r, nil
 }
