@@ -207,8 +207,10 @@ func TestWarnings(t *testing.T) {
 	)
 	h.ETag = &ETag{IgnoreExpressions: []string{"<!--.*?-->", `\d+`}}
 	want := []Warning{
-		{Row: 2, Text: "cache_control text/*: max-age is over a year"}, {Row: 2, Text: "cache_control text/*: immutable on pages"},
-		{Row: 3, Text: "cache_control: public says"}, {Row: NoRow, Of: OfExpression(`\d+`), Text: "etag ignore: `\\d+` matches numbers by themselves"},
+		{Row: 2, Text: "cache_control text/*: max-age is over a year"},
+		{Row: 2, Text: "cache_control text/*: immutable on pages"},
+		{Row: 3, Text: "cache_control: public says"},
+		{Row: NoRow, Of: OfExpression(`\d+`), Text: "etag ignore: `\\d+` matches numbers by themselves"},
 	}
 	got := h.Warnings()
 	if len(got) != len(want) {

@@ -126,12 +126,12 @@ func TestIgnoreTag(t *testing.T) {
 	}})
 }
 
-// zipped is a text in gzip, padded with a random name.
+// zipped is a text in gzip, padded with a random comment.
 func zipped(t *testing.T, text string) string {
 	t.Helper()
 	var b strings.Builder
 	w := gzip.NewWriter(&b)
-	w.Name = rand.Text()
+	w.Comment = rand.Text()
 	if _, err := io.WriteString(w, text); err != nil {
 		t.Fatal(err)
 	}

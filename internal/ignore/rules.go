@@ -46,6 +46,7 @@ const (
 	markDecoded = "\x00decoded"
 	markReduced = "\x00reduced"
 	markPolicy  = "\x00policy"
+	markGzip    = "\x00gzip" // and the flags, FEXTRA and FCOMMENT of the header, if it has these
 )
 
 // Rules says what is left out. A nil Rules leaves nothing out. It may be used concurrently.
@@ -125,7 +126,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		}
 	}
 	if !isText(resp.MediaType) {
-		return resp.Body, marks
+		return asItCame(resp, marks)
 	}
 	content = resp.Body
 	switch codingOf(resp.Header["Content-Encoding"]) {
@@ -133,7 +134,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 	case gzipped:
 		decoded := resp.Memory.Space()
 		if decode(decoded, content, resp.MaxDecoded) != nil {
-			return content, marks
+			return asItCame(resp, marks)
 		}
 		content, marks = decoded.Bytes(), append(marks, markDecoded)
 	case unknown:
@@ -149,6 +150,16 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		return content, marks
 	}
 	return reduced.Bytes(), append(marks, markReduced)
+}
+
+// asItCame is the content of a body that is not looked into: all of it, but for a gzip header that is another one each
+// time.
+func asItCame(resp *Response, marks []string) ([]byte, []string) {
+	content, mark, _ := WithoutGzipHeader(resp.Header["Content-Encoding"], resp.Body)
+	if mark != "" {
+		marks = append(marks, mark)
+	}
+	return content, marks
 }
 
 // gap is a part of a body that is left out.

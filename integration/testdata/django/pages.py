@@ -2,6 +2,8 @@
 
 import collections
 import datetime
+import gzip
+import io
 import os
 import pathlib
 import secrets
@@ -73,6 +75,21 @@ def stalled(request):
         yield body[len(body) // 2 :]
 
     return StreamingHttpResponse(parts())
+
+
+def gzipped_anew(get_response):
+    """What GZipMiddleware does since Django 4.2, against BREACH: a name of random length in the gzip header."""
+
+    def view(request):
+        coded = io.BytesIO()
+        with gzip.GzipFile(filename="a" * secrets.randbelow(100), mode="wb", compresslevel=6, fileobj=coded, mtime=0) as writer:
+            writer.write(get_response(request).content)
+        response = HttpResponse(coded.getvalue())
+        response["Content-Encoding"] = "gzip"
+        response["Vary"] = "Accept-Encoding"
+        return response
+
+    return view
 
 
 @csrf_protect
@@ -195,6 +212,8 @@ urlpatterns = [
     path("note/<name>", note),
     path("command", command),
     path("plain", plain),
+    path("plain/gzip", gzip_page(plain)),
+    path("plain/gzip/anew", gzipped_anew(plain)),
     path("dated", last_modified(source_date)(plain)),
     path("etagged", conditional_page(plain)),
     path("form", form),
