@@ -152,3 +152,46 @@ func TestAntiforgeryTokenOfAUserCounts(t *testing.T) {
 		})
 	}
 }
+
+// What htmx sends with its requests stands in an attribute of the page, masked anew in each answer: the page is confirmed
+// while the session lasts, and its stored token is as good as a new one. In a script the token counts, and the log says so.
+func TestHTMXPageIsConfirmedUnderIgnore(t *testing.T) {
+	token := regexp.MustCompile(`(?i)csrf-?token[^\w]+(?:quot;)?[^\w]*(?:quot;)?(\w{64})\W`)
+	c, pages := ignoringDjango(t, "header >X-Reason {http.conditional_cache.reason}")
+	for _, place := range []string{"attribute", "escaped", "data", "script"} {
+		t.Run(place, func(t *testing.T) {
+			path := "/htmx?place=" + place
+			first := c.get(t, path, nil)
+			etag, cookie, found := first.header.Get("Etag"), csrfCookie(t, first), token.FindStringSubmatch(first.body)
+			if first.status != http.StatusOK || !strings.HasPrefix(etag, `W/"cc1.`) || found == nil {
+				t.Fatalf("first load: got %v %s", first, first.body[len(first.body)-200:])
+			}
+			stored := http.Header{"If-None-Match": {etag}, "Cookie": {cookie}}
+			for range 10 {
+				again := c.get(t, path, stored)
+				if place == "script" {
+					if again.status != http.StatusOK || again.header.Get("X-Reason") != "token_counts" {
+						t.Fatalf("got %v, want 200 for the token in the script", again)
+					}
+					continue
+				}
+				checkNotModified(t, again, etag)
+			}
+			if again := c.get(t, path, http.Header{"Cookie": {cookie}}); again.body == first.body || again.header.Get("X-Reason") != "no_condition" {
+				t.Errorf("second load: got %v, want another token", again)
+			}
+			c.must(t, http.StatusOK, http.MethodPost, path, "q=text", "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie, "X-CSRFToken", found[1])
+
+			// Without the cookie there is a new session, for which the stored token is none.
+			other := c.get(t, path, http.Header{"If-None-Match": {etag}})
+			if other.status != http.StatusOK || other.header.Get("Etag") == etag {
+				t.Fatalf("a new session: got %v, want 200 with another tag", other)
+			}
+			c.must(t, http.StatusForbidden, http.MethodPost, path, "q=text", "Content-Type", "application/x-www-form-urlencoded", "Cookie", csrfCookie(t, other), "X-CSRFToken", found[1])
+			pages.change(t)
+			if changed := c.get(t, path, stored); changed.status != http.StatusOK || !strings.HasPrefix(changed.body, pages.content()) {
+				t.Errorf("after a change: got %v", changed)
+			}
+		})
+	}
+}

@@ -78,6 +78,9 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	}
 	x.acceptRanges(header, size)
 	reason := x.because()
+	if reason == journal.NoneMatched && x.selected.tokenCounts {
+		reason = journal.TokenCounts // so no tag will ever match
+	}
 	if part.Reason != "" {
 		reason = journal.Because(part.Reason)
 	}
@@ -167,6 +170,7 @@ func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []
 		Body: body, MaxDecoded: x.svc.Policy.Bounds.MaxBody, Memory: &spaces,
 	}
 	content, marks := tags.Ignore.Content(resp)
+	x.selected.tokenCounts = resp.Counts
 	if resp.Tokens {
 		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
 	}

@@ -12,11 +12,14 @@ import (
 
 func FuzzContent(f *testing.F) {
 	s := newSource(1)
-	for _, name := range []string{"django", "rails", "laravel", "aspnet", "spring", "phoenix"} {
+	for _, name := range []string{"django", "rails", "laravel", "aspnet", "spring", "phoenix", "symfony"} {
 		f.Add(fixture(f, name), "")
 	}
 	for _, one := range masking {
 		f.Add(filled(fixture(f, one.name), func() string { return one.token(s, one.secret(s)) }), "rendered (in) \\d+")
+	}
+	for _, page := range inAttributes {
+		f.Add(filled(page, func() string { return djangoToken(s, djangoSecret(s)) }), "q+")
 	}
 	f.Add(filled(fixture(f, "aspnet"), func() string { return aspNetToken(s, "") }), "e+")
 	f.Add(`<script nonce="abc"><meta name=csp-nonce content=a nonce=b><link nonce=`, "a|b")

@@ -110,8 +110,10 @@ type Response struct {
 	// Memory is where a form is made, if it comes to that. What Content returns may lie there.
 	Memory Memory
 
-	// Tokens is what Content finds: whether there are tokens in the body of which only the secret counts.
+	// Tokens is what Content finds: whether there are tokens in the body, whichever part of them counts.
 	Tokens bool
+	// Counts is what Content finds, too: whether there is a token, masked anew each time, where none is looked for.
+	Counts bool
 }
 
 // Content returns what the digest is made from, and the marks that go with it. Where a form cannot be made, for want of
@@ -141,7 +143,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		return content, marks
 	}
 	found := r.find(content, resp)
-	resp.Tokens = len(found.instead) > 0
+	resp.Tokens = len(found.instead) > 0 || resp.Counts
 	if len(found.gaps) == 0 {
 		return content, marks
 	}
@@ -179,7 +181,11 @@ func (r *Rules) find(body []byte, resp *Response) gaps {
 	s := scan{body: body, csrf: r.csrf && mayHaveToken(body), nonce: r.nonce && indexFold(body, "nonce") >= 0}
 	if s.csrf || s.nonce {
 		s.resp = resp
+		if s.csrf {
+			s.nameTokens()
+		}
 		s.tags()
+		resp.Counts = s.countsNamed()
 	}
 	if len(body) <= maxExpression {
 		for i := range r.expressions {

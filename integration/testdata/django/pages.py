@@ -4,6 +4,7 @@ import collections
 import datetime
 import gzip
 import io
+import json
 import os
 import pathlib
 import secrets
@@ -12,6 +13,7 @@ import time
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFound, HttpResponseServerError, JsonResponse, StreamingHttpResponse
+from django.middleware.csrf import get_token
 from django.template import engines
 from django.urls import path
 from django.utils.decorators import method_decorator
@@ -107,6 +109,22 @@ def contact(request):
     form = "<form method=post>{% csrf_token %}<input name=q></form>"
     page = engines["django"].from_string("{{ source|safe }}" + form + form)
     return HttpResponse(page.render({"source": source.read_text()}, request))
+
+
+@csrf_protect
+def htmx(request):
+    """The page with the token as htmx sends it, in an attribute, or as a script does. What is posted has to have it."""
+    if request.method == "POST":
+        return HttpResponse("accepted " + request.POST["q"], content_type="text/plain")
+    places = {
+        "attribute": """<body hx-headers='{"X-CSRFToken": "{{ csrf_token }}"}'>""",
+        "escaped": """<body hx-headers="{{ headers }}">""",
+        "data": """<body data-csrf-token="{{ csrf_token }}">""",
+        "script": """<script>document.body.addEventListener("htmx:configRequest", e => e.detail.headers['X-CSRFToken'] = '{{ csrf_token }}')</script>""",
+    }
+    page = engines["django"].from_string("{{ source|safe }}" + places[request.GET["place"]])
+    headers = json.dumps({"X-CSRFToken": get_token(request)})
+    return HttpResponse(page.render({"source": source.read_text(), "headers": headers}, request))
 
 
 def scripted(request):
@@ -219,6 +237,7 @@ urlpatterns = [
     path("form", form),
     path("contact", contact),
     path("contact/gzip", gzip_page(contact)),
+    path("htmx", htmx),
     path("scripted", scripted),
     path("stalled", stalled),
     path("error500", lambda request: HttpResponseServerError("out of order")),
