@@ -183,7 +183,8 @@ type running struct {
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
 type ETag struct {
-	// `auto` (default): weak when the response may still be content-coded on its way out, else strong.
+	// `auto` (default): weak when the response may still be content-coded on its way out, or is gzip-coded with a time or
+	// a name in its header, which do not count then; else strong.
 	// `strong`, `weak`: always so. `off`: none is made; a tag of the upstream still counts.
 	Mode string `json:"mode,omitempty"`
 

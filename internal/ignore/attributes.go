@@ -26,7 +26,7 @@ const (
 )
 
 // nameTokens finds the tokens that have a name, wherever they are. Names are found by what they have in them: csrf, xsrf
-// or token.
+// or token, on pages where mayHaveToken has found one that is longer.
 func (s *scan) nameTokens() {
 	b := s.body
 	srf, token := 0, 0 // from where on these are next, or where they are

@@ -84,7 +84,7 @@ func TestTokensThatCount(t *testing.T) {
 		`{"csrf": "{token}"}`,
 		`<div x-data="{csrf: '{token}'}">`,
 		`<a href="/remove?csrf_token={token}">`,
-		`<p>The token: {token}</p>`,
+		`<p>The csrf token: {token}</p>`,
 		`<div title="data-csrf='{token}'">`,
 		`<div data-csrf="{token}"`,
 		`<div data-csrf="a"><script>csrf = "{token}"</script>`,

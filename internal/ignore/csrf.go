@@ -60,10 +60,9 @@ var inputs = [...]field{
 	{"__RequestVerificationToken", []format{aspNet}},
 	{"_csrf", []format{spring}},
 	{"_csrf_token", []format{phoenix, symfony}},
-	// Of Symfony's forms, which have a name before it mostly, and by hand as its documentation has it.
+	// Of Symfony's forms, which have a name before it mostly.
 	{"*[_token]", []format{symfony}},
 	{"_token", []format{symfony}},
-	{"token", []format{symfony}},
 	// Of no framework's own, but what people name a field that they write by hand.
 	{"csrf_token", masks[:]},
 }
@@ -76,9 +75,11 @@ var metas = [...]field{
 	{"_csrf", []format{spring}}, // as in the reference of Spring Security
 }
 
-// mayHaveToken reports whether the name of a field, or of a token elsewhere, may be in a body.
+// mayHaveToken reports whether the name of a field, or of a token elsewhere, may be in a body. An underscore is rarer
+// than a letter, which makes it the better beginning to look for; "srf" is that of csrf and xsrf.
 func mayHaveToken(body []byte) bool {
-	return indexFold(body, "token") >= 0 || indexFold(body, "srf") >= 0
+	return bytes.Contains(body, []byte("_token")) || bytes.Contains(body, []byte("-token")) ||
+		bytes.Contains(body, []byte("__RequestVerificationToken")) || indexFold(body, "srf") >= 0
 }
 
 func appendDjango(to, token []byte) ([]byte, bool) {
