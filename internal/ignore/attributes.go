@@ -123,8 +123,11 @@ func isLookedAt(name []byte) bool {
 	return false
 }
 
-// takeNamed leaves out the tokens in an attribute's value.
-func (s *scan) takeNamed(value span) {
+// takeNamed leaves out the tokens in an attribute's value, if it is one that is looked at.
+func (s *scan) takeNamed(name []byte, value span) {
+	if len(s.named) == 0 || !isLookedAt(name) {
+		return
+	}
 	for i := s.firstNamed(value.start); i < len(s.named) && s.named[i].at.end <= value.end; i++ {
 		one := &s.named[i]
 		if one.taken {

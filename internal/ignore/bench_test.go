@@ -7,7 +7,7 @@ import (
 )
 
 // BenchmarkIgnore is the price of a page, by what there is to find in it.
-func BenchmarkIgnore(b *testing.B) {
+func BenchmarkIgnore(b *testing.B) { //nolint:funlen // a table
 	const size = 64 << 10
 	s := newSource(1)
 	filler := func(part string, size int) string { return strings.Repeat(part, size/len(part)+1)[:size] }

@@ -47,7 +47,7 @@ type field struct {
 
 // is reports whether a name is the field's.
 func (f *field) is(name []byte) bool {
-	if end, any := strings.CutPrefix(f.name, "*"); any {
+	if end, anyBegin := strings.CutPrefix(f.name, "*"); anyBegin {
 		return bytes.HasSuffix(name, []byte(end))
 	}
 	return string(name) == f.name

@@ -213,7 +213,7 @@ func TestLaravelTokenCountsAsItIs(t *testing.T) {
 }
 
 // A field's value that is not in the field's format counts as it is: nothing is left out that is not understood.
-func TestNotAToken(t *testing.T) {
+func TestNotAToken(t *testing.T) { //nolint:funlen // a table
 	s := newSource(4)
 	django, rails := djangoToken(s, djangoSecret(s)), railsToken(s, railsSecret(s))
 	spring, phoenix := springToken(s, springSecret(s)), phoenixToken(s, phoenixSecret(s))

@@ -104,9 +104,7 @@ func (s *scan) attributes(i int, a *attributes) int {
 			return -1
 		}
 		a.set(name, value)
-		if len(s.named) > 0 && isLookedAt(name) {
-			s.takeNamed(value)
-		}
+		s.takeNamed(name, value)
 	}
 	return -1
 }
