@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"crypto/md5" //nolint:gosec // Symfony's
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -207,4 +211,39 @@ func scriptToken(t *testing.T, page string) string {
 func (c *client) postBy(t *testing.T, status int, path, token, cookie string) {
 	t.Helper()
 	c.must(t, status, http.MethodPost, path, "q=text", "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie, "X-CSRFToken", token)
+}
+
+// symfonyToken makes the tokens of a session as Symfony's forms have them: the session's own one, masked by a random key.
+func symfonyToken(session string) string {
+	coding := base64.RawURLEncoding
+	secret := coding.EncodeToString([]byte(session))
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	masked := []byte(secret)
+	for i := range masked {
+		masked[i] ^= key[i%len(key)]
+	}
+	hash := md5.Sum(key) //nolint:gosec // only there to make the length vary
+	return hex.EncodeToString(hash[:])[:1+int(key[0])%32] + "." + coding.EncodeToString(key) + "." + coding.EncodeToString(masked)
+}
+
+// A form of Symfony's is confirmed while the session lasts.
+func TestSymfonyFormIsConfirmedUnderIgnore(t *testing.T) {
+	c := noteSite(t, "conditional_cache {\n etag auto {\n ignore csrf\n }\n}\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		fmt.Fprintf(w, `<form name="contact"><input type="hidden" id="contact__token" name="contact[_token]" value="%s" /></form>%s`,
+			symfonyToken(r.Header.Get("Cookie")), r.URL.RawQuery)
+	}))
+	ada, bob := "session="+strings.Repeat("a", 24), "session="+strings.Repeat("b", 24)
+	first := c.get(t, "/", http.Header{"Cookie": {ada}})
+	etag := first.header.Get("Etag")
+	for range 40 { // keys of all lengths of the hash
+		checkNotModified(t, c.get(t, "/", http.Header{"Cookie": {ada}, "If-None-Match": {etag}}), etag)
+	}
+	if got := c.get(t, "/", http.Header{"Cookie": {bob}, "If-None-Match": {etag}}); got.status != http.StatusOK || got.header.Get("Etag") == etag {
+		t.Errorf("another session: %v", got)
+	}
+	if got := c.get(t, "/?more", http.Header{"Cookie": {ada}, "If-None-Match": {etag}}); got.status != http.StatusOK {
+		t.Errorf("a change: %v", got)
+	}
 }
