@@ -58,7 +58,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	    etag            auto|strong|weak|off {
 //	        hash        xxh3|sha256
 //	        existing    keep|repair|weaken|replace|remove
-//	        ignore      csrf|nonce|<regexp>...
+//	        ignore      csrf|nonce|`<regexp>`...
 //	        secret      <text with {env.*} or {file.*}>
 //	        epoch       <text>
 //	    }
@@ -233,8 +233,11 @@ func (p *parser) etag() error {
 		"hash":     func() (err error) { e.Hash, err = p.Word(config.ETagHash); return checked(err) },
 		"existing": func() (err error) { e.Existing, err = p.Word(config.ETagExisting); return checked(err) },
 		"ignore": func() error {
-			words, err := p.Words("ignore", "csrf, nonce or a regular expression")
-			e.Ignore = append(e.Ignore, words...)
+			words, expressions, err := p.Ignored()
+			for _, expression := range expressions {
+				p.place(config.OfExpression(expression))
+			}
+			e.Ignore, e.IgnoreExpressions = append(e.Ignore, words...), append(e.IgnoreExpressions, expressions...)
 			return checked(err)
 		},
 		"secret": func() (err error) { e.Secret, err = p.Text("secret", "{env.ETAG_SECRET}"); return checked(err) },
@@ -449,11 +452,14 @@ func (p *parser) checkTogether() error {
 	return p.places[of].At(err)
 }
 
-// warn logs what is valid in rows, and probably not what was meant, with its line. Caddy's own directives do
+// warn logs what is valid, and probably not what was meant, with its line. Caddy's own directives do
 // it in this way, too: the adapter's list of warnings is not open to them.
 func (p *parser) warn(logger *zap.Logger) {
 	for _, warning := range p.h.config().Warnings() {
-		at := p.rows[warning.Row]
+		at := p.places[warning.Of]
+		if warning.Row != config.NoRow {
+			at = p.rows[warning.Row]
+		}
 		logger.Warn(warning.Text, zap.String("file", at.File()), zap.Int("line", at.Line()))
 	}
 }

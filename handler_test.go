@@ -110,7 +110,11 @@ func warned(t *testing.T, h *Handler) (lines []string) {
 	h.logger = zap.New(core)
 	h.warn()
 	for _, entry := range logs.All() {
-		lines = append(lines, fmt.Sprintf("row %v: %s", entry.ContextMap()["row"], entry.Message))
+		row, about := entry.ContextMap()["row"]
+		if !about {
+			row = "none"
+		}
+		lines = append(lines, fmt.Sprintf("row %v: %s", row, entry.Message))
 	}
 	return lines
 }
@@ -125,11 +129,12 @@ func TestWarnings(t *testing.T) {
 			{MediaType: "text/*", Directives: pairs("max-age=800d immutable")},
 			{Directives: pairs("public")},
 		},
+		ETag: &ETag{IgnoreExpressions: []string{`\d+`, `in (\d+) ms`}},
 	}
 	want := []string{
 		"row 2: cache_control text/html: immutable on pages",
 		"row 4: cache_control text/*: max-age is over a year", "row 4: cache_control text/*: immutable on pages",
-		"row 5: cache_control: public says",
+		"row 5: cache_control: public says", "row none: etag ignore: `\\d+` matches numbers by themselves",
 	}
 	got := warned(t, h)
 	if !slices.EqualFunc(got, want, strings.HasPrefix) {
@@ -144,11 +149,12 @@ func TestWarnings(t *testing.T) {
 // The adapter warns with file and line, as Caddy's own directives do.
 func TestAdapterWarnings(t *testing.T) {
 	for text, want := range map[string][]int{
-		"conditional_cache 400d {\n cache_control text/html max-age=1h immutable\n\n cache_control image/* public\n}": {2, 4, 1, 1},
-		"conditional_cache {\n cache_control public\n}":                                                               {2},
-		"conditional_cache {\n cache_control public\n expires modified 1h\n}":                                         nil,
-		"conditional_cache {\n cache_control public {\n  existing merge\n }\n}":                                       nil,
-		"conditional_cache {\n cache_control text/html public immutable {\n  existing merge\n }\n}":                   {2},
+		"conditional_cache 400d {\n cache_control text/html max-age=1h immutable\n\n cache_control image/* public\n}":                  {2, 4, 1, 1},
+		"conditional_cache {\n cache_control public\n}":                                                                                {2},
+		"conditional_cache {\n etag auto {\n ignore csrf `a (b+)`\n ignore `\\w+` `\\d+`\n ignore `\\S`\n }\n cache_control public\n}": {7, 4, 4, 5},
+		"conditional_cache {\n cache_control public\n expires modified 1h\n}":                                                          nil,
+		"conditional_cache {\n cache_control public {\n  existing merge\n }\n}":                                                        nil,
+		"conditional_cache {\n cache_control text/html public immutable {\n  existing merge\n }\n}":                                    {2},
 	} {
 		var got []int
 		for _, entry := range adapterWarnings(t, caddyfile.NewTestDispenser(text)) {

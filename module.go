@@ -183,7 +183,8 @@ type running struct {
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
 type ETag struct {
-	// `auto` (default): weak when the response may still be content-coded on its way out, else strong.
+	// `auto` (default): weak when the response may still be content-coded on its way out, or is gzip-coded with a time or
+	// a name in its header, which do not count then; else strong.
 	// `strong`, `weak`: always so. `off`: none is made; a tag of the upstream still counts.
 	Mode string `json:"mode,omitempty"`
 
@@ -201,10 +202,13 @@ type ETag struct {
 	Secret string `json:"secret,omitempty"`
 
 	// What is left out of the digest, so that it does not count as a change: `csrf` (the masks of CSRF tokens; the
-	// secrets under them count), `nonce` (of scripts, styles and links), and RE2 regular expressions (all they match, or
-	// what their groups match, in bodies of at most 1 MiB). Speaks of text only; gzip is decoded for it. All tags made
-	// here are weak then, so not beside mode `strong`.
+	// secrets under them count) and `nonce` (of scripts, styles and links). Speaks of text only; gzip is decoded for
+	// it. All tags made here are weak then, so not beside mode `strong`.
 	Ignore []string `json:"ignore,omitempty"`
+
+	// The same by RE2 regular expressions: all that they match, or what their groups match if they have any, in bodies
+	// of at most 1 MiB. One that matches every number or any word hides changed prices and texts; it is warned of.
+	IgnoreExpressions []string `json:"ignore_expressions,omitempty"`
 
 	// A text that is part of every digest: a new epoch gives everything a new tag. May have global
 	// placeholders such as {env.RELEASE}.
@@ -376,7 +380,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) warn() {
 	for _, warning := range h.config().Warnings() {
-		h.logger.Warn(warning.Text, zap.Int("row", warning.Row+1))
+		var fields []zap.Field
+		if warning.Row != config.NoRow {
+			fields = append(fields, zap.Int("row", warning.Row+1))
+		}
+		h.logger.Warn(warning.Text, fields...)
 	}
 }
 

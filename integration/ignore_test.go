@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"crypto/md5" //nolint:gosec // Symfony's
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -150,5 +154,101 @@ func TestAntiforgeryTokenOfAUserCounts(t *testing.T) {
 				t.Errorf("loaded again: got %v, want 304: %t", again, tt.same)
 			}
 		})
+	}
+}
+
+// What htmx sends with its requests stands in an attribute of the page, masked anew in each answer: the page is confirmed
+// while the session lasts, and its stored token is as good as a new one.
+func TestHTMXPageIsConfirmedUnderIgnore(t *testing.T) {
+	c, pages := ignoringDjango(t, "header >X-Reason {http.conditional_cache.reason}")
+	for _, place := range []string{"attribute", "escaped", "data"} {
+		t.Run(place, func(t *testing.T) {
+			path := "/htmx?place=" + place
+			first := c.get(t, path, nil)
+			etag, cookie, token := first.header.Get("Etag"), csrfCookie(t, first), scriptToken(t, first.body)
+			if first.status != http.StatusOK || !strings.HasPrefix(etag, `W/"cc1.`) {
+				t.Fatalf("first load: got %v", first)
+			}
+			stored := http.Header{"If-None-Match": {etag}, "Cookie": {cookie}}
+			for range 10 {
+				checkNotModified(t, c.get(t, path, stored), etag)
+			}
+			if again := c.get(t, path, http.Header{"Cookie": {cookie}}); again.body == first.body || again.header.Get("X-Reason") != "no_condition" {
+				t.Errorf("second load: got %v, want another token", again)
+			}
+			c.postBy(t, http.StatusOK, path, token, cookie)
+
+			// Without the cookie there is a new session, for which the stored token is none.
+			other := c.get(t, path, http.Header{"If-None-Match": {etag}})
+			if other.status != http.StatusOK || other.header.Get("Etag") == etag {
+				t.Fatalf("a new session: got %v, want 200 with another tag", other)
+			}
+			c.postBy(t, http.StatusForbidden, path, token, csrfCookie(t, other))
+			pages.change(t)
+			if changed := c.get(t, path, stored); changed.status != http.StatusOK || !strings.HasPrefix(changed.body, pages.content()) {
+				t.Errorf("after a change: got %v", changed)
+			}
+		})
+	}
+}
+
+// In a script the token counts, and the reason says so.
+func TestTokenInAScriptCounts(t *testing.T) {
+	c, _ := ignoringDjango(t, "header >X-Reason {http.conditional_cache.reason}")
+	first := c.get(t, "/htmx?place=script", nil)
+	stored := http.Header{"If-None-Match": {first.header.Get("Etag")}, "Cookie": {csrfCookie(t, first)}}
+	if again := c.get(t, "/htmx?place=script", stored); again.status != http.StatusOK || again.header.Get("X-Reason") != "token_counts" {
+		t.Errorf("got %v, want 200 for the token in the script", again)
+	}
+}
+
+// scriptToken is the token that the scripts of a page send.
+func scriptToken(t *testing.T, page string) string {
+	t.Helper()
+	found := regexp.MustCompile(`(?i)csrf-?token[^\w]+(?:quot;)?[^\w]*(?:quot;)?(\w{64})\W`).FindStringSubmatch(page)
+	if found == nil {
+		t.Fatalf("there is no token in %q", page)
+	}
+	return found[1]
+}
+
+// postBy sends what a script would.
+func (c *client) postBy(t *testing.T, status int, path, token, cookie string) {
+	t.Helper()
+	c.must(t, status, http.MethodPost, path, "q=text", "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie, "X-CSRFToken", token)
+}
+
+// symfonyToken makes the tokens of a session as Symfony's forms have them: the session's own one, masked by a random key.
+func symfonyToken(session string) string {
+	coding := base64.RawURLEncoding
+	secret := coding.EncodeToString([]byte(session))
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	masked := []byte(secret)
+	for i := range masked {
+		masked[i] ^= key[i%len(key)]
+	}
+	hash := md5.Sum(key) //nolint:gosec // only there to make the length vary
+	return hex.EncodeToString(hash[:])[:1+int(key[0])%32] + "." + coding.EncodeToString(key) + "." + coding.EncodeToString(masked)
+}
+
+// A form of Symfony's is confirmed while the session lasts.
+func TestSymfonyFormIsConfirmedUnderIgnore(t *testing.T) {
+	c := noteSite(t, "conditional_cache {\n etag auto {\n ignore csrf\n }\n}\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		_, _ = fmt.Fprintf(w, `<form name="contact"><input type="hidden" id="contact__token" name="contact[_token]" value="%s" /></form>%s`,
+			symfonyToken(r.Header.Get("Cookie")), r.URL.RawQuery)
+	}))
+	ada, bob := "session="+strings.Repeat("a", 24), "session="+strings.Repeat("b", 24)
+	first := c.get(t, "/", http.Header{"Cookie": {ada}})
+	etag := first.header.Get("Etag")
+	for range 40 { // keys of all lengths of the hash
+		checkNotModified(t, c.get(t, "/", http.Header{"Cookie": {ada}, "If-None-Match": {etag}}), etag)
+	}
+	if got := c.get(t, "/", http.Header{"Cookie": {bob}, "If-None-Match": {etag}}); got.status != http.StatusOK || got.header.Get("Etag") == etag {
+		t.Errorf("another session: %v", got)
+	}
+	if got := c.get(t, "/?more", http.Header{"Cookie": {ada}, "If-None-Match": {etag}}); got.status != http.StatusOK {
+		t.Errorf("a change: %v", got)
 	}
 }

@@ -83,7 +83,7 @@ func (e ETag) compile() (policy.Tags, error) {
 	if err != nil {
 		return policy.Tags{}, fmt.Errorf("etag epoch: %w", err)
 	}
-	ignored, err := ignore.Compile(e.Ignore)
+	ignored, err := ignore.Compile(e.Ignore, e.IgnoreExpressions)
 	mode := modeWords[e.Mode]
 	if ignored != nil {
 		mode = policy.Weak // bodies that differ share a tag (RFC 9110 §8.8.1)

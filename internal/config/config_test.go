@@ -20,7 +20,7 @@ var rows = map[string]struct {
 }{
 	"bare": {},
 
-	"etag":             {h: Handler{ETag: &ETag{Mode: "weak", Hash: "sha256", Existing: "repair", Secret: "s", Ignore: []string{"csrf"}, Epoch: "1"}}},
+	"etag":             {h: Handler{ETag: &ETag{Mode: "weak", Hash: "sha256", Existing: "repair", Secret: "s", Ignore: []string{"csrf"}, IgnoreExpressions: []string{"a+"}, Epoch: "1"}}},
 	"etag mode":        {Handler{ETag: &ETag{Mode: "on"}}, `etag: unrecognized "on"; use auto, strong, weak or off`},
 	"etag hash":        {Handler{ETag: &ETag{Hash: "md5"}}, `etag hash: unrecognized "md5"; use xxh3 or sha256`},
 	"etag existing":    {Handler{ETag: &ETag{Existing: "merge"}}, `etag existing: unrecognized "merge"; use keep, repair, weaken, replace or remove`},
@@ -32,7 +32,10 @@ var rows = map[string]struct {
 		Handler{ETag: &ETag{Mode: "strong", Ignore: []string{"csrf"}}},
 		"ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak",
 	},
-	"ignore twice": {Handler{ETag: &ETag{Ignore: []string{"csrf", "csrf"}}}, `ignore: "csrf" is there already; write it once`},
+	"etag off, expression":  {Handler{ETag: &ETag{Mode: "off", IgnoreExpressions: []string{"a+"}}}, "etag off makes no tags, so ignore has no meaning beside it; remove it"},
+	"expression, strong":    {Handler{ETag: &ETag{Mode: "strong", IgnoreExpressions: []string{"a+"}}}, "ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak"},
+	"guard and expressions": {Handler{ETag: &ETag{IgnoreExpressions: []string{"a+"}}, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two"},
+	"ignore twice":          {Handler{ETag: &ETag{Ignore: []string{"csrf", "csrf"}}}, `ignore: "csrf" is there already; write it once`},
 
 	"last_modified":             {h: Handler{LastModified: dates(LastModifiedSource{Header: "X-Date"}, LastModifiedSource{JSON: "a.b"}, LastModifiedSource{FirstSeen: true})}},
 	"last_modified mode":        {Handler{LastModified: &LastModified{Mode: "keep"}}, `last_modified: unrecognized "keep"; use normalize, off or remove`},
@@ -202,17 +205,23 @@ func TestWarnings(t *testing.T) {
 		CacheControl{Path: "/A", Directives: []string{"max-age=1h"}}, CacheControl{Path: "/b", Directives: []string{"max-age=x"}},
 		CacheControl{MediaType: "Text/*", Directives: []string{"max-age=366d immutable"}}, CacheControl{Directives: []string{"public"}},
 	)
-	want := []Warning{{2, "cache_control text/*: max-age is over a year"}, {2, "cache_control text/*: immutable on pages"}, {3, "cache_control: public says"}}
+	h.ETag = &ETag{IgnoreExpressions: []string{"<!--.*?-->", `\d+`}}
+	want := []Warning{
+		{Row: 2, Text: "cache_control text/*: max-age is over a year"},
+		{Row: 2, Text: "cache_control text/*: immutable on pages"},
+		{Row: 3, Text: "cache_control: public says"},
+		{Row: NoRow, Of: OfExpression(`\d+`), Text: "etag ignore: `\\d+` matches numbers by themselves"},
+	}
 	got := h.Warnings()
 	if len(got) != len(want) {
 		t.Fatalf("got %+v", got)
 	}
 	for i, w := range want {
-		if got[i].Row != w.Row || !strings.HasPrefix(got[i].Text, w.Text) {
+		if got[i].Row != w.Row || got[i].Of != w.Of || !strings.HasPrefix(got[i].Text, w.Text) {
 			t.Errorf("got %+v, want %+v", got[i], w)
 		}
 	}
-	if h.Expires = "modified"; len(h.Warnings()) != 2 {
+	if h.Expires = "modified"; len(h.Warnings()) != 3 {
 		t.Errorf("with expires modified: %+v", h.Warnings())
 	}
 }

@@ -8,12 +8,13 @@ import (
 
 // ETag is `etag`.
 type ETag struct {
-	Mode     string
-	Hash     string
-	Existing string
-	Secret   string
-	Ignore   []string
-	Epoch    string
+	Mode              string
+	Hash              string
+	Existing          string
+	Secret            string
+	Ignore            []string
+	IgnoreExpressions []string
+	Epoch             string
 }
 
 // The words of `etag`.
@@ -48,16 +49,35 @@ func (e ETag) Check() error {
 
 func (e ETag) checkIgnore() error {
 	switch {
-	case len(e.Ignore) == 0:
+	case !e.ignores():
 		return nil
 	case e.Mode == "off":
 		return errors.New("etag off makes no tags, so ignore has no meaning beside it; remove it")
 	case e.Mode == "strong":
 		return errors.New("ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak")
 	}
-	_, err := ignore.Compile(e.Ignore)
+	_, err := ignore.Compile(e.Ignore, e.IgnoreExpressions)
 	return err
 }
+
+// ignores reports whether anything of a body is left out.
+func (e ETag) ignores() bool { return len(e.Ignore)+len(e.IgnoreExpressions) > 0 }
+
+// warnings are about expressions that leave out more, or less, than anybody means.
+func (e ETag) warnings() (all []Warning) {
+	for _, expression := range e.IgnoreExpressions {
+		if text := ignore.Lint(expression); text != "" {
+			all = append(all, Warning{Row: NoRow, Of: OfExpression(expression), Text: "etag ignore: " + text})
+		}
+	}
+	return all
+}
+
+// IsIgnoreWord reports whether a text is a word of `ignore`, and no expression.
+func IsIgnoreWord(text string) bool { return ignore.IsWord(text) }
+
+// OfExpression names an expression of `ignore` as what a warning is about.
+func OfExpression(expression string) string { return "etag ignore " + expression }
 
 // withholdsAll reports whether the upstream sees no condition at all, as no validator of its own reaches the client.
 func (e ETag) withholdsAll() bool { return e.Existing == "replace" || e.Existing == "remove" }

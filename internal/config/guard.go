@@ -39,7 +39,7 @@ func (h *Handler) checkGuard() error {
 	switch mode := cmp.Or(valueOr(h.ETag).Mode, "auto"); {
 	case h.GuardWrites == nil || mode == "strong":
 		return nil
-	case len(valueOr(h.ETag).Ignore) > 0:
+	case valueOr(h.ETag).ignores():
 		return errors.New("guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two")
 	case mode == "off":
 		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")

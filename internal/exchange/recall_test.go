@@ -208,6 +208,13 @@ func TestPagesWithTokensAreNotRemembered(t *testing.T) {
 	}
 	etag := newVisit(t, http.MethodGet, "/", "Cookie", "id=1").to(h, form("b")).rec.Header().Get("Etag")
 	runSteps(t, h, step{fields: pairs("Cookie", "id=1", "If-None-Match", etag), next: form("c"), asked: true, status: 200})
+	// Nor is one whose token is in an attribute, or in a script, where it counts.
+	for target, place := range map[string]string{"/attribute": `<p data-csrf="TOKEN">`, "/script": `<script>csrf = "TOKEN"</script>`} {
+		page := strings.ReplaceAll(place, "TOKEN", strings.Repeat("a", 32)+strings.Repeat("b", 31)+"c")
+		next := sends(200, page, "Content-Type", "text/html", "Vary", "Cookie")
+		etag := newVisit(t, http.MethodGet, target, "Cookie", "id=1").to(h, next).rec.Header().Get("Etag")
+		runSteps(t, h, step{target: target, fields: pairs("Cookie", "id=1", "If-None-Match", etag), next: next, asked: true, status: 304})
+	}
 	// What only has nonces is.
 	page := sends(200, `<script nonce="abc">`, "Content-Type", "text/html")
 	etag = newVisit(t, http.MethodGet, "/nonce").to(h, page).rec.Header().Get("Etag")

@@ -78,6 +78,9 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	}
 	x.acceptRanges(header, size)
 	reason := x.because()
+	if reason == journal.NoneMatched && x.selected.tokenCounts {
+		reason = journal.TokenCounts // so no tag will ever match
+	}
 	if part.Reason != "" {
 		reason = journal.Because(part.Reason)
 	}
@@ -121,10 +124,11 @@ func (x *Exchange) sniff(header http.Header, body []byte) {
 }
 
 // setTag makes the entity tag. Under auto it is weak where a coding may still change the bytes on their
-// way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone.
+// way out: encode alters a strong tag on the 200 but not on the 304, and leaves weak ones alone. It is weak, too, where
+// it does not speak for every octet of a coded body (see digest).
 func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
-	weak := x.svc.Policy.Tags.Mode == policy.Weak || x.asked.codable && x.tagDependsOnCoding(header)
 	s := x.selected
+	weak := x.svc.Policy.Tags.Mode == policy.Weak || s.recoded || x.asked.codable && x.tagDependsOnCoding(header)
 	s.madeHere = true
 	value := digest.Field(weak, s.TagDate)
 	header["Etag"] = x.one(value)
@@ -141,9 +145,24 @@ func (x *Exchange) tagDependsOnCoding(header http.Header) bool {
 func (x *Exchange) digest(header http.Header, body []byte) tag.Digest {
 	tags := &x.svc.Policy.Tags
 	meta := tag.Metadata{ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"]}
-	if tags.Ignore == nil {
-		return tags.Maker.Digest(meta, body)
+	switch {
+	case tags.Ignore != nil:
+		return x.digestIgnoring(meta, header, body)
+	case x.selected.coded && tags.Mode != policy.Strong:
+		// Each answer may be compressed anew, with the time of that in its gzip header. It is no change of the content, but
+		// one of octets: the tag is weak.
+		content, mark, varies := ignore.WithoutGzipHeader(meta.ContentEncoding, body)
+		if x.selected.recoded = varies; mark != "" {
+			meta.ContentType = append(slices.Clip(meta.ContentType), mark)
+		}
+		return tags.Maker.Digest(meta, content)
 	}
+	return tags.Maker.Digest(meta, body)
+}
+
+// digestIgnoring is digest under `ignore`.
+func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []byte) tag.Digest {
+	tags := &x.svc.Policy.Tags
 	spaces := scratches{limit: x.svc.Policy.Bounds.MaxTotal}
 	defer spaces.free()
 	resp := &ignore.Response{
@@ -151,6 +170,7 @@ func (x *Exchange) digest(header http.Header, body []byte) tag.Digest {
 		Body: body, MaxDecoded: x.svc.Policy.Bounds.MaxBody, Memory: &spaces,
 	}
 	content, marks := tags.Ignore.Content(resp)
+	x.selected.tokenCounts = resp.Counts
 	if resp.Tokens {
 		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // BenchmarkIgnore is the price of a page, by what there is to find in it.
-func BenchmarkIgnore(b *testing.B) {
+func BenchmarkIgnore(b *testing.B) { //nolint:funlen // a table
 	const size = 64 << 10
 	s := newSource(1)
 	filler := func(part string, size int) string { return strings.Repeat(part, size/len(part)+1)[:size] }
@@ -33,6 +33,14 @@ func BenchmarkIgnore(b *testing.B) {
 		{"hostile/quotes=open", "csrf nonce" + filler(`<input a="b'`, size), []string{"csrf", "nonce"}},
 		{"hostile/tags=empty", "csrf nonce" + filler("<", size), []string{"csrf", "nonce"}},
 		{"hostile/attributes", "csrf nonce<input " + filler("a = b ", size), []string{"csrf", "nonce"}},
+		{"htmx", `<body hx-headers='{"X-CSRFToken": "` + djangoToken(s, djangoSecret(s)) + `"}'>` + plain, []string{"csrf", "nonce"}},
+		{"hostile/names", filler("token ", size), []string{"csrf"}},
+		{"hostile/names=long", filler("token", size), []string{"csrf"}},
+		{"hostile/tokens", filler(`csrf="`+djangoToken(s, djangoSecret(s))+`"`, size), []string{"csrf"}},
+		{"hostile/others=open", filler(`<p a="`, size) + `' <p data-csrf='` + djangoToken(s, djangoSecret(s)), []string{"csrf"}},
+		{"hostile/others=open/size=1MiB", filler(`<p a="`, 1<<20) + `' <p data-csrf='` + djangoToken(s, djangoSecret(s)), []string{"csrf"}},
+		{"hostile/scripts=open", filler(`<script>`, size) + `<p data-csrf='` + djangoToken(s, djangoSecret(s)) + "'>", []string{"csrf"}},
+		{"hostile/attributes=data", "<p " + filler("data-a = b ", size) + `data-csrf='` + djangoToken(s, djangoSecret(s)) + "'>", []string{"csrf"}},
 		{"hostile/near=nonce", filler("nonc", size), []string{"csrf", "nonce"}},
 		{"hostile/gaps", filler("<link nonce=a>", size), []string{"csrf", "nonce"}},
 		{"regexp/matches=600", filler("a line of text about something that took some 12 ms; and then another. It has been read 7 times.\n", size), []string{`\d+ ms`}},

@@ -23,6 +23,11 @@ const (
 	// Phoenix: base64 (URL-safe since Plug 1.5) of a token of 24 letters XOR a mask of 24 letters, and that mask
 	// (Plug.CSRFProtection, mask).
 	phoenix format = 'P'
+	// Symfony: three parts with dots between them, of which the second is a key of 32 random bytes and the third the token
+	// XOR the key, repeated, both in URL-safe base64 without padding. The first part is a beginning of the key's hash in
+	// hex digits, as long as the key's first byte modulo 32 and one, and only there to make the length vary. The token is
+	// URL-safe base64 of 32 bytes (CsrfTokenManager, randomize, since 5.3; UriSafeTokenGenerator).
+	symfony format = 'Y'
 	// ASP.NET: encrypted by the server, URL-safe base64 (Core: Microsoft.AspNetCore.Antiforgery, whose protected payloads
 	// begin with the bytes 09 F0 C9 F0; Framework: System.Web.Helpers.AntiForgery, UrlTokenEncode). Nobody else can
 	// unmask it. It is bound to the antiforgery cookie and to who is signed in (see visitorOf).
@@ -36,8 +41,16 @@ const (
 // format for the 40 letters in its `csrf-token`: it is the session's own and never masked, so as a part of the page it
 // changes exactly when it should.
 type field struct {
-	name    string
+	name    string // exactly; one that begins with * stands for all that end so
 	formats []format
+}
+
+// is reports whether a name is the field's.
+func (f *field) is(name []byte) bool {
+	if end, anyBegin := strings.CutPrefix(f.name, "*"); anyBegin {
+		return bytes.HasSuffix(name, []byte(end))
+	}
+	return string(name) == f.name
 }
 
 // inputs are hidden inputs.
@@ -46,24 +59,27 @@ var inputs = [...]field{
 	{"authenticity_token", []format{rails}},
 	{"__RequestVerificationToken", []format{aspNet}},
 	{"_csrf", []format{spring}},
-	{"_csrf_token", []format{phoenix}},
+	{"_csrf_token", []format{phoenix, symfony}},
+	// Of Symfony's forms, which have a name before it mostly.
+	{"*[_token]", []format{symfony}},
+	{"_token", []format{symfony}},
 	// Of no framework's own, but what people name a field that they write by hand.
-	{"csrf_token", []format{django, rails, spring, phoenix}},
+	{"csrf_token", masks[:]},
 }
 
 // metas are meta elements. `csrf-param`, `_csrf_header` and `_csrf_parameter` beside them are names, and the same each
 // time.
 var metas = [...]field{
 	// Rails (csrf_meta_tags), Phoenix (root layout), and by custom Django; of Laravel, it is as above.
-	{"csrf-token", []format{rails, phoenix, django}},
+	{"csrf-token", []format{rails, phoenix, django, symfony}},
 	{"_csrf", []format{spring}}, // as in the reference of Spring Security
 }
 
-// mayHaveToken reports whether the name of a field may be in a body. An underscore is rarer than a letter, which makes
-// it the better beginning to look for.
+// mayHaveToken reports whether the name of a field, or of a token elsewhere, may be in a body. An underscore is rarer
+// than a letter, which makes it the better beginning to look for; "srf" is that of csrf and xsrf.
 func mayHaveToken(body []byte) bool {
-	return bytes.Contains(body, []byte("_token")) || bytes.Contains(body, []byte("__RequestVerificationToken")) ||
-		indexFold(body, "csrf") >= 0
+	return bytes.Contains(body, []byte("_token")) || bytes.Contains(body, []byte("-token")) ||
+		bytes.Contains(body, []byte("__RequestVerificationToken")) || indexFold(body, "srf") >= 0
 }
 
 func appendDjango(to, token []byte) ([]byte, bool) {
@@ -123,8 +139,45 @@ func appendPhoenix(to, token []byte) ([]byte, bool) {
 	return to, true
 }
 
+func appendSymfony(to, token []byte) ([]byte, bool) {
+	const keySize, size = 32, 43
+	hash, rest, ok := bytes.Cut(token, []byte("."))
+	coded, masked, both := bytes.Cut(rest, []byte("."))
+	if !ok || !both || len(masked) != (size*8+5)/6 { // which a third dot would be in
+		return nil, false
+	}
+	var keySpace, space [maxDecodedToken]byte
+	key, ok := decodeToken(&keySpace, coded, keySize)
+	if !ok || len(hash) != 1+int(key[0])%32 || !isHex(hash) {
+		return nil, false
+	}
+	secret, ok := decodeToken(&space, masked, size)
+	if !ok {
+		return nil, false
+	}
+	before := len(to)
+	to = appendXOR(appendXOR(to, key, secret), key, secret[keySize:])
+	for _, c := range to[before:] {
+		if !isAlphanumeric(c) && c != '-' && c != '_' {
+			return nil, false
+		}
+	}
+	return to, true
+}
+
+// isHex: lower-case hex digits.
+func isHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// appendXOR is as long as the shorter one.
 func appendXOR(to, a, b []byte) []byte {
-	for i := range a {
+	for i := range min(len(a), len(b)) {
 		to = append(to, a[i]^b[i])
 	}
 	return to

@@ -85,6 +85,15 @@ func phoenixToken(s source, secret string) string {
 	return base64.URLEncoding.EncodeToString([]byte(xor(secret, mask))) + mask
 }
 
+func symfonySecret(s source) string { return base64.RawURLEncoding.EncodeToString([]byte(s.bytes(32))) }
+
+func symfonyToken(s source, secret string) string {
+	key := s.bytes(32)
+	hash := s.of("0123456789abcdef", 1+int(key[0])%32)
+	coding := base64.RawURLEncoding
+	return hash + "." + coding.EncodeToString([]byte(key)) + "." + coding.EncodeToString([]byte(xor(secret, key+key)))
+}
+
 // Of Plug before 1.5.
 
 func phoenixOldSecret(s source) string { return base64.StdEncoding.EncodeToString([]byte(s.bytes(16))) }
@@ -114,6 +123,7 @@ var masking = []framework{
 	{"spring", "_csrf", springSecret, springToken},
 	{"phoenix", "_csrf_token", phoenixSecret, phoenixToken},
 	{"phoenix", "_csrf_token", phoenixOldSecret, phoenixOldToken},
+	{"symfony", "contact[_token]", symfonySecret, symfonyToken},
 }
 
 func fixture(tb testing.TB, name string) string {
@@ -203,10 +213,12 @@ func TestLaravelTokenCountsAsItIs(t *testing.T) {
 }
 
 // A field's value that is not in the field's format counts as it is: nothing is left out that is not understood.
-func TestNotAToken(t *testing.T) {
+func TestNotAToken(t *testing.T) { //nolint:funlen // a table
 	s := newSource(4)
 	django, rails := djangoToken(s, djangoSecret(s)), railsToken(s, railsSecret(s))
 	spring, phoenix := springToken(s, springSecret(s)), phoenixToken(s, phoenixSecret(s))
+	symfony := symfonyToken(s, symfonySecret(s))
+	hash, _, _ := strings.Cut(symfony, ".")
 	protected := aspNetToken(s, "")
 	for _, tt := range []struct{ name, field, value string }{
 		{"empty", "csrfmiddlewaretoken", ""},
@@ -236,6 +248,21 @@ func TestNotAToken(t *testing.T) {
 		{"Phoenix, no base64 first", "_csrf_token", "!" + phoenix[1:]},
 		{"Phoenix, padding in the middle", "_csrf_token", phoenix[:31] + "=" + phoenix[32:]},
 		{"Phoenix, no token under the mask", "_csrf_token", phoenixToken(s, "\x00"+phoenixSecret(s)[1:])},
+		{"Symfony, one short", "form[_token]", symfony[:len(symfony)-1]},
+		{"Symfony, one more", "form[_token]", symfony + "A"},
+		{"Symfony, a fourth part", "form[_token]", symfony + ".a"},
+		{"Symfony, two parts", "form[_token]", symfony[len(hash)+1:]},
+		{"Symfony, unmasked", "form[_token]", symfonySecret(s)},
+		{"Symfony, another length of the hash", "form[_token]", "0" + symfony},
+		{"Symfony, no hash", "form[_token]", "g" + symfony[1:]},
+		{"Symfony, a hash in capitals", "form[_token]", strings.Repeat("A", len(hash)) + symfony[len(hash):]},
+		{"Symfony, no key", "form[_token]", hash + ".." + symfony[len(symfony)-58:]},
+		{"Symfony, no token under the mask", "form[_token]", symfonyToken(s, "!"+symfonySecret(s)[1:])},
+		{"Symfony's three parts, of a JWT", "form[_token]", "eyJhbGciOiJIUzI1NiJ9." + strings.Repeat("a", 43) + "." + strings.Repeat("b", 58)},
+		{"Symfony's in a name without brackets", "form_token", symfony},
+		{"Symfony's in another field of a form", "form[token]", symfony},
+		{"Symfony's in Django's field", "csrfmiddlewaretoken", symfony},
+		{"Django's in Symfony's field", "form[_token]", django},
 		{"ASP.NET without a cookie", "__RequestVerificationToken", protected},
 		{"a longer name", "csrfmiddlewaretoken2", django},
 		{"a name in another case", "CsrfMiddlewareToken", django},

@@ -22,10 +22,13 @@ type expression struct {
 }
 
 func compile(source string) (expression, error) {
+	if word := strings.ToLower(source); IsWord(word) {
+		return expression{}, fmt.Errorf("%q is no expression but the word %s, in lower case and in JSON under ignore; as an expression it is (?:%s)", source, word, source)
+	}
 	re, err := regexp.Compile(source)
 	if err != nil {
 		if failed, ok := errors.AsType[*syntax.Error](err); ok {
-			return expression{}, fmt.Errorf("%q is neither csrf nor nonce, and no regular expression either: %s in %q", source, failed.Code, failed.Expr)
+			return expression{}, fmt.Errorf("%q is no regular expression (RE2): %s in %q", source, failed.Code, failed.Expr)
 		}
 		return expression{}, err
 	}

@@ -12,18 +12,21 @@ import (
 
 func FuzzContent(f *testing.F) {
 	s := newSource(1)
-	for _, name := range []string{"django", "rails", "laravel", "aspnet", "spring", "phoenix"} {
+	for _, name := range []string{"django", "rails", "laravel", "aspnet", "spring", "phoenix", "symfony"} {
 		f.Add(fixture(f, name), "")
 	}
 	for _, one := range masking {
 		f.Add(filled(fixture(f, one.name), func() string { return one.token(s, one.secret(s)) }), "rendered (in) \\d+")
+	}
+	for _, page := range inAttributes {
+		f.Add(filled(page, func() string { return djangoToken(s, djangoSecret(s)) }), "q+")
 	}
 	f.Add(filled(fixture(f, "aspnet"), func() string { return aspNetToken(s, "") }), "e+")
 	f.Add(`<script nonce="abc"><meta name=csp-nonce content=a nonce=b><link nonce=`, "a|b")
 	f.Add(strings.Repeat("<input ", 30)+strings.Repeat("csrf nonce=", 20), `(n)|(o)`)
 	f.Fuzz(func(t *testing.T, page, word string) {
 		words := []string{"csrf", "nonce"}
-		if _, err := Compile(append(words, word)); err == nil && len(word) < 50 {
+		if _, err := Compile(sorted(append(words, word))); err == nil && len(word) < 50 {
 			words = append(words, word)
 		}
 		checkForm(t, page, words)

@@ -46,6 +46,7 @@ const (
 	markDecoded = "\x00decoded"
 	markReduced = "\x00reduced"
 	markPolicy  = "\x00policy"
+	markGzip    = "\x00gzip" // and the flags, FEXTRA and FCOMMENT of the header, if it has these
 )
 
 // Rules says what is left out. A nil Rules leaves nothing out. It may be used concurrently.
@@ -54,29 +55,33 @@ type Rules struct {
 	expressions []expression
 }
 
-// Compile reads the words of `ignore`: csrf, nonce, or regular expressions. No word gives nil.
-func Compile(words []string) (*Rules, error) {
-	if len(words) == 0 {
+// Compile reads `ignore`: words, which are csrf and nonce, and regular expressions. None of both gives nil.
+func Compile(words, expressions []string) (*Rules, error) {
+	if len(words) == 0 && len(expressions) == 0 {
 		return nil, nil //nolint:nilnil // no rule is no error
 	}
 	r := new(Rules)
 	for i, word := range words {
 		switch {
 		case slices.Contains(words[:i], word):
-			return nil, fmt.Errorf("ignore: %q is there already; write it once", word)
-		case word == "csrf":
+			return nil, errTwice(word)
+		case word == wordCSRF:
 			r.csrf = true
-		case word == "nonce":
+		case word == wordNonce:
 			r.nonce = true
-		case strings.EqualFold(word, "csrf"), strings.EqualFold(word, "nonce"):
-			return nil, fmt.Errorf("ignore: %q has to be %s, in lower case (as a regular expression: (?:%s))", word, strings.ToLower(word), word)
 		default:
-			e, err := compile(word)
-			if err != nil {
-				return nil, fmt.Errorf("ignore: %w", err)
-			}
-			r.expressions = append(r.expressions, e)
+			return nil, errNoWord(word)
 		}
+	}
+	for i, source := range expressions {
+		if slices.Contains(expressions[:i], source) {
+			return nil, errTwice(source)
+		}
+		e, err := compile(source)
+		if err != nil {
+			return nil, fmt.Errorf("ignore: %w", err)
+		}
+		r.expressions = append(r.expressions, e)
 	}
 	return r, nil
 }
@@ -105,8 +110,10 @@ type Response struct {
 	// Memory is where a form is made, if it comes to that. What Content returns may lie there.
 	Memory Memory
 
-	// Tokens is what Content finds: whether there are tokens in the body of which only the secret counts.
+	// Tokens is what Content finds: whether there are tokens in the body, whichever part of them counts.
 	Tokens bool
+	// Counts is what Content finds, too: whether there is a token, masked anew each time, where none is looked for.
+	Counts bool
 }
 
 // Content returns what the digest is made from, and the marks that go with it. Where a form cannot be made, for want of
@@ -121,7 +128,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		}
 	}
 	if !isText(resp.MediaType) {
-		return resp.Body, marks
+		return asItCame(resp, marks)
 	}
 	content = resp.Body
 	switch codingOf(resp.Header["Content-Encoding"]) {
@@ -129,14 +136,14 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 	case gzipped:
 		decoded := resp.Memory.Space()
 		if decode(decoded, content, resp.MaxDecoded) != nil {
-			return content, marks
+			return asItCame(resp, marks)
 		}
 		content, marks = decoded.Bytes(), append(marks, markDecoded)
 	case unknown:
 		return content, marks
 	}
 	found := r.find(content, resp)
-	resp.Tokens = len(found.instead) > 0
+	resp.Tokens = len(found.instead) > 0 || resp.Counts
 	if len(found.gaps) == 0 {
 		return content, marks
 	}
@@ -145,6 +152,16 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 		return content, marks
 	}
 	return reduced.Bytes(), append(marks, markReduced)
+}
+
+// asItCame is the content of a body that is not looked into: all of it, but for a gzip header that is another one each
+// time.
+func asItCame(resp *Response, marks []string) ([]byte, []string) {
+	content, mark, _ := WithoutGzipHeader(resp.Header["Content-Encoding"], resp.Body)
+	if mark != "" {
+		marks = append(marks, mark)
+	}
+	return content, marks
 }
 
 // gap is a part of a body that is left out.
@@ -164,7 +181,11 @@ func (r *Rules) find(body []byte, resp *Response) gaps {
 	s := scan{body: body, csrf: r.csrf && mayHaveToken(body), nonce: r.nonce && indexFold(body, "nonce") >= 0}
 	if s.csrf || s.nonce {
 		s.resp = resp
+		if s.csrf {
+			s.nameTokens()
+		}
 		s.tags()
+		resp.Counts = s.countsNamed()
 	}
 	if len(body) <= maxExpression {
 		for i := range r.expressions {

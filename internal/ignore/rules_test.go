@@ -31,9 +31,21 @@ func (noSpace) Write([]byte) (int, error)         { return 0, errNoSpace }
 func (noSpace) ReadFrom(io.Reader) (int64, error) { return 0, errNoSpace }
 func (noSpace) Bytes() []byte                     { return []byte("not to be read") }
 
+// sorted are words, and expressions, which are what is no word.
+func sorted(all []string) (words, expressions []string) {
+	for _, one := range all {
+		if IsWord(one) {
+			words = append(words, one)
+		} else {
+			expressions = append(expressions, one)
+		}
+	}
+	return words, expressions
+}
+
 func compiled(tb testing.TB, words ...string) *Rules {
 	tb.Helper()
-	r, err := Compile(words)
+	r, err := Compile(sorted(words))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -306,7 +318,7 @@ func TestUnaffected(t *testing.T) {
 }
 
 func TestNilRules(t *testing.T) {
-	r, err := Compile(nil)
+	r, err := Compile(nil, nil)
 	if r != nil || err != nil {
 		t.Fatalf("no word gives %v, %v", r, err)
 	}
@@ -386,7 +398,8 @@ func TestGzip(t *testing.T) {
 		"empty": coded(nil, "gzip"), "rubbish behind": coded(append(slices.Clone(zip), 'x'), "gzip"),
 		"Brotli": coded([]byte("a 7"), "br"), "twice": coded(zip, "gzip", "gzip"), "gzip in Brotli": coded(zip, "gzip, br"), "unknown": coded([]byte("a 7"), "x"),
 	} {
-		if got := formWith(t, resp, "csrf", `\d`); got != string(resp.Body) {
+		rest, mark, _ := WithoutGzipHeader(resp.Header["Content-Encoding"], resp.Body)
+		if got := formWith(t, resp, "csrf", `\d`); got != string(rest)+mark {
 			t.Errorf("%s: it counts as %q", name, got)
 		}
 	}
@@ -534,31 +547,37 @@ func TestRunes(t *testing.T) {
 }
 
 func TestCompile(t *testing.T) {
+	const quoted = "an expression stands in quotes, as in `built (\\d+)`, and in JSON in ignore_expressions"
 	for _, tt := range []struct {
-		want  string
-		words []string
+		want               string
+		words, expressions []string
 	}{
-		{`ignore: "csrf" is there already; write it once`, []string{"csrf", "nonce", "csrf"}},
-		{`ignore: "a+" is there already; write it once`, []string{"a+", "a+"}},
-		{`ignore: "CSRF" has to be csrf, in lower case (as a regular expression: (?:CSRF))`, []string{"CSRF"}},
-		{`ignore: "Nonce" has to be nonce, in lower case (as a regular expression: (?:Nonce))`, []string{"Nonce"}},
-		{`ignore: "a[" is neither csrf nor nonce, and no regular expression either: missing closing ] in "["`, []string{"a["}},
-		{`ignore: "a(?=b)" is neither csrf nor nonce, and no regular expression either: invalid or unsupported Perl syntax in "(?="`, []string{"a(?=b)"}},
-		{`ignore: "a*" matches the empty string, which is everywhere; make it match a text`, []string{"csrf", "a*"}},
-		{`ignore: "" matches the empty string, which is everywhere; make it match a text`, []string{""}},
+		{`ignore: "csrf" is there already; write it once`, []string{"csrf", "nonce", "csrf"}, nil},
+		{`ignore: "a+" is there already; write it once`, nil, []string{"a+", "a+"}},
+		{`ignore: unrecognized "CSRF"; say csrf (` + quoted + `)`, []string{"CSRF"}, nil},
+		{"ignore: `<!--` is neither csrf nor nonce; " + quoted, []string{"<!--", `(\d+)`, "-->"}, nil},
+		{`ignore: unrecognized "none"; to leave nothing out, remove the line`, []string{"none"}, nil},
+		{`ignore: unrecognized "off"; to leave nothing out, remove the line`, []string{"csrf", "off"}, nil},
+		{"ignore: `` is neither csrf nor nonce; " + quoted, []string{""}, nil},
+		{`ignore: "Nonce" is no expression but the word nonce, in lower case and in JSON under ignore; as an expression it is (?:Nonce)`, nil, []string{"Nonce"}},
+		{`ignore: "csrf" is no expression but the word csrf, in lower case and in JSON under ignore; as an expression it is (?:csrf)`, nil, []string{"csrf"}},
+		{`ignore: "a[" is no regular expression (RE2): missing closing ] in "["`, nil, []string{"a["}},
+		{`ignore: "a(?=b)" is no regular expression (RE2): invalid or unsupported Perl syntax in "(?="`, nil, []string{"a(?=b)"}},
+		{`ignore: "a*" matches the empty string, which is everywhere; make it match a text`, []string{"csrf"}, []string{"a*"}},
+		{`ignore: "" matches the empty string, which is everywhere; make it match a text`, nil, []string{""}},
 	} {
-		r, err := Compile(tt.words)
+		r, err := Compile(tt.words, tt.expressions)
 		if r != nil || err == nil || err.Error() != tt.want {
-			t.Errorf("%q: got %v, want %s", tt.words, err, tt.want)
+			t.Errorf("%q, %q: got %v, want %s", tt.words, tt.expressions, err, tt.want)
 		}
 	}
 	for _, word := range []string{"a?", "a*", "(a|b*)", "a{0}", "a{0,3}", "^", "$", `\b`, `\B`, `\A`, `\z`, "(?m)^$", "(?:)", "a|", "(a?)(b?)", "(a*)+", "(a*){3}", `\b\B`, "()"} {
-		if _, err := Compile([]string{word}); err == nil || !strings.Contains(err.Error(), "matches the empty string") {
+		if _, err := Compile(nil, []string{word}); err == nil || !strings.Contains(err.Error(), "matches the empty string") {
 			t.Errorf("%s: %v", word, err)
 		}
 	}
 	for _, word := range []string{"a", "a+", ".", "(?s).", "[ab]", "a|b", "a?b", "^a", "(a*)b", "a{1,3}", "(a|bc)+", `\d$`, "(?:CSRF)", "x(?:)", "(?:ab|a?c){2}"} {
-		if _, err := Compile([]string{word}); err != nil {
+		if _, err := Compile(nil, []string{word}); err != nil {
 			t.Errorf("%s: %v", word, err)
 		}
 	}

@@ -33,7 +33,10 @@ type scan struct {
 	csrf, nonce bool
 	resp        *Response
 	found       gaps
-	visited     bool // what stands for the visitor is among what counts
+	visited     bool    // what stands for the visitor is among what counts
+	named       []named // tokens that have a name, by their places; set by nameTokens
+	otherFrom   int     // from where on tags of other elements are read; set by other and raw
+	unclosed    int     // how many of these were never closed
 }
 
 // tags finds tokens and nonces. Tags are read as HTML reads them (WHATWG HTML §13.2.5), but everywhere: in comments and
@@ -45,8 +48,10 @@ func (s *scan) tags() {
 			return
 		}
 		i += next + 1
+		s.raw(i)
 		kind, length := elementAt(s.body[i:])
 		if kind == another {
+			s.other(i)
 			continue
 		}
 		var a attributes
@@ -99,6 +104,7 @@ func (s *scan) attributes(i int, a *attributes) int {
 			return -1
 		}
 		a.set(name, value)
+		s.takeNamed(name, value)
 	}
 	return -1
 }
@@ -186,7 +192,7 @@ func (s *scan) takeNonce(at span) {
 // under its mask counts instead; where it cannot be unmasked, what stands for the visitor.
 func (s *scan) takeToken(fields []field, name, at span) {
 	for i := range fields {
-		if string(s.text(name)) != fields[i].name {
+		if !fields[i].is(s.text(name)) {
 			continue
 		}
 		for _, format := range fields[i].formats {
@@ -213,6 +219,8 @@ func (s *scan) unmask(format format, token []byte) (counts []byte, ok bool) {
 		return appendSpring(append(counts, byte(format)), token)
 	case phoenix:
 		return appendPhoenix(append(counts, byte(format)), token)
+	case symfony:
+		return appendSymfony(append(counts, byte(format)), token)
 	case aspNet:
 		if !isProtected(token) {
 			return nil, false

@@ -62,6 +62,7 @@ const (
 	NoCondition
 	Matched
 	NoneMatched
+	TokenCounts
 	NoEntityTag
 	Unusable
 	ModifiedSince
@@ -130,6 +131,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	NoCondition:       {"no_condition", "the request has no condition"},
 	Matched:           {"matched", "If-Match or If-Unmodified-Since is true, and nothing else was asked"},
 	NoneMatched:       {"none_matched", "If-None-Match names other tags"},
+	TokenCounts:       {"token_counts", "If-None-Match names other tags, and a form token that is masked anew each time is in a script or elsewhere where it counts"},
 	NoEntityTag:       {"no_entity_tag", "If-None-Match names tags, and the response has none"},
 	Unusable:          {"if_none_match_unusable", "nothing in If-None-Match is a tag"},
 	ModifiedSince:     {"modified_since", "Last-Modified is later than the client's date"},

@@ -131,14 +131,37 @@ func (r Reader) Text(name, example string) (string, error) {
 
 // Words reads one argument or more, of which none is empty.
 func (r Reader) Words(name, example string) ([]string, error) {
-	args := r.RemainingArgs()
+	args, err := r.quotable(name, example)
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = arg.Text
+	}
+	return words, err
+}
+
+// quotable reads one argument or more, of which none is empty, where it matters which of them are quoted.
+func (r Reader) quotable(name, example string) ([]caddyfile.Token, error) {
+	args := r.RemainingArgsAsTokens()
 	if len(args) == 0 {
 		return nil, r.Errf("%s needs at least one value, such as %s", name, example)
 	}
-	if slices.Contains(args, "") {
+	if slices.ContainsFunc(args, func(arg caddyfile.Token) bool { return arg.Text == "" }) {
 		return nil, r.Errf("%s: an empty value means nothing; remove it", name)
 	}
 	return args, nil
+}
+
+// Ignored reads what `ignore` takes: words, and expressions, which are what is in quotes and no word.
+func (r Reader) Ignored() (words, expressions []string, err error) {
+	args, err := r.quotable("ignore", "csrf, nonce or a regular expression in quotes")
+	for _, arg := range args {
+		if arg.Quoted() && !config.IsIgnoreWord(arg.Text) {
+			expressions = append(expressions, arg.Text)
+		} else {
+			words = append(words, arg.Text)
+		}
+	}
+	return words, expressions, err
 }
 
 // Nothing refuses arguments.

@@ -15,9 +15,13 @@ type reading func(Reader) (any, error)
 
 // readings are the ways to read what one subdirective or option takes.
 var readings = map[string]reading{
-	"word":     func(r Reader) (any, error) { return r.Word(config.Head) },
-	"text":     func(r Reader) (any, error) { return r.Text("epoch", "1") },
-	"words":    func(r Reader) (any, error) { return r.Words("keep", "Link") },
+	"word":  func(r Reader) (any, error) { return r.Word(config.Head) },
+	"text":  func(r Reader) (any, error) { return r.Text("epoch", "1") },
+	"words": func(r Reader) (any, error) { return r.Words("keep", "Link") },
+	"ignored": func(r Reader) (any, error) {
+		words, expressions, err := r.Ignored()
+		return []any{words, expressions}, err
+	},
 	"nothing":  func(r Reader) (any, error) { return nil, r.Nothing("lenient") },
 	"noblock":  func(r Reader) (any, error) { r.RemainingArgs(); return nil, r.NoBlock("head") },
 	"size":     func(r Reader) (any, error) { return r.Size() },
@@ -51,16 +55,20 @@ var readings = map[string]reading{
 
 // read are texts, and what is read of each, or the error with its line. The first word says how the rest is read.
 var read = map[string]string{
-	"word get":       "get",
-	"word":           "head needs a word: pass or get, at Testfile:1",
-	"word on":        `head: unrecognized "on"; use pass or get, at Testfile:1`,
-	"word get off":   `unexpected "off": head takes one word, at Testfile:1`,
-	"text a":         "a",
-	`text ""`:        "epoch needs a value, such as 1, at Testfile:1",
-	"text a b":       `unexpected "b": epoch takes one value, at Testfile:1`,
-	"words a b":      "[a b]",
-	"words":          "keep needs at least one value, such as Link, at Testfile:1",
-	`words a ""`:     "keep: an empty value means nothing; remove it, at Testfile:1",
+	"word get":     "get",
+	"word":         "head needs a word: pass or get, at Testfile:1",
+	"word on":      `head: unrecognized "on"; use pass or get, at Testfile:1`,
+	"word get off": `unexpected "off": head takes one word, at Testfile:1`,
+	"text a":       "a",
+	`text ""`:      "epoch needs a value, such as 1, at Testfile:1",
+	"text a b":     `unexpected "b": epoch takes one value, at Testfile:1`,
+	"words a b":    "[a b]",
+	"words":        "keep needs at least one value, such as Link, at Testfile:1",
+	`words a ""`:   "keep: an empty value means nothing; remove it, at Testfile:1",
+	"ignored a \"a b\" `a` csrf \"csrf\" `nonce` a\"b\" <<A\n c\n A d": `[[a csrf csrf nonce a"b" d] [a b a c]]`,
+	"ignored":      "ignore needs at least one value, such as csrf, nonce or a regular expression in quotes, at Testfile:1",
+	"ignored a ``": "ignore: an empty value means nothing; remove it, at Testfile:1",
+
 	"nothing\na":     "<nil>",
 	"nothing a":      `unexpected "a": lenient takes no argument, at Testfile:1`,
 	"noblock a":      "<nil>",

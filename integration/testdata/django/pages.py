@@ -2,6 +2,9 @@
 
 import collections
 import datetime
+import gzip
+import io
+import json
 import os
 import pathlib
 import secrets
@@ -10,6 +13,7 @@ import time
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse, HttpResponseForbidden, HttpResponseNotFound, HttpResponseServerError, JsonResponse, StreamingHttpResponse
+from django.middleware.csrf import get_token
 from django.template import engines
 from django.urls import path
 from django.utils.decorators import method_decorator
@@ -75,6 +79,21 @@ def stalled(request):
     return StreamingHttpResponse(parts())
 
 
+def gzipped_anew(get_response):
+    """What GZipMiddleware does since Django 4.2, against BREACH: a name of random length in the gzip header."""
+
+    def view(request):
+        coded = io.BytesIO()
+        with gzip.GzipFile(filename="a" * secrets.randbelow(100), mode="wb", compresslevel=6, fileobj=coded, mtime=0) as writer:
+            writer.write(get_response(request).content)
+        response = HttpResponse(coded.getvalue())
+        response["Content-Encoding"] = "gzip"
+        response["Vary"] = "Accept-Encoding"
+        return response
+
+    return view
+
+
 @csrf_protect
 def form(request):
     """A form whose hidden token is masked anew in every answer."""
@@ -90,6 +109,22 @@ def contact(request):
     form = "<form method=post>{% csrf_token %}<input name=q></form>"
     page = engines["django"].from_string("{{ source|safe }}" + form + form)
     return HttpResponse(page.render({"source": source.read_text()}, request))
+
+
+@csrf_protect
+def htmx(request):
+    """The page with the token as htmx sends it, in an attribute, or as a script does. What is posted has to have it."""
+    if request.method == "POST":
+        return HttpResponse("accepted " + request.POST["q"], content_type="text/plain")
+    places = {
+        "attribute": """<body hx-headers='{"X-CSRFToken": "{{ csrf_token }}"}'>""",
+        "escaped": """<body hx-headers="{{ headers }}">""",
+        "data": """<body data-csrf-token="{{ csrf_token }}">""",
+        "script": """<script>document.body.addEventListener("htmx:configRequest", e => e.detail.headers['X-CSRFToken'] = '{{ csrf_token }}')</script>""",
+    }
+    page = engines["django"].from_string("{{ source|safe }}" + places[request.GET["place"]])
+    headers = json.dumps({"X-CSRFToken": get_token(request)})
+    return HttpResponse(page.render({"source": source.read_text(), "headers": headers}, request))
 
 
 def scripted(request):
@@ -195,11 +230,14 @@ urlpatterns = [
     path("note/<name>", note),
     path("command", command),
     path("plain", plain),
+    path("plain/gzip", gzip_page(plain)),
+    path("plain/gzip/anew", gzipped_anew(plain)),
     path("dated", last_modified(source_date)(plain)),
     path("etagged", conditional_page(plain)),
     path("form", form),
     path("contact", contact),
     path("contact/gzip", gzip_page(contact)),
+    path("htmx", htmx),
     path("scripted", scripted),
     path("stalled", stalled),
     path("error500", lambda request: HttpResponseServerError("out of order")),
