@@ -57,3 +57,33 @@ func TestNonceOfAPageThatWasNotSent(t *testing.T) {
 		})
 	}
 }
+
+// A framework says no-store to every page with a token, and the operator overrules it: what goes out decides.
+func TestNoStoreIsOverruled(t *testing.T) {
+	c := noteSite(t, `conditional_cache {
+		cache_control text/html private no-cache {
+			existing replace
+		}
+		remember 1m
+	}
+	reverse_proxy {upstream}`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store, no-cache, must-revalidate")
+		w.Header().Set("Pragma", "no-cache")
+		w.Header().Set("Expires", "Thu, 19 Nov 1981 08:52:00 GMT")
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		w.Header().Set("X-Asked", r.Method)
+		_, _ = io.WriteString(w, "<p>a page</p>")
+	}))
+	first := c.get(t, "/", nil)
+	etag := first.header.Get("Etag")
+	if first.header.Get("Cache-Control") != "private, no-cache" || first.header.Get("Pragma") != "" || etag == "" {
+		t.Fatalf("got %v, want the row's word and a tag", first)
+	}
+	for range 2 {
+		again := c.get(t, "/", http.Header{"If-None-Match": {etag}})
+		checkNotModified(t, again, etag)
+		if again.header.Get("X-Asked") == "" || again.header.Get("Cache-Control") != "private, no-cache" {
+			t.Errorf("got %v, want the upstream's answer with the row's word", again)
+		}
+	}
+}

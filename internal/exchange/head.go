@@ -73,7 +73,7 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 	case status != http.StatusOK:
 		return x.judgeAtHead(status, header, journal.Status)
 	}
-	if reason := x.streams(); reason != journal.NoReason {
+	if reason := x.streams(header); reason != journal.NoReason {
 		return x.judgeAtHead(status, header, reason)
 	}
 	return x.hold(status, header)
