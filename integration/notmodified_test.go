@@ -172,3 +172,74 @@ func TestDateFromBeforeTheBuildTool(t *testing.T) {
 		})
 	}
 }
+
+// An upstream that sends a date and judges nothing: the 304 that the date decides has the tag of the 200, so that the
+// client can go by it from then on.
+func TestTagOfA304ByDate(t *testing.T) {
+	long := strings.Repeat("a", 100<<10)
+	c := noteSite(t, "conditional_cache\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT")
+		w.Header().Set("Content-Type", "text/plain")
+		body := "a page"
+		switch r.URL.Path {
+		case "/long":
+			body = long
+		case "/aborts":
+			w.Header().Set("Content-Length", "12")
+			_, _ = io.WriteString(w, body)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/chunked":
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	condition := http.Header{"If-Modified-Since": {"Tue, 14 Nov 2023 22:13:20 GMT"}}
+	for _, path := range []string{"/", "/chunked"} {
+		first := c.get(t, path, nil)
+		checkNotModified(t, c.get(t, path, condition), first.header.Get("Etag"))
+		checkNotModified(t, c.get(t, path, http.Header{"If-None-Match": {first.header.Get("Etag")}}), first.header.Get("Etag"))
+	}
+	for _, path := range []string{"/long", "/aborts"} {
+		got := c.get(t, path, condition)
+		if got.status != http.StatusNotModified || got.header.Get("Etag") != "" || got.header.Get("Last-Modified") == "" {
+			t.Errorf("%s: got %v, want a 304 with its date and no tag", path, got)
+		}
+	}
+	condition["Cookie"] = []string{"user=1"}
+	if got := c.get(t, "/", condition); got.status != http.StatusNotModified || got.header.Get("Etag") != "" {
+		t.Errorf("for somebody: got %v, want a 304 without a tag", got)
+	}
+}
+
+// All files of a reproducible build have one date, and one length: the recipe is what the documentation says.
+func TestConstantDateOfABuild(t *testing.T) {
+	dir := t.TempDir()
+	release := func(content string) {
+		file, date := filepath.Join(dir, "app.js"), time.Date(2020, 4, 16, 12, 0, 0, 0, time.UTC)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, date, date); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release("let a = 1")
+	c := noteSite(t, "conditional_cache {\n etag auto {\n existing replace\n }\n last_modified remove\n }\nroot "+dir+"\nfile_server", http.NotFoundHandler())
+	first := c.get(t, "/app.js", nil)
+	release("let a = 2")
+	for name, line := range map[string]string{"If-Modified-Since": "Thu, 16 Apr 2020 12:00:00 GMT", "If-None-Match": first.header.Get("Etag")} {
+		if got := c.get(t, "/app.js", http.Header{name: {line}}); got.status != http.StatusOK || got.body != "let a = 2" {
+			t.Errorf("%s: %s: got %v, want the new release", name, line, got)
+		}
+	}
+	// What a loose client sends is understood by the upstream.
+	sent := make(chan string, 1)
+	c = noteSite(t, "conditional_cache {\n last_modified normalize {\n lenient\n }\n }\nreverse_proxy {upstream}", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		sent <- r.Header.Get("If-Modified-Since")
+	}))
+	_ = c.get(t, "/", http.Header{"If-Modified-Since": {"Thursday, 16-Apr-20 12:00:00 GMT; length=9"}})
+	if got := <-sent; got != "Thu, 16 Apr 2020 12:00:00 GMT" {
+		t.Errorf("the upstream sees %q", got)
+	}
+}
