@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkUnread measures what a body costs that nobody needs: read to its end, so that its connection serves the
-// next request, or left, so that the next one may have to make a connection. It is what package capture's discardLimit
+// next request, or left, so that the next one may have to make a connection. It is what package capture's DiscardLimit
 // rests on. The CPU time is that of both sides, of which a user mostly pays for both, too.
 //
 //	go test -run '^$' -bench Unread -benchtime 300x ./bench

@@ -29,7 +29,7 @@ type asked struct {
 	noStore  bool            // the request has Cache-Control: no-store
 	cookie   bool            // it has cookies
 	cert     bool            // its client has shown a certificate
-	personal bool            // it is somebody's (see identified); known where something is said of freshness
+	personal bool            // it is somebody's (see identified); known where something is said of freshness, or asked by date
 	location string          // for Content-Location; empty: none is added
 	urlHash  uint64          // for rows that spread their lifetimes
 }
