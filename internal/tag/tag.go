@@ -113,6 +113,15 @@ func withoutCoding(s string) string {
 	return s
 }
 
+// HasCodingSuffix reports whether an opaque tag has a content coding's suffix behind something else.
+func HasCodingSuffix(opaque string) bool {
+	rest := withoutCoding(opaque)
+	return rest != opaque && strings.Trim(rest, "-;") != ""
+}
+
+// IsCodingSuffix reports whether s is such a suffix, and nothing else.
+func IsCodingSuffix(s string) bool { return s != "" && withoutCoding(s) == "" }
+
 // parseDate reads ".<base 36>", in exactly the form Field writes.
 func parseDate(s string) (time.Time, bool) {
 	if len(s) < 2 || len(s) > 1+maxDigits || s[0] != '.' || s[1] == '0' || strings.ToLower(s) != s {
