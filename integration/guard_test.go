@@ -135,7 +135,6 @@ func rounds(n int) int {
 // TestTwoWriters: of two who write upon the same representation one wins and the other is told, a thousand
 // times in a row, whatever the write passes through on its way.
 func TestTwoWriters(t *testing.T) {
-	const replacing = "conditional_cache {\n etag strong {\n existing replace\n }\n guard_writes\n}\n"
 	for _, tt := range []struct {
 		name, directives string
 		rounds           int

@@ -39,7 +39,7 @@ func (x *Exchange) complete() error {
 		x.resp.SendHead(http.StatusNotModified)
 		flushHTTP3(x.resp.Outer(), x.asked.r)
 	case httpcond.PreconditionFailed:
-		x.decide(journal.PreconditionFailed, x.because(), nil)
+		x.decide(journal.PreconditionFailed, x.because(), header)
 		return x.refused()
 	case httpcond.Proceed:
 		return x.proceed(header, body)
@@ -126,6 +126,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || x.asked.codable && x.tagDependsOnCoding(header)
 	s := x.selected
 	s.madeHere = true
+	x.noteMade()
 	value := digest.Field(weak, s.TagDate)
 	header["Etag"] = x.one(value)
 	s.ETag = upstream.MadeETag(value, weak)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -19,12 +18,23 @@ func (g *Write) require() error {
 	if !g.Must || g.protected(true) {
 		return nil
 	}
+	g.glance()
 	return g.demand(errors.New("a write needs If-Match, If-None-Match or If-Unmodified-Since"))
 }
 
 func (g *Write) demand(why error) error {
-	g.Said.Decide(journal.PreconditionRequired, journal.GuardRequired, nil)
+	g.refuse(journal.PreconditionRequired, journal.GuardRequired)
 	return caddyhttp.Error(http.StatusPreconditionRequired, why)
+}
+
+// refuse notes that the client is told to look again, and at which version.
+func (g *Write) refuse(outcome journal.Outcome, reason journal.Reason) {
+	g.passCORS()
+	var fields http.Header
+	if g.current.HasETag {
+		fields = http.Header{"Etag": {g.current.ETag.String()}}
+	}
+	g.Said.Decide(outcome, reason, fields)
 }
 
 // protected reports whether a precondition stands before the write that does not have to be ignored: an
@@ -35,50 +45,92 @@ func (g *Write) protected(dated bool) bool {
 	return g.Pre.IfMatch.Present || none.Any || len(none.Tags) > 0 || g.Pre.IfUnmodifiedSince.Valid && dated
 }
 
+// name is by which of its names If-Match has named the current representation.
+type name uint8
+
+const (
+	byNone name = iota // by none that counts, or there is no If-Match
+	byTag              // the tag that clients get, or *
+	byOwn              // the one by which the upstream knows it
+	byWeak             // the tag that clients get, ours, in its weak form, and the upstream may know it
+)
+
 // judge evaluates the preconditions. What was judged here does not go on with the write: the upstream
 // could not know our tags, nor the suffixes that were put on its own.
 func (g *Write) judge() error {
-	result := g.Pre.Evaluate(g.R.Method, g.current)
-	if result.Reason == httpcond.ReasonIfMatch && g.namesWeakly() {
-		// Strong comparison can say nothing of it, and the upstream is not asked to: the field goes on, and
-		// the write with it, unless another condition is false.
-		others := g.Pre
-		others.IfMatch, others.IfUnmodifiedSince = httpcond.TagCondition{}, httpcond.DateCondition{}
-		if result = others.Evaluate(g.R.Method, g.current); result.Verdict == httpcond.Proceed {
-			g.Said.Decide(journal.Guarded, journal.GuardWeakTag, nil)
-			g.tell(true)
-			return nil
-		}
-	}
+	result, by := g.evaluate()
 	switch {
 	case result.Verdict != httpcond.Proceed:
-		g.Said.Decide(journal.PreconditionFailed, journal.Because(result.Reason), nil)
-		g.passCORS()
+		g.refuse(journal.PreconditionFailed, journal.Because(result.Reason))
 		return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", result.Reason))
 	case g.Must && !g.protected(g.dated()):
-		g.passCORS()
 		return g.demand(errors.New("a write needs another precondition than If-Unmodified-Since: there is no Last-Modified"))
 	}
-	g.Said.Decide(journal.Guarded, journal.Because(result.Reason), nil)
-	g.tell(g.protected(g.dated()))
-	g.withhold()
+	reason := journal.Because(result.Reason)
+	if by == byWeak {
+		reason = journal.GuardWeakTag
+	}
+	g.Said.Decide(journal.Guarded, reason, nil)
+	g.tell()
+	g.withhold(by)
 	return nil
 }
 
-// tell tells the instances further in.
-func (g *Write) tell(protected bool) {
-	if g.Protected != nil {
-		*g.Protected = protected
+// tell tells the other instances.
+func (g *Write) tell() {
+	if g.Learned == nil {
+		return
+	}
+	g.Learned.Protected = g.protected(g.dated())
+	if _, ours := tag.Parse(g.current.ETag.Opaque); ours && g.current.HasETag {
+		g.Learned.Ours = true
 	}
 }
 
-// namesWeakly reports whether If-Match names the current tag, ours, in its weak form: what a client has
-// that accepts content codings, or one behind a proxy that applies them.
-func (g *Write) namesWeakly() bool {
-	return g.current.HasETag && slices.ContainsFunc(g.Pre.IfMatch.Tags, func(t httpcond.EntityTag) bool {
+// evaluate applies the preconditions to the current representation, by all names that it has: If-Match holds if one of
+// them is named, If-None-Match if none is.
+func (g *Write) evaluate() (result httpcond.Result, by name) {
+	result, by = g.Pre.Evaluate(g.R.Method, g.current.Representation), byTag
+	others := httpcond.Preconditions{IfNoneMatch: g.Pre.IfNoneMatch} // If-Match overrules If-Unmodified-Since (RFC 9110 §13.2.2)
+	if result.Reason == httpcond.ReasonIfMatch {
+		if by = g.otherName(); by == byNone {
+			return result, byNone
+		}
+		if result = others.Evaluate(g.R.Method, g.current.Representation); result.Reason == httpcond.ReasonNoCondition {
+			result.Reason = httpcond.ReasonMatched
+		}
+	}
+	if result.Verdict == httpcond.Proceed && g.current.hasOwn() {
+		own := httpcond.Representation{Exists: true, HasETag: true, ETag: g.current.Own}
+		if again := others.Evaluate(g.R.Method, own); again.Verdict != httpcond.Proceed {
+			return again, byNone
+		}
+	}
+	return result, by
+}
+
+// otherName is by which other name than the tag that clients get If-Match names the current representation.
+//
+// The weak form of ours is what a client has that accepts content codings, or one behind a proxy that applies them. It
+// stands for every octet, as the strong one does, unless parts of the content are left out of it: then it is weak here,
+// too. By strong comparison it could match nothing, so who has made it decides: this process, or else the upstream.
+func (g *Write) otherName() name {
+	c := &g.current
+	weakly := false
+	for _, t := range g.Pre.IfMatch.Tags {
+		if c.hasOwn() && httpcond.StrongMatch(t, c.Own, nil) {
+			return byOwn
+		}
 		_, ours := tag.Parse(t.Opaque)
-		return ours && t.Weak && tag.Same(t.Opaque, g.current.ETag.Opaque)
-	})
+		weakly = weakly || ours && t.Weak && c.HasETag && tag.Same(t.Opaque, c.ETag.Opaque)
+	}
+	switch {
+	case !weakly || c.Made && c.ETag.Weak:
+		return byNone
+	case c.Made:
+		return byTag
+	}
+	return byWeak
 }
 
 // dated reports whether If-Unmodified-Since has something to be compared with; what does not exist has
@@ -86,10 +138,18 @@ func (g *Write) namesWeakly() bool {
 func (g *Write) dated() bool { return !g.current.Exists || !g.current.LastModified.IsZero() }
 
 // withhold takes the fields that were judged off the write, and If-Modified-Since, which means nothing
-// in a write and would be alone now. A date that had to be ignored here may mean something to the upstream.
-func (g *Write) withhold() {
+// in a write and would be alone now. A date that had to be ignored here may mean something to the upstream. If-Match stays
+// where the upstream knows what it names, and may judge once more.
+func (g *Write) withhold(by name) {
 	h := g.R.Header
-	delete(h, "If-Match")
+	switch by {
+	case byWeak:
+		return
+	case byOwn:
+		h["If-Match"] = []string{g.current.Own.String()} // alone, for those who compare the field as one string
+	case byTag, byNone:
+		delete(h, "If-Match")
+	}
 	delete(h, "If-None-Match")
 	delete(h, "If-Modified-Since")
 	judged := g.Pre.IfUnmodifiedSince.Valid && !g.current.LastModified.IsZero()

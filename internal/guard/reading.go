@@ -18,13 +18,27 @@ type Read func(w *Sink, r *http.Request, use func(Reading) error) error
 type Reading struct {
 	Found Found
 	// Current is the representation; of Known.
-	Current httpcond.Representation
+	Current Current
 	// Status is the answer's, and Body its whole body or nil; of Forbidden, unless Err is set.
 	Status int
 	Body   []byte
 	// Err is why it Failed, or the error by which a handler said Forbidden.
 	Err error
 }
+
+// Current is what a write would change, by the names that it has.
+type Current struct {
+	// Representation is what clients get: its tag may be the upstream's, or one of ours.
+	httpcond.Representation
+	// Own is the tag by which the upstream knows it, where clients get another one or none; zero: there is none that can be
+	// told. It is weak where it does not tell two versions apart for sure.
+	Own httpcond.EntityTag
+	// Made tells that the tag of Representation was made by this process: the upstream cannot know it.
+	Made bool
+}
+
+// hasOwn reports whether there is such a tag. The empty one is none that anybody would use.
+func (c *Current) hasOwn() bool { return c.Own.Opaque != "" }
 
 // Found is how much an answer says.
 type Found uint8

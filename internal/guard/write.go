@@ -25,20 +25,19 @@ type Write struct {
 	Next caddyhttp.Handler   // who does it, and answers the GET before
 
 	Terms
-	// Protected, if set, is told before the write goes on that there was a precondition that counts.
-	Protected *bool
+	Learned *Learned // what the instances that this write meets know of it; it is told before the write goes on
 	// Queue is where it waits for its turn; nil: an instance further out has done so.
 	Queue *Queue
 	Read  Read            // how the GET is asked, and its answer read
 	Said  *journal.Record // where it is told what became of the write
 
-	handle   capture.Handle          // what the next handlers hold of the answer
-	answer   capture.Response        // what stands behind it; neither is used again
-	sent     upstream.Fields         // what the client sent; set by Serve
-	turn     turn                    // in the queue
-	asked    *Sink                   // the fields of the answer to the GET; set by ask
-	current  httpcond.Representation // what the write would change; set by learn
-	answered bool                    // an answer was given that is no error; set by gone or forbid
+	handle   capture.Handle   // what the next handlers hold of the answer
+	answer   capture.Response // what stands behind it; neither is used again
+	sent     upstream.Fields  // what the client sent; set by Serve
+	turn     turn             // in the queue
+	asked    *Sink            // the fields of the answer to the GET; set by ask or glance
+	current  Current          // what the write would change; set by learn or glance
+	answered bool             // an answer was given that is no error; set by gone or forbid
 }
 
 // Terms are what a write is judged by.
@@ -46,6 +45,12 @@ type Terms struct {
 	URL  *url.URL // as the client sent it, before any rewrite
 	Pre  httpcond.Preconditions
 	Must bool // there has to be a precondition
+}
+
+// Learned is what a guarded write lets others know, before it goes on.
+type Learned struct {
+	Protected bool // there was a precondition that counts
+	Ours      bool // what clients get of the current representation has a tag of ours
 }
 
 // Serve takes the steps of a guarded write, up to the first that answers it.
@@ -97,6 +102,20 @@ func (g *Write) learn(said Reading) error {
 	case Nothing:
 	}
 	return nil
+}
+
+// glance asks for the current representation only to say which it is in a refusal. It does not wait for long, nor for a
+// turn, and what goes wrong is no matter.
+func (g *Write) glance() {
+	g.asked = NewSink(g.To.Header())
+	r, cancel := Glance(g.R, g.asked)
+	defer cancel()
+	_ = g.Read(g.asked, r, func(said Reading) error {
+		if said.Found == Known {
+			g.current = said.Current
+		}
+		return nil
+	})
 }
 
 // pass lets the write through. Its turn ends when the head of the answer is there: what comes after it
