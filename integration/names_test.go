@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -129,6 +128,12 @@ const (
 	replacingAuto = "conditional_cache {\n etag auto {\n existing replace\n }\n}\n"
 )
 
+// inFront has the upstream behind directives, of which the last may be open.
+func inFront(directives string) string {
+	open := strings.Count(directives, "{") - strings.Count(directives, "}")
+	return directives + "reverse_proxy {upstream}" + strings.Repeat("\n}", open)
+}
+
 // TestCodedTagsInWrites: a tag that a compressor has changed, as the client has it, saves upon what it names.
 func TestCodedTagsInWrites(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -151,8 +156,7 @@ func TestCodedTagsInWrites(t *testing.T) {
 			if tt.apache {
 				n.coded = likeApache(n)
 			}
-			closing := strings.Repeat("\n}", strings.Count(tt.directives, "{")-strings.Count(tt.directives, "}"))
-			c := noteSite(t, tt.directives+"reverse_proxy {upstream}"+closing, n)
+			c := noteSite(t, inFront(tt.directives), n)
 			c.acceptEncoding = "gzip, zstd"
 			if strings.HasPrefix(tt.directives, "encode zstd\n") {
 				c.acceptEncoding = "zstd"
@@ -269,8 +273,7 @@ func TestWeakTagsOfOurs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &naming{version: 1, text: longText}
-			closing := strings.Repeat("\n}", strings.Count(tt.directives, "{")-strings.Count(tt.directives, "}"))
-			c := noteSite(t, tt.directives+"reverse_proxy {upstream}"+closing, n)
+			c := noteSite(t, inFront(tt.directives), n)
 			c.acceptEncoding = "gzip"
 			tag := c.get(t, "/", nil).header.Get("Etag")
 			if strings.Contains(tag, "up-") {
@@ -328,8 +331,7 @@ func TestAnswerToAWrite(t *testing.T) {
 				if tt.up != nil {
 					n.tag, n.dated, n.quiet = tt.up.tag, tt.up.dated, tt.up.quiet
 				}
-				closing := strings.Repeat("\n}", strings.Count(tt.directives, "{")-strings.Count(tt.directives, "}"))
-				c := noteSite(t, tt.directives+"reverse_proxy {upstream}"+closing, n)
+				c := noteSite(t, inFront(tt.directives), n)
 				status := http.StatusNoContent
 				if name == "an error" {
 					status = http.StatusPreconditionFailed
@@ -381,6 +383,18 @@ func TestTwoNames(t *testing.T) {
 			tag: func(v int) string { return fmt.Sprintf(`"%d%03d-7"`, namingDate.Unix(), v) }, dated: true,
 			match: func(own, _ string) string { return own }, status: 204, passed: fmt.Sprintf(`"%d001-7"`, namingDate.Unix()),
 		},
+		"nested, replaced inside": {
+			directives: guarding + "handle {\nconditional_cache {\n etag strong {\n existing replace\n }\n }\n",
+			match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+		},
+		"nested, replaced outside": {
+			directives: replacing + "handle {\nconditional_cache\n",
+			match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+		},
+		"nested, weakened inside": {
+			directives: replacing + "handle {\nconditional_cache {\n etag auto {\n existing weaken\n }\n }\n",
+			match:      func(own, _ string) string { return own }, status: 412,
+		},
 		"If-None-Match, the upstream's": {fields: func(own, _ string) []string { return []string{"If-None-Match", own} }, status: 412},
 		"If-None-Match, ours":           {fields: func(_, ours string) []string { return []string{"If-None-Match", ours} }, status: 412},
 		"If-None-Match, others":         {fields: func(string, string) []string { return []string{"If-None-Match", `"up-0"`} }, status: 204},
@@ -393,7 +407,7 @@ func TestTwoNames(t *testing.T) {
 				tt.directives = replacing
 			}
 			n := &naming{version: 1, text: longText, tag: tt.tag, dated: tt.dated}
-			c := noteSite(t, tt.directives+"reverse_proxy {upstream}", n)
+			c := noteSite(t, inFront(tt.directives), n)
 			ours := c.get(t, "/", nil).header.Get("Etag")
 			own := c.must(t, http.StatusMultiStatus, "PROPFIND", "/", "").body
 			fields := []string{"If-Match", ""}
@@ -428,99 +442,4 @@ func TestWeakUpstream(t *testing.T) {
 		}
 		c.must(t, http.StatusPreconditionFailed, "PUT", "/", "another", "If-Match", tag)
 	}
-}
-
-// TestNoUpdateIsLostByAnyName: clients append to one list, each time upon what they have read, and name that as they
-// please: by the upstream's tag out of a PROPFIND, by ours, by both, by what the answer to their last write said. In the
-// end everything that anybody appended is there, once.
-func TestNoUpdateIsLostByAnyName(t *testing.T) {
-	for name, tt := range map[string]struct {
-		directives string
-		lax        bool
-		apache     bool
-		tag        func(int) string
-	}{
-		"replaced":                    {directives: replacing},
-		"replaced, nobody compares":   {directives: replacing, lax: true},
-		"replaced, whole seconds":     {directives: replacing, lax: true, tag: func(int) string { return fmt.Sprintf(`"%x-7"`, namingDate.Unix()) }},
-		"removed, and the upstream's": {directives: "conditional_cache {\n etag strong {\n existing remove\n }\n guard_writes\n}\n"},
-		"guarded, nobody compares":    {directives: guarding, lax: true},
-		"bare, behind encode":         {directives: "encode gzip\nconditional_cache\n"},
-		"bare, the upstream codes":    {directives: "conditional_cache\n", apache: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := &naming{version: 1, text: longText, lax: tt.lax, tag: tt.tag, dated: tt.tag != nil}
-			if tt.apache {
-				n.coded = likeApache(n)
-			}
-			c := noteSite(t, tt.directives+"reverse_proxy {upstream}", n)
-			c.acceptEncoding = "gzip"
-			const writers, appends = 4, 12
-			var all sync.WaitGroup
-			for writer := range writers {
-				all.Go(func() {
-					last := ""
-					for i := range appends {
-						last = c.appendByAnyName(t, n, fmt.Sprintf("%d/%d", writer, i), last)
-					}
-				})
-			}
-			all.Wait()
-			for writer := range writers {
-				for i := range appends {
-					if line := fmt.Sprintf("\n%d/%d\n", writer, i); strings.Count(n.text, line) != 1 {
-						t.Errorf("%q is there %d times", line, strings.Count(n.text, line))
-					}
-				}
-			}
-		})
-	}
-}
-
-// appendByAnyName reads the list and writes it with a further line, until that is in it. It returns what the answer to
-// the write named.
-func (c *client) appendByAnyName(t *testing.T, n *naming, line, last string) string {
-	for range 2000 {
-		// Version and text are read at one time, as a PROPFIND with the content would say them.
-		n.mu.Lock()
-		text, own := n.text, n.current()
-		n.mu.Unlock()
-		match := own
-		switch pick := rand.IntN(4); {
-		case pick == 0 && last != "":
-			match = last
-			last = ""
-		case pick < 3:
-			read := c.get(t, "/", nil)
-			text = n.textOf(read)
-			if match = read.header.Get("Etag"); pick == 2 && match != "" {
-				match = `"another", ` + match
-			}
-		}
-		if text == "" || match == "" {
-			continue
-		}
-		got, err := c.write(t.Context(), "PUT", "/", text+line+"\n", "If-Match", match)
-		if err == nil && got.status == http.StatusNoContent {
-			return got.header.Get("Etag")
-		}
-	}
-	t.Errorf("%s was never written", line)
-	return ""
-}
-
-// textOf is the text of an answer, decoded.
-func (n *naming) textOf(got answer) string {
-	if got.header.Get("Content-Encoding") != "gzip" {
-		return got.body
-	}
-	z, err := gzip.NewReader(strings.NewReader(got.body))
-	if err != nil {
-		return ""
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }

@@ -57,7 +57,7 @@ func TestWitnessKnowsTheURIsAtTheEnd(t *testing.T) {
 // TestWitnessAmends: the fields are put in order once, before the answer goes out, and before what they name is forgotten.
 func TestWitnessAmends(t *testing.T) {
 	for name, do := range map[string]func(w http.ResponseWriter){
-		"status":          func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(201); w.WriteHeader(201) },
+		"status":          func(w http.ResponseWriter) { w.WriteHeader(201); w.WriteHeader(201) },
 		"body":            func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x"); _, _ = io.WriteString(w, "x") },
 		"ReadFrom":        func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")) },
 		"flush":           func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
