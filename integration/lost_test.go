@@ -36,31 +36,36 @@ func TestNoUpdateIsLostByAnyName(t *testing.T) {
 			}
 			c := noteSite(t, tt.directives+"reverse_proxy {upstream}", n)
 			c.acceptEncoding = "gzip"
-			const writers, appends = 4, 12
-			var all sync.WaitGroup
-			for writer := range writers {
-				all.Go(func() {
-					last := ""
-					for i := range appends {
-						last = c.appendByAnyName(t, n, fmt.Sprintf("%d/%d", writer, i), last)
-					}
-				})
-			}
-			all.Wait()
-			for writer := range writers {
-				for i := range appends {
-					if line := fmt.Sprintf("\n%d/%d\n", writer, i); strings.Count(n.text, line) != 1 {
-						t.Errorf("%q is there %d times", line, strings.Count(n.text, line))
-					}
-				}
+			n.race(t, c)
+		})
+	}
+}
+
+// race lets writers append, and looks for what they have appended.
+func (n *naming) race(t *testing.T, c *client) {
+	t.Helper()
+	const writers, appends = 4, 12
+	var all sync.WaitGroup
+	for writer := range writers {
+		all.Go(func() {
+			last := ""
+			for i := range appends {
+				last = c.appendByAnyName(t, n, fmt.Sprintf("%d/%d", writer, i), last)
 			}
 		})
+	}
+	all.Wait()
+	for i := range writers * appends {
+		if line := fmt.Sprintf("\n%d/%d\n", i/appends, i%appends); strings.Count(n.text, line) != 1 {
+			t.Errorf("%q is there %d times", line, strings.Count(n.text, line))
+		}
 	}
 }
 
 // appendByAnyName reads the list and writes it with a further line, until that is in it. It returns what the answer to
 // the write named.
 func (c *client) appendByAnyName(t *testing.T, n *naming, line, last string) string {
+	t.Helper()
 	for range 2000 {
 		// Version and text are read at one time, as a PROPFIND with the content would say them.
 		n.mu.Lock()

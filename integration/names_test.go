@@ -180,54 +180,79 @@ func TestCodedTagsInWrites(t *testing.T) {
 	}
 }
 
+// failsGET answers GET with a status and nothing else.
+func failsGET(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+// tagsGET answers GET with a tag and nothing else.
+func tagsGET(tag string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Etag", tag) }
+}
+
+func hangsOnGET(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// endlessGET says what there is to say in its head, and does not come to an end.
+func endlessGET(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Etag", `"up-1"`)
+	_, _ = io.WriteString(w, longText)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// always is the tag of every version.
+func always(tag string) func(int) string { return func(int) string { return tag } }
+
+// codedTrial is one write with an If-Match that may name a coded tag.
+type codedTrial struct {
+	match  string
+	tag    func(int) string
+	get    http.HandlerFunc
+	fields []string
+	asked  string // methods, and If-Match as the upstream saw it
+	status int
+}
+
+var codedTrials = map[string]codedTrial{
+	"the upstream's tag ends so": {match: `"page-12-pt-br"`, tag: always(`"page-12-pt-br"`), asked: `GET PUT: "page-12-pt-br"`, status: 204},
+	"one that it no longer has":  {match: `"page-11-pt-br"`, tag: always(`"page-12-pt-br"`), asked: `GET PUT: "page-11-pt-br"`, status: 412},
+	"a list with the current":    {match: `"up-9-gzip", "up-1-br"`, asked: `GET PUT: "up-1"`, status: 204},
+	"a list with the same twice": {match: `"page-1", "page-1-gzip"`, tag: always(`"page-1"`), asked: `GET PUT: "page-1", "page-1-gzip"`, status: 412},
+	"weak":                       {match: `W/"up-1-gzip"`, asked: `PUT: W/"up-1-gzip"`, status: 412},
+	"*":                          {match: `*`, asked: `PUT: *`, status: 204},
+	"no suffix":                  {match: `"up-1"`, asked: `PUT: "up-1"`, status: 204},
+	"a suffix alone":             {match: `"-gzip"`, asked: `PUT: "-gzip"`, status: 412},
+	"a weak answer":              {match: `"up-1-gzip"`, get: tagsGET(`W/"up-1"`), asked: `GET PUT: "up-1-gzip"`, status: 412},
+	"a malformed answer":         {match: `"up-1-gzip"`, get: tagsGET(`up-1`), asked: `GET PUT: "up-1-gzip"`, status: 412},
+	"no tag":                     {match: `"up-1-gzip"`, get: failsGET(200), asked: `GET PUT: "up-1-gzip"`, status: 412},
+	"405":                        {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: failsGET(405), asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"500":                        {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: failsGET(500), asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"403":                        {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: failsGET(403), asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"404":                        {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: failsGET(404), asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"GET has no end":             {match: `"up-1-gzip"`, get: endlessGET, asked: `GET PUT: "up-1"`, status: 204},
+	"GET hangs":                  {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: hangsOnGET, asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"GET aborts":                 {match: `"up-1-gzip"`, tag: always(`"up-1-gzip"`), get: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, asked: `GET PUT: "up-1-gzip"`, status: 204},
+	"signed, with If-Match": {
+		match: `"up-1-gzip"`, fields: []string{"Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host;if-match, Signature=y"},
+		asked: `PUT: "up-1-gzip"`, status: 412,
+	},
+	"a credential for one request": {match: `"up-1-gzip"`, fields: []string{"Authorization", `Digest username="a", nc=00000001`}, asked: `PUT: "up-1-gzip"`, status: 412},
+	"a proof of possession":        {match: `"up-1-gzip"`, fields: []string{"Authorization", "Bearer x", "DPoP", "y"}, asked: `PUT: "up-1-gzip"`, status: 412},
+	"a signed message":             {match: `"up-1-gzip"`, fields: []string{"Signature-Input", `a=("if-match")`, "Signature", "a=:x:"}, asked: `PUT: "up-1-gzip"`, status: 412},
+	"a token that lasts":           {match: `"up-1-gzip"`, fields: []string{"Authorization", "Bearer x"}, asked: `GET PUT: "up-1"`, status: 204},
+}
+
 // TestCodedTagsGoUpUnchanged: whatever is not certain to be such a tag reaches the upstream as it was sent, and it judges.
 func TestCodedTagsGoUpUnchanged(t *testing.T) {
-	fail := func(status int) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
-	}
-	tagged := func(tag string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Etag", tag) }
-	}
-	hang := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	of := func(tag string) func(int) string { return func(int) string { return tag } }
-	for name, tt := range map[string]struct {
-		match  string
-		tag    func(int) string
-		get    http.HandlerFunc
-		fields []string
-		asked  string // methods, and If-Match as the upstream saw it
-		status int
-	}{
-		"the upstream's tag ends so": {match: `"page-12-pt-br"`, tag: of(`"page-12-pt-br"`), asked: `GET PUT: "page-12-pt-br"`, status: 204},
-		"one that it no longer has":  {match: `"page-11-pt-br"`, tag: of(`"page-12-pt-br"`), asked: `GET PUT: "page-11-pt-br"`, status: 412},
-		"a list with the current":    {match: `"up-9-gzip", "up-1-br"`, asked: `GET PUT: "up-1"`, status: 204},
-		"a list with the same twice": {match: `"page-1", "page-1-gzip"`, tag: of(`"page-1"`), asked: `GET PUT: "page-1", "page-1-gzip"`, status: 412},
-		"weak":                       {match: `W/"up-1-gzip"`, asked: `PUT: W/"up-1-gzip"`, status: 412},
-		"*":                          {match: `*`, asked: `PUT: *`, status: 204},
-		"no suffix":                  {match: `"up-1"`, asked: `PUT: "up-1"`, status: 204},
-		"a suffix alone":             {match: `"-gzip"`, asked: `PUT: "-gzip"`, status: 412},
-		"a weak answer":              {match: `"up-1-gzip"`, get: tagged(`W/"up-1"`), asked: `GET PUT: "up-1-gzip"`, status: 412},
-		"a malformed answer":         {match: `"up-1-gzip"`, get: tagged(`up-1`), asked: `GET PUT: "up-1-gzip"`, status: 412},
-		"no tag":                     {match: `"up-1-gzip"`, get: fail(200), asked: `GET PUT: "up-1-gzip"`, status: 412},
-		"405":                        {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: fail(405), asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"500":                        {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: fail(500), asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"403":                        {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: fail(403), asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"404":                        {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: fail(404), asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"GET hangs":                  {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: hang, asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"GET aborts":                 {match: `"up-1-gzip"`, tag: of(`"up-1-gzip"`), get: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, asked: `GET PUT: "up-1-gzip"`, status: 204},
-		"signed, with If-Match": {
-			match: `"up-1-gzip"`, fields: []string{"Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host;if-match, Signature=y"},
-			asked: `PUT: "up-1-gzip"`, status: 412,
-		},
-		"a credential for one request": {match: `"up-1-gzip"`, fields: []string{"Authorization", `Digest username="a", nc=00000001`}, asked: `PUT: "up-1-gzip"`, status: 412},
-		"a proof of possession":        {match: `"up-1-gzip"`, fields: []string{"Authorization", "Bearer x", "DPoP", "y"}, asked: `PUT: "up-1-gzip"`, status: 412},
-		"a signed message":             {match: `"up-1-gzip"`, fields: []string{"Signature-Input", `a=("if-match")`, "Signature", "a=:x:"}, asked: `PUT: "up-1-gzip"`, status: 412},
-		"a token that lasts":           {match: `"up-1-gzip"`, fields: []string{"Authorization", "Bearer x"}, asked: `GET PUT: "up-1"`, status: 204},
-	} {
+	for name, tt := range codedTrials {
 		t.Run(name, func(t *testing.T) {
 			n := &naming{version: 1, text: longText, tag: tt.tag, get: tt.get}
 			c := noteSite(t, "encode gzip\nconditional_cache\nreverse_proxy {upstream} {\n transport http {\n keepalive off\n }\n}", unlocked(n))
+			start := time.Now()
 			c.must(t, tt.status, "PUT", "/", "new", append([]string{"If-Match", tt.match}, tt.fields...)...)
+			if took := time.Since(start); took > time.Second && name != "GET hangs" {
+				t.Errorf("after %s", took)
+			}
 			if got := n.methods(); got != tt.asked {
 				t.Errorf("the upstream was asked %s, want %s", got, tt.asked)
 			}
@@ -348,66 +373,81 @@ func TestAnswerToAWrite(t *testing.T) {
 // zeroTag is file_server's of a file without a time.
 var zeroTag = `"` + strconv.FormatInt(time.Time{}.UnixNano(), 36) + `-5"`
 
+// nameTrial is one write that names what it changes. own is the upstream's tag, ours what a GET gets.
+type nameTrial struct {
+	directives string
+	tag        func(int) string
+	dated      bool
+	apache     bool
+	match      func(own, ours string) string
+	fields     func(own, ours string) []string
+	status     int
+	passed     string
+}
+
+var nameTrials = map[string]nameTrial{
+	"the upstream's":             {match: func(own, _ string) string { return own }, status: 204, passed: `"up-1"`},
+	"ours":                       {match: func(_, ours string) string { return ours }, status: 204},
+	"both":                       {match: func(own, ours string) string { return own + ", " + ours }, status: 204},
+	"an old one, and the own":    {match: func(own, _ string) string { return `"up-0", ` + own }, status: 204, passed: `"up-1"`},
+	"an old one of ours besides": {match: func(own, _ string) string { return `"cc1.ffffffffffffffffffffffffffffffff", ` + own }, status: 204, passed: `"up-1"`},
+	"an old one":                 {match: func(string, string) string { return `"up-0"` }, status: 412},
+	"weakly":                     {match: func(own, _ string) string { return "W/" + own }, status: 412},
+	"a weak one":                 {tag: func(v int) string { return fmt.Sprintf(`W/"up-%d"`, v) }, match: func(own, _ string) string { return own }, status: 412},
+	"under remove": {
+		directives: "conditional_cache {\n etag strong {\n existing remove\n }\n guard_writes\n}\n",
+		match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+	},
+	"under weaken": {
+		directives: "conditional_cache {\n etag strong {\n existing weaken\n }\n guard_writes\n}\n",
+		match:      func(own, _ string) string { return own }, status: 412,
+	},
+	"nginx's": {
+		tag: func(v int) string { return fmt.Sprintf(`"%x-%x"`, namingDate.Unix(), v) }, dated: true,
+		match: func(own, _ string) string { return own }, status: 412,
+	},
+	"of a date, but a finer one": {
+		tag: func(v int) string { return fmt.Sprintf(`"%d%03d-7"`, namingDate.Unix(), v) }, dated: true,
+		match: func(own, _ string) string { return own }, status: 204, passed: fmt.Sprintf(`"%d001-7"`, namingDate.Unix()),
+	},
+	"the upstream codes": {
+		apache: true, match: func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+	},
+	"the upstream codes, kept": {
+		directives: guarding, apache: true, match: func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+	},
+	"nested, replaced inside": {
+		directives: guarding + "handle {\nconditional_cache {\n etag strong {\n existing replace\n }\n }\n",
+		match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+	},
+	"nested, replaced outside": {
+		directives: replacing + "handle {\nconditional_cache\n",
+		match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
+	},
+	"nested, weakened inside": {
+		directives: replacing + "handle {\nconditional_cache {\n etag auto {\n existing weaken\n }\n }\n",
+		match:      func(own, _ string) string { return own }, status: 412,
+	},
+	"If-None-Match, the upstream's": {fields: func(own, _ string) []string { return []string{"If-None-Match", own} }, status: 412},
+	"If-None-Match, ours":           {fields: func(_, ours string) []string { return []string{"If-None-Match", ours} }, status: 412},
+	"If-None-Match, others":         {fields: func(string, string) []string { return []string{"If-None-Match", `"up-0"`} }, status: 204},
+	"both fields": {fields: func(own, ours string) []string {
+		return []string{"If-Match", own, "If-None-Match", ours}
+	}, status: 412},
+}
+
 // TestTwoNames: a write may name what it changes as the upstream does, or as this handler does.
 func TestTwoNames(t *testing.T) {
-	for name, tt := range map[string]struct {
-		directives string
-		tag        func(int) string
-		dated      bool
-		match      func(own, ours string) string
-		fields     func(own, ours string) []string
-		status     int
-		passed     string
-	}{
-		"the upstream's":             {match: func(own, _ string) string { return own }, status: 204, passed: `"up-1"`},
-		"ours":                       {match: func(_, ours string) string { return ours }, status: 204},
-		"both":                       {match: func(own, ours string) string { return own + ", " + ours }, status: 204},
-		"an old one, and the own":    {match: func(own, _ string) string { return `"up-0", ` + own }, status: 204, passed: `"up-1"`},
-		"an old one of ours besides": {match: func(own, _ string) string { return `"cc1.ffffffffffffffffffffffffffffffff", ` + own }, status: 204, passed: `"up-1"`},
-		"an old one":                 {match: func(string, string) string { return `"up-0"` }, status: 412},
-		"weakly":                     {match: func(own, _ string) string { return "W/" + own }, status: 412},
-		"a weak one":                 {tag: func(v int) string { return fmt.Sprintf(`W/"up-%d"`, v) }, match: func(own, _ string) string { return own }, status: 412},
-		"under remove": {
-			directives: "conditional_cache {\n etag strong {\n existing remove\n }\n guard_writes\n}\n",
-			match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
-		},
-		"under weaken": {
-			directives: "conditional_cache {\n etag strong {\n existing weaken\n }\n guard_writes\n}\n",
-			match:      func(own, _ string) string { return own }, status: 412,
-		},
-		"nginx's": {
-			tag: func(v int) string { return fmt.Sprintf(`"%x-%x"`, namingDate.Unix(), v) }, dated: true,
-			match: func(own, _ string) string { return own }, status: 412,
-		},
-		"of a date, but a finer one": {
-			tag: func(v int) string { return fmt.Sprintf(`"%d%03d-7"`, namingDate.Unix(), v) }, dated: true,
-			match: func(own, _ string) string { return own }, status: 204, passed: fmt.Sprintf(`"%d001-7"`, namingDate.Unix()),
-		},
-		"nested, replaced inside": {
-			directives: guarding + "handle {\nconditional_cache {\n etag strong {\n existing replace\n }\n }\n",
-			match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
-		},
-		"nested, replaced outside": {
-			directives: replacing + "handle {\nconditional_cache\n",
-			match:      func(own, _ string) string { return own }, status: 204, passed: `"up-1"`,
-		},
-		"nested, weakened inside": {
-			directives: replacing + "handle {\nconditional_cache {\n etag auto {\n existing weaken\n }\n }\n",
-			match:      func(own, _ string) string { return own }, status: 412,
-		},
-		"If-None-Match, the upstream's": {fields: func(own, _ string) []string { return []string{"If-None-Match", own} }, status: 412},
-		"If-None-Match, ours":           {fields: func(_, ours string) []string { return []string{"If-None-Match", ours} }, status: 412},
-		"If-None-Match, others":         {fields: func(string, string) []string { return []string{"If-None-Match", `"up-0"`} }, status: 204},
-		"both fields": {fields: func(own, ours string) []string {
-			return []string{"If-Match", own, "If-None-Match", ours}
-		}, status: 412},
-	} {
+	for name, tt := range nameTrials {
 		t.Run(name, func(t *testing.T) {
 			if tt.directives == "" {
 				tt.directives = replacing
 			}
 			n := &naming{version: 1, text: longText, tag: tt.tag, dated: tt.dated}
 			c := noteSite(t, inFront(tt.directives), n)
+			if tt.apache {
+				n.coded, c.acceptEncoding = likeApache(n), "gzip"
+			}
 			ours := c.get(t, "/", nil).header.Get("Etag")
 			own := c.must(t, http.StatusMultiStatus, "PROPFIND", "/", "").body
 			fields := []string{"If-Match", ""}

@@ -49,26 +49,31 @@ func TestProblemDetails(t *testing.T) {
 				tt.want = c.get(t, "/", nil).header.Get("Etag")
 			}
 			for status, fields := range map[int][]string{412: {"If-Match", `"cc1.ffffffffffffffffffffffffffffffff"`}, 428: nil} {
-				got := c.must(t, status, "PUT", "/", "new", fields...)
-				var problem struct {
-					Title, Detail string
-					Status        int
-					Current       *string `json:"current_etag"`
-				}
-				if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Current == nil {
-					t.Fatalf("%s: %v", got.body, err)
-				}
-				if problem.Status != status || problem.Title == "" || *problem.Current != tt.want || got.header.Get("Content-Type") != "application/problem+json" {
-					t.Errorf("got %s as %q, want the tag %s", got.body, got.header.Get("Content-Type"), tt.want)
-				}
-				if got.header.Get("Access-Control-Allow-Origin") != "https://app.example" || got.header.Get("Access-Control-Expose-Headers") != "ETag" {
-					t.Errorf("no script may read it: %v", got.header)
-				}
+				wantProblem(t, c.must(t, status, "PUT", "/", "new", fields...), tt.want)
 			}
 			if strings.Contains(tt.up.methods(), "PUT") {
 				t.Error("a write came through")
 			}
 		})
+	}
+}
+
+// wantProblem checks an error's body, and that scripts may read it and its ETag.
+func wantProblem(t *testing.T, got answer, current string) {
+	t.Helper()
+	var problem struct {
+		Title, Detail string
+		Status        int
+		Current       *string `json:"current_etag"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Current == nil {
+		t.Fatalf("%s: %v", got.body, err)
+	}
+	if problem.Status != got.status || problem.Title == "" || *problem.Current != current || got.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %s as %q, want the tag %s", got.body, got.header.Get("Content-Type"), current)
+	}
+	if got.header.Get("Access-Control-Allow-Origin") != "https://app.example" || got.header.Get("Access-Control-Expose-Headers") != "ETag" {
+		t.Errorf("no script may read it: %v", got.header)
 	}
 }
 

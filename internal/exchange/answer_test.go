@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,33 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// waysToAnswer are those in which a handler can send fields.
+func waysToAnswer(sent []string) map[string]caddyhttp.HandlerFunc {
+	return map[string]caddyhttp.HandlerFunc{
+		"a head": sends(201, "", sent...), "a body": func(w http.ResponseWriter, _ *http.Request) error {
+			addPairs(w.Header(), sent)
+			_, err := io.WriteString(w, "x")
+			return err
+		},
+		"a copy": func(w http.ResponseWriter, _ *http.Request) error {
+			addPairs(w.Header(), sent)
+			_, err := io.Copy(w, strings.NewReader("x"))
+			return err
+		},
+		"a flush": func(w http.ResponseWriter, _ *http.Request) error {
+			addPairs(w.Header(), sent)
+			return http.NewResponseController(w).Flush()
+		},
+		"no head":  func(w http.ResponseWriter, _ *http.Request) error { addPairs(w.Header(), sent); return nil },
+		"an error": failing(func(w http.ResponseWriter, _ *http.Request) error { addPairs(w.Header(), sent); return nil }, caddyhttp.Error(409, errors.New("x"))),
+		"a 412":    sends(412, "", sent...),
+		"early hints": func(w http.ResponseWriter, r *http.Request) error {
+			w.WriteHeader(103)
+			return sends(200, "", sent...)(w, r)
+		},
+	}
+}
 
 // RFC 9110 §9.3.4: the answer to a write has no validators but those that a GET would have.
 func TestAnswersToWrites(t *testing.T) {
@@ -36,48 +64,20 @@ func TestAnswersToWrites(t *testing.T) {
 		{name: "one part of an upload", handler: existing("replace"), target: "/?uploadId=x&partNumber=1", sent: both, want: both},
 		{name: "something like it", handler: existing("replace"), target: "/?q=partNumber", sent: both, want: pairs("Etag", "")},
 	} {
-		for way, answer := range map[string]caddyhttp.HandlerFunc{
-			"a head": sends(201, "", tt.sent...), "a body": func(w http.ResponseWriter, _ *http.Request) error {
-				addPairs(w.Header(), tt.sent)
-				_, err := io.WriteString(w, "x")
-				return err
-			},
-			"a copy": func(w http.ResponseWriter, _ *http.Request) error {
-				addPairs(w.Header(), tt.sent)
-				_, err := io.Copy(w, strings.NewReader("x"))
-				return err
-			},
-			"a flush": func(w http.ResponseWriter, _ *http.Request) error {
-				addPairs(w.Header(), tt.sent)
-				return http.NewResponseController(w).Flush()
-			},
-			"no head":  func(w http.ResponseWriter, _ *http.Request) error { addPairs(w.Header(), tt.sent); return nil },
-			"an error": failing(func(w http.ResponseWriter, _ *http.Request) error { addPairs(w.Header(), tt.sent); return nil }, caddyhttp.Error(409, errors.New("x"))),
-			"a 412":    sends(412, "", tt.sent...),
-			"early hints": func(w http.ResponseWriter, r *http.Request) error {
-				w.WriteHeader(103)
-				return sends(200, "", tt.sent...)(w, r)
-			},
-			"two brothers": nil,
-		} {
+		for way, answer := range waysToAnswer(tt.sent) {
 			t.Run(tt.name+", "+way, func(t *testing.T) {
-				target := tt.target
-				if target == "" {
-					target = "/"
-				}
-				v := newVisit(t, http.MethodPost, target)
-				if way == "two brothers" {
-					// A sibling that has acted keeps the other's rules away.
-					off := &Handler{ETag: &ETag{Mode: "off"}}
-					v.to(inBlock(t, "a", off), within(inBlock(t, "a", &Handler{ETag: &ETag{Existing: "replace"}}), sends(201, "", pairs("Etag", `"abc"`)...)))
-					wantPairs(t, "the answer", v.rec.Header(), pairs("Etag", `"abc"`))
-					return
-				}
-				v.to(provisioned(t, tt.handler), answer)
+				v := newVisit(t, http.MethodPost, cmp.Or(tt.target, "/")).to(provisioned(t, tt.handler), answer)
 				wantPairs(t, "the answer", v.rec.Header(), tt.want)
 			})
 		}
 	}
+}
+
+// A sibling that has acted keeps the other's rules away.
+func TestAnswerOfSiblings(t *testing.T) {
+	off, replacing := &Handler{ETag: &ETag{Mode: "off"}}, &Handler{ETag: &ETag{Existing: "replace"}}
+	v := newVisit(t, http.MethodPost, "/").to(inBlock(t, "a", off), within(inBlock(t, "a", replacing), sends(201, "", "Etag", `"abc"`)))
+	wantPairs(t, "the answer", v.rec.Header(), pairs("Etag", `"abc"`))
 }
 
 // A GET that a handler inside makes a write of is none of the client's, and its answer that to a GET.
@@ -86,7 +86,7 @@ func TestAnswerToARewrittenMethod(t *testing.T) {
 	v := newVisit(t, "GET", "/").to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
 		r.Method = http.MethodPost
 		defer func() { r.Method = http.MethodGet }()
-		return inner.ServeHTTP(w, r, caddyhttp.HandlerFunc(sendsPage("Etag", `"abc"`)))
+		return inner.ServeHTTP(w, r, sendsPage("Etag", `"abc"`))
 	})
 	wantPairs(t, "the answer", v.rec.Header(), pairs("Etag", `"abc"`))
 }

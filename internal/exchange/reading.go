@@ -124,8 +124,11 @@ func (x *Exchange) noteOwn() {
 	if p == nil || p.owned {
 		return
 	}
-	p.own, p.owned = upstream.ReadOwn(x.selected.etag, x.selected.lastModified, x.selected.now), true
-	p.own.Tag.Weak = p.own.Tag.Weak || x.weakens()
+	s := x.selected
+	p.own, p.owned = upstream.ReadOwn(s.etag, s.lastModified, s.coded, s.now), true
+	if x.weakens() {
+		p.own.Weaken()
+	}
 }
 
 // weakens reports whether the configuration says that the upstream's tags are weak, whatever they say themselves.
@@ -215,7 +218,9 @@ func (x *Exchange) current() guard.Current {
 	if _, ours := tag.Parse(rep.ETag.Opaque); ours && !p.parts {
 		rep.ETag.Weak = false
 	}
-	own := p.own.Tag
-	own.Weak = own.Weak || x.weakens() || p.own.OfWholeSecond && !p.headOnly
-	return guard.Current{Representation: rep, Own: own, Made: p.made}
+	own := p.own
+	if x.weakens() || own.OfWholeSecond && !p.headOnly {
+		own.Weaken()
+	}
+	return guard.Current{Representation: rep, Own: own.Tag, Uncoded: own.Uncoded, Made: p.made}
 }

@@ -210,13 +210,13 @@ func TestGuardWeakTag(t *testing.T) {
 // An upstream that has sent it knows it, and judges the write itself: another instance of this handler stands behind.
 func TestGuardWeakTagOfTheUpstream(t *testing.T) {
 	row := guardTrial{get: sendsPage("Etag", weakTag), status: 204, outcome: "guarded", reason: "guard_weak_tag", calls: "GET PUT"}
-	current, others, false_ := row, row, row
+	current, others, refused := row, row, row
 	current.name, current.fields, current.passed = "current", pairs("If-Match", weakTag), pairs("If-Match", weakTag)
 	others.name, others.fields = "with others", pairs("If-Match", weakTag, "If-None-Match", `"abc"`)
 	others.passed = others.fields
-	false_.name, false_.fields = "but If-None-Match is false", pairs("If-Match", weakTag, "If-None-Match", "*")
-	false_.status, false_.outcome, false_.reason, false_.calls = 412, "precondition_failed", "if_none_match", "GET"
-	runGuardTrials(t, []guardTrial{current, others, false_})
+	refused.name, refused.fields = "but If-None-Match is false", pairs("If-Match", weakTag, "If-None-Match", "*")
+	refused.status, refused.outcome, refused.reason, refused.calls = 412, "precondition_failed", "if_none_match", "GET"
+	runGuardTrials(t, []guardTrial{current, others, refused})
 }
 
 // RFC 6585 §3: under `require` a write without a condition, or with none that counts, is answered 428.

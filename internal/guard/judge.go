@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -101,7 +102,9 @@ func (g *Write) evaluate() (result httpcond.Result, by name) {
 		}
 	}
 	if result.Verdict == httpcond.Proceed && g.current.hasOwn() {
-		own := httpcond.Representation{Exists: true, HasETag: true, ETag: g.current.Own}
+		own := httpcond.Representation{Exists: true, HasETag: true, ETag: g.current.Own, Same: func(named, own string) bool {
+			return named == own || named == g.current.Uncoded.Opaque
+		}}
 		if again := others.Evaluate(g.R.Method, own); again.Verdict != httpcond.Proceed {
 			return again, byNone
 		}
@@ -118,7 +121,7 @@ func (g *Write) otherName() name {
 	c := &g.current
 	weakly := false
 	for _, t := range g.Pre.IfMatch.Tags {
-		if c.hasOwn() && httpcond.StrongMatch(t, c.Own, nil) {
+		if c.isOwn(t) {
 			return byOwn
 		}
 		_, ours := tag.Parse(t.Opaque)
@@ -146,7 +149,8 @@ func (g *Write) withhold(by name) {
 	case byWeak:
 		return
 	case byOwn:
-		h["If-Match"] = []string{g.current.Own.String()} // alone, for those who compare the field as one string
+		// Alone, for those who compare the field as one string.
+		h["If-Match"] = []string{g.Pre.IfMatch.Tags[slices.IndexFunc(g.Pre.IfMatch.Tags, g.current.isOwn)].String()}
 	case byTag, byNone:
 		delete(h, "If-Match")
 	}

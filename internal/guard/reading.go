@@ -33,12 +33,19 @@ type Current struct {
 	// Own is the tag by which the upstream knows it, where clients get another one or none; zero: there is none that can be
 	// told. It is weak where it does not tell two versions apart for sure.
 	Own httpcond.EntityTag
+	// Uncoded is Own without the suffix of a coding that the upstream has applied; zero: there is none.
+	Uncoded httpcond.EntityTag
 	// Made tells that the tag of Representation was made by this process: the upstream cannot know it.
 	Made bool
 }
 
 // hasOwn reports whether there is such a tag. The empty one is none that anybody would use.
 func (c *Current) hasOwn() bool { return c.Own.Opaque != "" }
+
+// isOwn reports whether a tag is, by strong comparison, one by which the upstream knows the representation.
+func (c *Current) isOwn(t httpcond.EntityTag) bool {
+	return t.Opaque != "" && (httpcond.StrongMatch(t, c.Own, nil) || httpcond.StrongMatch(t, c.Uncoded, nil))
+}
 
 // Found is how much an answer says.
 type Found uint8

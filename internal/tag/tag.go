@@ -113,11 +113,16 @@ func withoutCoding(s string) string {
 	return s
 }
 
-// HasCodingSuffix reports whether an opaque tag has a content coding's suffix behind something else.
-func HasCodingSuffix(opaque string) bool {
-	rest := withoutCoding(opaque)
-	return rest != opaque && strings.Trim(rest, "-;") != ""
+// WithoutCoding cuts one content coding's suffix off an opaque tag, if there is something else before it.
+func WithoutCoding(opaque string) string {
+	if rest := withoutCoding(opaque); strings.Trim(rest, "-;") != "" {
+		return rest
+	}
+	return opaque
 }
+
+// HasCodingSuffix reports whether there is such a suffix.
+func HasCodingSuffix(opaque string) bool { return WithoutCoding(opaque) != opaque }
 
 // IsCodingSuffix reports whether s is such a suffix, and nothing else.
 func IsCodingSuffix(s string) bool { return s != "" && withoutCoding(s) == "" }

@@ -84,3 +84,40 @@ func TestOfWholeSecond(t *testing.T) {
 		t.Error("no date tells of a whole second")
 	}
 }
+
+func TestReadOwn(t *testing.T) {
+	const date, epoch = "Tue, 14 Nov 2023 22:13:20 GMT", "Thu, 01 Jan 1970 00:00:01 GMT"
+	strong := func(opaque string) httpcond.EntityTag { return httpcond.EntityTag{Opaque: opaque} }
+	for _, tt := range []struct {
+		etag, date string
+		coded      bool
+		want       Own
+	}{
+		{etag: `"abc"`, want: Own{Tag: strong("abc")}},
+		{etag: `"abc"`, date: date, coded: true, want: Own{Tag: strong("abc")}},
+		{etag: `"abc-gzip"`, want: Own{Tag: strong("abc-gzip")}},
+		{etag: `"abc-gzip"`, coded: true, want: Own{Tag: strong("abc-gzip"), Uncoded: strong("abc")}},
+		{etag: `W/"abc-gzip"`, coded: true, want: Own{Tag: httpcond.EntityTag{Weak: true, Opaque: "abc-gzip"}, Uncoded: httpcond.EntityTag{Weak: true, Opaque: "abc"}}},
+		{etag: `"6553f100-c"`, date: date, want: Own{Tag: strong("6553f100-c"), OfWholeSecond: true}},
+		{etag: `"6553f100-c"`, date: "2023-11-14T22:13:20Z", want: Own{Tag: strong("6553f100-c"), OfWholeSecond: true}},
+		{etag: `"6553f100-c"`, want: Own{Tag: strong("6553f100-c")}},
+		{etag: `"abc"`, date: epoch},
+		{etag: `"abc"`, date: "Mon, 01 Jan 0001 00:00:00 GMT"},
+		{etag: zeroTimePrefixTag},
+		{etag: `abc`},
+		{etag: ``},
+	} {
+		var lines []string
+		if tt.date != "" {
+			lines = []string{tt.date}
+		}
+		if got := ReadOwn([]string{tt.etag}, lines, tt.coded, time.Now()); got != tt.want {
+			t.Errorf("ETag %s, Last-Modified %s, coded %t: got %+v, want %+v", tt.etag, tt.date, tt.coded, got, tt.want)
+		}
+	}
+	if got := ReadOwn([]string{`"a"`, `"b"`}, nil, false, time.Now()); got != (Own{}) {
+		t.Errorf("two lines: %+v", got)
+	}
+}
+
+const zeroTimePrefixTag = `"-1fmlvpbbdw2yo-5"`

@@ -6,18 +6,22 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
 // Own is the entity tag by which an upstream knows what it has sent, whatever clients get in its place.
 type Own struct {
 	// Tag is zero where there is none that can be used and says something of the content.
 	Tag httpcond.EntityTag
+	// Uncoded is Tag without the suffix of a coding, where the upstream has coded its answer: so it names the same version
+	// elsewhere, and wants it named (Apache). Zero: none.
+	Uncoded httpcond.EntityTag
 	// OfWholeSecond: see there. As a name of one version it is as good as a weak one.
 	OfWholeSecond bool
 }
 
-// ReadOwn reads it out of the fields as the upstream has sent them.
-func ReadOwn(etag, lastModified []string, now time.Time) (own Own) {
+// ReadOwn reads it out of the fields as the upstream has sent them. coded tells that they say so of the content.
+func ReadOwn(etag, lastModified []string, coded bool, now time.Time) (own Own) {
 	sent := ReadETag(etag)
 	var date time.Time
 	if len(lastModified) > 0 {
@@ -26,8 +30,15 @@ func ReadOwn(etag, lastModified []string, now time.Time) (own Own) {
 	if !sent.Usable || Untrusted(sent.Tag.Opaque, date) {
 		return Own{}
 	}
-	return Own{Tag: sent.Tag, OfWholeSecond: OfWholeSecond(sent.Tag.Opaque, date)}
+	own = Own{Tag: sent.Tag, OfWholeSecond: OfWholeSecond(sent.Tag.Opaque, date)}
+	if plain := tag.WithoutCoding(sent.Tag.Opaque); coded && plain != sent.Tag.Opaque {
+		own.Uncoded = httpcond.EntityTag{Weak: sent.Tag.Weak, Opaque: plain}
+	}
+	return own
 }
+
+// Weaken makes the tags weak.
+func (o *Own) Weaken() { o.Tag.Weak, o.Uncoded.Weak = true, true }
 
 // OfWholeSecond reports whether an opaque tag is made of a time in whole seconds, that of lastModified: then two versions
 // of one second may share it. nginx makes "<seconds, hex>-<length, hex>"; others write the seconds in decimal or base 36.
