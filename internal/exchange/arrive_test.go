@@ -40,9 +40,13 @@ func TestPassed(t *testing.T) {
 			if tt.with != "" {
 				v.with(tt.with, errors.New("an error"))
 			}
-			v.serve(h, sendsPage("Last-Modified", "x"))
+			date := "x"
+			if tt.reason == "method" && tt.method == "POST" {
+				date = modified // of a write, a GET would have to say it, too: answer_test.go
+			}
+			v.serve(h, sendsPage("Last-Modified", date))
 			v.wantSeen(tt.seen...)
-			wantPairs(t, "the response", v.rec.Header(), pairs("Etag", "", "Cache-Control", "", "Content-Location", "", "Last-Modified", "x"))
+			wantPairs(t, "the response", v.rec.Header(), pairs("Etag", "", "Cache-Control", "", "Content-Location", "", "Last-Modified", date))
 			if v.rec.Body.String() != page || v.rec.Code != 200 {
 				t.Errorf("%d with %q", v.rec.Code, v.rec.Body)
 			}

@@ -97,7 +97,7 @@ func (x *Exchange) fail(found capture.Found, err error) error {
 		x.visit.Drop() // a 404 is an answer like any other
 	}
 	if x.kept.said.Last().Outcome != journal.Failed {
-		x.decide(journal.Failed, journal.Error, nil)
+		x.decide(journal.Failed, journal.Error, x.refusedFurtherIn(err))
 	}
 	switch found {
 	case capture.Untouched:
@@ -117,7 +117,22 @@ func (x *Exchange) refused() error {
 		return caddyhttp.Error(http.StatusRequestedRangeNotSatisfiable,
 			fmt.Errorf("no byte that Range asks for is among the %d there are", v.size))
 	}
+	if x.inner() && x.asked.vars != nil {
+		x.asked.vars[refusedVar] = x.kept.said.Last().ETag
+	}
 	return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", x.verdict.result.Reason))
+}
+
+// refusedVar is the request variable in which an inner instance that answers 412 leaves the current tag: placeholders are
+// the outermost one's.
+const refusedVar = "conditional_cache.refused"
+
+// refusedFurtherIn are fields with the current tag, where an instance further in has answered 412.
+func (x *Exchange) refusedFurtherIn(err error) http.Header {
+	if current, _ := x.asked.vars[refusedVar].(string); current != "" && statusOf(err) == http.StatusPreconditionFailed {
+		return http.Header{"Etag": {current}}
+	}
+	return nil
 }
 
 // clearForError takes the fields of a response that is not sent off, so that the error's answer has

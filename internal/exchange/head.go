@@ -45,6 +45,9 @@ func (x *Exchange) readHead(status int, header http.Header) {
 			x.visit.Forbid() // a handler further in has found out who asks
 		}
 	}
+	if x.kept.shared.is(probing) {
+		x.noteOwn()
+	}
 	x.readValidators(status, header)
 }
 

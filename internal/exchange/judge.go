@@ -81,7 +81,7 @@ func (x *Exchange) answer(header http.Header) capture.Decision {
 		d.Status = http.StatusNotModified
 		return d
 	}
-	x.decide(journal.PreconditionFailed, x.because(), nil)
+	x.decide(journal.PreconditionFailed, x.because(), header)
 	return d
 }
 

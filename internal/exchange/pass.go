@@ -14,11 +14,11 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// Pass serves a request that has no exchange, for the reason that Arrive gave. A write may be judged first, and what it
-// may have changed is forgotten.
+// Pass serves a request that has no exchange, for the reason that Arrive gave. A write may be judged first; its answer
+// says no more of the representation than a GET would, and what it may have changed is forgotten.
 func (s *Service) Pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
-	if reason == journal.Method && s.Memory != nil && remember.Unsafe(r.Method) {
-		return s.forgetting(w, r, next)
+	if reason == journal.Method && remember.Unsafe(r.Method) {
+		return s.witnessed(w, r, next)
 	}
 	return s.passOrJudge(w, r, next, reason)
 }
@@ -43,7 +43,7 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	switch {
 	case reason == journal.ErrorRoute:
 		upstream.Remove(r.Header)
-	case reason == journal.Method && s.rules.Repaired != nil:
+	case (reason == journal.Method || reason == journal.CodedTag) && s.rules.Repaired != nil:
 		fields := upstream.Snapshot(r.Header)
 		defer fields.Put(r.Header)
 		s.rules.Repaired.Unquote(r.Header)
@@ -58,15 +58,19 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	return next.ServeHTTP(w, r)
 }
 
-// forgetting serves a request that may change what its URI stands for, and forgets what is remembered of that.
-func (s *Service) forgetting(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
-	var waited time.Duration
-	witness := &remember.Witness{ResponseWriter: w, Forget: func(status int, header http.Header) {
-		if remember.Changes(status) {
-			waited = s.Memory.Forget(ctx, waited, remember.Changed(host, target, header))
-		}
-	}}
+// witnessed serves a request that may change what its URI stands for: see answer.go, and the memory's Witness.
+func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	amends := s.amends(r)
+	if !amends && s.Memory == nil {
+		return s.passOrJudge(w, r, next, journal.Method)
+	}
+	witness := &remember.Witness{ResponseWriter: w}
+	if amends {
+		witness.Amend = func(status int, header http.Header) { s.amend(r, status, header) }
+	}
+	if s.Memory != nil {
+		witness.Forget = s.forgetting(r)
+	}
 	status := http.StatusInternalServerError // of a panic
 	defer func() { witness.End(status) }()
 	err := s.passOrJudge(witness, r, next, journal.Method)
@@ -74,6 +78,17 @@ func (s *Service) forgetting(w http.ResponseWriter, r *http.Request, next caddyh
 		status = statusOf(err)
 	}
 	return err
+}
+
+// forgetting returns what forgets what is remembered of all that a request may have changed.
+func (s *Service) forgetting(r *http.Request) func(status int, header http.Header) {
+	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
+	var waited time.Duration
+	return func(status int, header http.Header) {
+		if remember.Changes(status) {
+			waited = s.Memory.Forget(ctx, waited, remember.Changed(host, target, header))
+		}
+	}
 }
 
 // statusOf is the status of the answer to an error.

@@ -11,18 +11,25 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// probe is what became of the GET for the current representation, which is asked before a guarded write. It is not used
-// again.
+// probeVar is the request variable by which the instances further in find the probe.
+const probeVar = "conditional_cache.probe"
+
+// probe is what became of the GET for the current representation, which is asked before a write. It is not used again.
 type probe struct {
-	found  probed // set by head or spill
-	why    error  // of probeFailed; set with it
-	byDate bool   // the write rests on a date; set by the reader
+	byDate   bool // the write rests on a date; set by write
+	headOnly bool // by which tag the upstream knows it is all there is to find out; set by glance
+
+	found probed       // set by head or spill
+	why   error        // of probeFailed; set with it
+	own   upstream.Own // the tag by which the upstream knows it; set by noteOwn, of nested instances the innermost's
+	owned bool         // … was looked for; set with it
+	made  bool         // the tag that it has for clients was made by one of these instances; set by noteMade
+	parts bool         // … of parts of the content; set with it
 }
 
 type probed uint8
@@ -41,6 +48,10 @@ func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decisi
 	x.chooseRow(status, header)
 	hold := capture.Decision{Action: capture.Hold, MaxBody: x.svc.Policy.Bounds.MaxBody, Declared: x.selected.declared}
 	switch {
+	case p.headOnly && status == http.StatusOK:
+		p.found = probeKnown
+	case p.headOnly:
+		p.found = probeNothing
 	case status == http.StatusOK && x.streams(header) == journal.NoReason:
 		p.found = probeHeld
 		return hold
@@ -72,19 +83,22 @@ func (p *probe) spill(reason capture.Reason) capture.Decision {
 	return capture.Decision{Action: capture.Answer}
 }
 
-// reader asks the next handler for the current representation, as this handler would for a client's GET.
-func (s *Service) reader(next caddyhttp.Handler, blocks []string, pre *httpcond.Preconditions) guard.Read {
-	byDate := pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present
+// reader asks the next handler for the current representation, as this handler would for a client's GET. What it finds
+// out is kept in p.
+func (s *Service) reader(next caddyhttp.Handler, blocks []string, p *probe) guard.Read {
 	return func(w *guard.Sink, r *http.Request, use func(guard.Reading) error) error {
 		x := s.exchange()
 		x.enter(arrived)
 		x.asked = asked{r: r, method: r.Method, client: r.Context(), replacer: replacerOf(r.Context())}
 		x.asked.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 		x.asked.readFields()
-		x.probe = &probe{byDate: byDate}
+		x.probe = p
 		x.keep()
 		x.kept.shared.blocks = slices.Clone(blocks) // which have let the write pass, and do not act on its probe either
 		x.kept.shared.set(probing)
+		if x.asked.vars != nil {
+			x.asked.vars[probeVar] = p
+		}
 		x.announce()
 		x.show(w)
 		returned := false
@@ -93,6 +107,38 @@ func (s *Service) reader(next caddyhttp.Handler, blocks []string, pre *httpcond.
 		err = use(x.reading(x.resp.Settle(), err))
 		returned = true
 		return err
+	}
+}
+
+// theProbe is what the answer to this request is wanted for, by this instance or one further out; nil: it is a client's.
+func (x *Exchange) theProbe() *probe {
+	if x.probe != nil || !x.kept.shared.is(probing) {
+		return x.probe
+	}
+	p, _ := x.asked.vars[probeVar].(*probe)
+	return p
+}
+
+// noteOwn notes by which tag the upstream knows the representation, before anything is done to it.
+func (x *Exchange) noteOwn() {
+	p := x.theProbe()
+	if p == nil || p.owned {
+		return
+	}
+	s := x.selected
+	p.own, p.owned = upstream.ReadOwn(s.etag, s.lastModified, s.coded, s.now), true
+	if x.weakens() {
+		p.own.Weaken()
+	}
+}
+
+// weakens reports whether the configuration says that the upstream's tags are weak, whatever they say themselves.
+func (x *Exchange) weakens() bool { return x.svc.Policy.Treatment.Existing == upstream.WeakenTag }
+
+// noteMade notes that the tag for clients is made here.
+func (x *Exchange) noteMade() {
+	if p := x.theProbe(); p != nil {
+		p.made, p.parts = true, x.svc.Policy.Tags.Ignore != nil
 	}
 }
 
@@ -163,17 +209,21 @@ func (x *Exchange) known() guard.Reading {
 	case x.dates != nil && x.dates.unseen:
 		return guard.Reading{Err: errors.New("when the current tag was first seen could not be told")}
 	}
-	return guard.Reading{Found: guard.Known, Current: x.stronglyTagged()}
+	return guard.Reading{Found: guard.Known, Current: x.current()}
 }
 
-// stronglyTagged is what a write's preconditions are compared with. A tag of ours is strong here: it is
-// made from the content, and weak only towards clients that may have it coded.
-func (x *Exchange) stronglyTagged() httpcond.Representation {
-	rep := x.representation()
-	rep.Same = upstream.SameCoded
+// current is what a write's preconditions are compared with. A tag of ours is strong here: it is made from the content,
+// and weak only towards clients that may have it coded.
+func (x *Exchange) current() guard.Current {
+	p, rep := x.probe, x.representation()
+	rep.Same = upstream.SameInWrite
 	// Under ignore a tag of ours does not speak for the whole content.
-	if _, ours := tag.Parse(rep.ETag.Opaque); ours && x.svc.Policy.Tags.Ignore == nil {
+	if _, ours := tag.Parse(rep.ETag.Opaque); ours && !p.parts {
 		rep.ETag.Weak = false
 	}
-	return rep
+	own := p.own
+	if x.weakens() || own.OfWholeSecond && !p.headOnly {
+		own.Weaken()
+	}
+	return guard.Current{Representation: rep, Own: own.Tag, Uncoded: own.Uncoded, Made: p.made}
 }

@@ -48,7 +48,7 @@ func (x *Exchange) complete() error {
 	case httpcond.NotModified:
 		x.confirm()
 	case httpcond.PreconditionFailed:
-		x.decide(journal.PreconditionFailed, x.because(), nil)
+		x.decide(journal.PreconditionFailed, x.because(), header)
 		return x.refused()
 	case httpcond.Proceed:
 		return x.proceed(header, body)
@@ -149,6 +149,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	s := x.selected
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || s.recoded || x.asked.codable && x.tagDependsOnCoding(header)
 	s.madeHere = true
+	x.noteMade()
 	value := digest.Field(weak, s.TagDate)
 	header["Etag"] = x.one(value)
 	s.ETag = upstream.MadeETag(value, weak)

@@ -20,10 +20,11 @@ const writeVar = "conditional_cache.write"
 
 // sharedWrite is what they know. It is not used for another request.
 type sharedWrite struct {
-	blocks    []string       // names of the blocks that have acted; set by write
-	judged    bool           // one has judged: what is right once is not asked again; set by write
-	protected bool           // and there was a precondition that counts; set by the guard
-	said      journal.Record // what became of the write
+	blocks  []string       // names of the blocks that have acted; set by write
+	judged  bool           // one has judged: what is right once is not asked again; set by write
+	decoded bool           // one has looked whether If-Match names the coded form of a tag; set by decode
+	learned guard.Learned  // what came out when one has judged; set by the guard
+	said    journal.Record // what became of the write
 }
 
 // sharedWriteOf is what the instances further out have left; nil: there is none.
@@ -42,7 +43,7 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		m.said.Decide(journal.Streamed, journal.Method, nil)
 		m.said.Offer(r.Context(), replacerOf(r.Context()))
 		caddyhttp.SetVar(r.Context(), writeVar, m)
-	case block != "" && slices.Contains(m.blocks, block):
+	case s.isSibling(m):
 		return s.pass(w, r, next, journal.Sibling)
 	}
 	if block != "" {
@@ -50,8 +51,8 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	}
 	pre, guarded := s.guards(r)
 	must := s.mustCondition(r)
-	if m.protected || !guarded || m.judged && !must {
-		return s.pass(w, r, next, journal.Method)
+	if m.learned.Protected || !guarded || m.judged && !must {
+		return s.passUnjudged(w, r, next, &pre)
 	}
 	turns := &Writes
 	if m.judged {
@@ -60,11 +61,16 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	m.judged = true
 	g := guard.Write{
 		To: w, R: r, Next: next, Said: &m.said, Queue: turns, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
-		Read: s.reader(next, m.blocks, &pre), Protected: &m.protected,
+		Read: s.reader(next, m.blocks, &probe{byDate: pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present}), Learned: &m.learned,
 	}
 	err := g.Serve()
 	s.tell(m.said.Last(), r, r.Method, zap.Error(err))
 	return err
+}
+
+// isSibling reports whether an instance of the same block has acted on this write.
+func (s *Service) isSibling(m *sharedWrite) bool {
+	return m != nil && s.Policy.Block != "" && slices.Contains(m.blocks, s.Policy.Block)
 }
 
 // mustCondition reports whether a write has to have a precondition.

@@ -17,6 +17,9 @@ import (
 // that is needed of the answer.
 const MaxCheck = 10 * time.Second
 
+// MaxGlance is how long it is waited for where the write can do without: what it would tell is a favour.
+const MaxGlance = 2 * time.Second
+
 // Request makes the GET that asks for the current representation of what the write r is about; its
 // answer goes to w. The caller calls cancel when it is done with the answer.
 //
@@ -24,15 +27,30 @@ const MaxCheck = 10 * time.Second
 // body, no condition, and nothing that could make an upstream take it for the write.
 func Request(r *http.Request, w http.ResponseWriter) (get *http.Request, cancel context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), MaxCheck)
+	return request(ctx, r, w), cancel
+}
+
+// Glance makes the same GET for MaxGlance. After that it ends as if the client had left: reverse_proxy counts a deadline as
+// a failure of the upstream, of which it may conclude that it is down.
+func Glance(r *http.Request, w http.ResponseWriter) (get *http.Request, cancel context.CancelFunc) {
+	ctx, end := context.WithCancel(r.Context())
+	timer := time.AfterFunc(MaxGlance, end)
+	return request(ctx, r, w), func() {
+		timer.Stop()
+		end()
+	}
+}
+
+func request(ctx context.Context, r *http.Request, w http.ResponseWriter) *http.Request {
 	ctx = caddyhttp.ContextWithIdleTimeouts(ctx, nil, nil) // these are about the write's body and answer
-	get = subrequest.Get(r.WithContext(ctx), w)
+	get := subrequest.Get(r.WithContext(ctx), w)
 	for name := range get.Header {
 		if ofWrite(name) {
 			delete(get.Header, name)
 		}
 	}
 	get.Header["Cache-Control"] = []string{"no-cache"} // no cache behind this one answers from memory
-	return get, cancel
+	return get
 }
 
 // MethodOverrides are the fields by which frameworks let a POST stand for another method.

@@ -29,11 +29,22 @@ const (
 	tagsAt   = 24
 )
 
-// Note is one decision: its outcome, the reason, and the ETag that goes out with it, if any.
+// Note is one decision: its outcome, the reason, and an ETag, if any: the one that goes out with it, or where nothing of
+// the response does, the current one.
 type Note struct {
 	Outcome Outcome
 	Reason  Reason
 	ETag    string
+}
+
+// refuses reports whether the response, if there was one, did not go out, and an error in its place.
+func (n Note) refuses() bool {
+	switch n.Outcome {
+	case PreconditionFailed, PreconditionRequired, Failed:
+		return true
+	case Undecided, Streamed, Tagged, NotModified, Partial, RangeUnsatisfiable, Guarded:
+	}
+	return false
 }
 
 // Decide notes a decision about a response with these fields, which may be nil. It takes the place of the one before.
@@ -83,7 +94,15 @@ func (rec *Record) placeholder(key string) (any, bool) {
 	case "reason":
 		return decided.Reason.String(), true
 	case "etag":
+		if decided.refuses() {
+			return "", true
+		}
 		return decided.ETag, true
+	case "current_etag":
+		if decided.refuses() {
+			return decided.ETag, true
+		}
+		return "", true
 	}
 	return nil, false
 }

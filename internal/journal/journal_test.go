@@ -52,3 +52,17 @@ func TestRecordIsReadWhileItIsWritten(t *testing.T) {
 	rec.Decide(Failed, Aborted, nil)
 	<-done
 }
+
+// The tag of an answer and the current one of a refusal have a placeholder each, and the other is empty then.
+func TestRecordTellsTagsApart(t *testing.T) {
+	for outcome := Streamed; int(outcome) < len(outcomes); outcome++ {
+		var rec Record
+		rec.Decide(outcome, Error, http.Header{"Etag": {`"a"`}})
+		sent, _ := rec.placeholder("http.conditional_cache.etag")
+		current, known := rec.placeholder("http.conditional_cache.current_etag")
+		refused := outcome == PreconditionFailed || outcome == PreconditionRequired || outcome == Failed
+		if !known || refused != (current == `"a"`) || refused != (sent == "") || refused == (current == "") {
+			t.Errorf("%s: etag %q, current_etag %q", outcome, sent, current)
+		}
+	}
+}

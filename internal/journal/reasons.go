@@ -90,6 +90,7 @@ const (
 	GuardQueue
 	GuardForbidden
 	GuardWeakTag
+	CodedTag
 
 	Aborted
 	Error
@@ -161,7 +162,9 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	GuardUnavailable: {"guard_unavailable", "the current version could not be read"},
 	GuardQueue:       {"guard_queue", "the writes before this one took too long"},
 	GuardForbidden:   {"guard_forbidden", "who writes may not read, and got the answer to that"},
-	GuardWeakTag:     {"guard_weak_tag", "a weak tag that is current: the write went on with its If-Match"},
+	GuardWeakTag:     {"guard_weak_tag", "a weak tag of the upstream, in the form of ours, is current: the write went on with its If-Match"},
+
+	CodedTag: {"coded_tag", "If-Match had the current tag as a compressor has changed it, and went on without the change"},
 
 	// Why a request failed.
 	Aborted: {"aborted", "the transfer was aborted"},

@@ -26,7 +26,9 @@ func Unsafe(method string) bool { return !slices.Contains(safe, method) }
 // on changing things, and what was read meanwhile is as old as what was read before.
 type Witness struct {
 	http.ResponseWriter
-	// Forget is told the answer's status and fields, of which those count that name URIs.
+	// Amend, if set, puts the fields of the answer in order, once, before it goes out.
+	Amend func(status int, h http.Header)
+	// Forget, if set, is told the answer's status and fields, of which those count that name URIs.
 	Forget func(status int, h http.Header)
 
 	status int // 0: nobody has answered yet
@@ -42,9 +44,16 @@ func (w *Witness) WriteHeader(status int) {
 }
 
 func (w *Witness) see(status int) {
-	if w.status == 0 {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.Amend != nil {
+		w.Amend(status, w.Header())
+	}
+	if w.Forget != nil {
 		h := w.Header()
-		w.status, w.named = status, http.Header{"Location": h["Location"], "Content-Location": h["Content-Location"]}
+		w.named = http.Header{"Location": h["Location"], "Content-Location": h["Content-Location"]}
 		w.Forget(status, w.named)
 	}
 }
@@ -67,6 +76,14 @@ func (w *Witness) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
+// Push passes an HTTP/2 server push on to the writer below.
+func (w *Witness) Push(target string, opts *http.PushOptions) error {
+	if pusher, ok := w.ResponseWriter.(http.Pusher); ok {
+		return pusher.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
 // Unwrap returns the writer below, for http.ResponseController.
 func (w *Witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
@@ -75,9 +92,9 @@ func (w *Witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *Witness) End(status int) {
 	if w.status == 0 {
 		w.see(status)
-		return
+	} else if w.Forget != nil {
+		w.Forget(w.status, w.named)
 	}
-	w.Forget(w.status, w.named)
 }
 
 // Changes reports whether an answer to an unsafe request leaves it possible that something was changed. RFC 9111

@@ -53,3 +53,56 @@ func TestWitnessKnowsTheURIsAtTheEnd(t *testing.T) {
 		t.Errorf("named %q", named)
 	}
 }
+
+// TestWitnessAmends: the fields are put in order once, before the answer goes out, and before what they name is forgotten.
+func TestWitnessAmends(t *testing.T) {
+	for name, do := range map[string]func(w http.ResponseWriter){
+		"status":          func(w http.ResponseWriter) { w.WriteHeader(201); w.WriteHeader(201) },
+		"body":            func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x"); _, _ = io.WriteString(w, "x") },
+		"ReadFrom":        func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("x")) },
+		"flush":           func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+		"nothing written": func(http.ResponseWriter) {},
+	} {
+		rec := httptest.NewRecorder()
+		said := ""
+		w := &remember.Witness{
+			ResponseWriter: rec,
+			Amend:          func(status int, h http.Header) { said += fmt.Sprint("amend ", status, " "); h.Del("Etag") },
+			Forget:         func(int, http.Header) { said += "forget " },
+		}
+		w.Header().Set("Etag", `"abc"`)
+		do(w)
+		w.End(500)
+		if strings.Count(said, "amend") != 1 || !strings.HasPrefix(said, "amend") || strings.Count(said, "forget") == 0 || rec.Result().Header["Etag"] != nil {
+			t.Errorf("%s: %q, and out went %v", name, said, rec.Result().Header)
+		}
+		if name == "status" && said != "amend 201 forget forget " {
+			t.Errorf("%s: %q", name, said)
+		}
+	}
+	alone := &remember.Witness{ResponseWriter: httptest.NewRecorder()}
+	alone.WriteHeader(204)
+	alone.End(204)
+}
+
+// pushing is a writer of a connection that can push.
+type pushing struct {
+	*httptest.ResponseRecorder
+	pushed string
+}
+
+func (p *pushing) Push(target string, _ *http.PushOptions) error {
+	p.pushed = target
+	return nil
+}
+
+// TestWitnessPushes: a push passes, where there is somebody to take it.
+func TestWitnessPushes(t *testing.T) {
+	below := &pushing{ResponseRecorder: httptest.NewRecorder()}
+	if err := (&remember.Witness{ResponseWriter: below}).Push("/style.css", nil); err != nil || below.pushed != "/style.css" {
+		t.Errorf("pushed %q (%v)", below.pushed, err)
+	}
+	if err := (&remember.Witness{ResponseWriter: below.ResponseRecorder}).Push("/style.css", nil); err == nil {
+		t.Error("nobody can push, and nobody says so")
+	}
+}

@@ -113,6 +113,20 @@ func withoutCoding(s string) string {
 	return s
 }
 
+// WithoutCoding cuts one content coding's suffix off an opaque tag, if there is something else before it.
+func WithoutCoding(opaque string) string {
+	if rest := withoutCoding(opaque); strings.Trim(rest, "-;") != "" {
+		return rest
+	}
+	return opaque
+}
+
+// HasCodingSuffix reports whether there is such a suffix.
+func HasCodingSuffix(opaque string) bool { return WithoutCoding(opaque) != opaque }
+
+// IsCodingSuffix reports whether s is such a suffix, and nothing else.
+func IsCodingSuffix(s string) bool { return s != "" && withoutCoding(s) == "" }
+
 // parseDate reads ".<base 36>", in exactly the form Field writes.
 func parseDate(s string) (time.Time, bool) {
 	if len(s) < 2 || len(s) > 1+maxDigits || s[0] != '.' || s[1] == '0' || strings.ToLower(s) != s {

@@ -107,10 +107,8 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 	if len(lines) == 0 {
 		return time.Time{}
 	}
-	raw, ok := httpcond.ParseLenientDate(lines[0], now)
-	if ok && raw.IsZero() {
-		raw = time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
-	}
+	var ok bool
+	raw = sentDate(lines[0], now)
 	switch t.LastModified {
 	case AsSent:
 		if date, ok := httpcond.ParseDate(lines[0], now); ok && len(lines) == 1 && !httpcond.BuildEpoch(date) {
@@ -128,6 +126,15 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 		}
 	}
 	return raw
+}
+
+// sentDate is a date as an upstream has sent it, be it a build tool's; zero: it is not understood.
+func sentDate(line string, now time.Time) time.Time {
+	date, ok := httpcond.ParseLenientDate(line, now)
+	if ok && date.IsZero() {
+		return time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
+	}
+	return date
 }
 
 // treatExisting does to an upstream's tag what `existing` says.
