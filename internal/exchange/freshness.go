@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -129,6 +130,17 @@ func (x *Exchange) applyRow(header http.Header) {
 	case !state.silent:
 		freshness.ApplyWithoutRow(header, resp)
 	}
+}
+
+// saysNoTransform reports whether the response goes out with no-transform. The row that says so, or takes it back, may be
+// still to come.
+func (x *Exchange) saysNoTransform(header http.Header) bool {
+	if state := &x.selected.row; state.choice != nil && !state.applied && !state.uncertain {
+		dressed := http.Header{"Cache-Control": header["Cache-Control"], "Expires": header["Expires"], "Pragma": header["Pragma"]}
+		state.choice.Apply(dressed, freshness.Response{Now: x.selected.now})
+		header = dressed
+	}
+	return httpcond.HasDirective(header["Cache-Control"], "no-transform")
 }
 
 // longAgo stands for a Last-Modified that nobody knows: what counts from it has ended.

@@ -125,7 +125,7 @@ func (x *Exchange) present(w http.ResponseWriter) {
 // presentRange shows the upstream a Range it cannot misread, and keeps a copy of the request without, in
 // case it does.
 func (x *Exchange) presentRange(w http.ResponseWriter) {
-	if x.svc.Policy.Ranges == policy.RangesOff {
+	if x.svc.Policy.Ranges.Mode == policy.RangesOff {
 		return
 	}
 	r := x.asked.r
@@ -134,7 +134,7 @@ func (x *Exchange) presentRange(w http.ResponseWriter) {
 	}
 	upstream.PresentRange(r.Header, x.asked.method, &x.shown.cond.ranges, time.Now())
 	hasBody := r.ContentLength > 0 || len(r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
-	if r.Header["Range"] != nil && !hasBody && x.svc.Policy.Tags.Mode != policy.Off {
+	if r.Header["Range"] != nil && !hasBody {
 		x.shown.again = x.anew(w)
 	}
 }
@@ -182,3 +182,6 @@ func (c *conditions) matchesTags() bool {
 
 // byRange reports whether If-Range makes the client's interest in a part depend on a validator.
 func (c *conditions) byRange() bool { return c != nil && c.ranges.IfRange.Present }
+
+// byRangeDate reports whether that validator is a date.
+func (c *conditions) byRangeDate() bool { return c != nil && c.ranges.IfRange.HasDate }
