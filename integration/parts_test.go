@@ -133,23 +133,36 @@ func checkPartsPass(t *testing.T, c *client, origin *partsOrigin, query string) 
 // What templates makes of an upstream's part is no part of the page: the upstream is asked for the whole.
 func TestPartsOfAProxiedTemplate(t *testing.T) {
 	origin := newPartsOrigin(t)
-	port := freePort(t)
-	runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n conditional_cache\n templates\n reverse_proxy %s\n}", port, origin.server.URL))
-	for i, c := range protocolClients(t, port) {
-		c.acceptEncoding = "identity"
-		for asked, want := range map[string]string{
-			"bytes=0-3": onlyParts[:4], "bytes=4-20": onlyParts[4:21], "bytes=12-15": onlyParts[12:16], "bytes=-3": onlyParts[33:],
-		} {
-			uri := fmt.Sprintf("/template?%d-%s", i, asked)
-			got := c.get(t, uri, http.Header{"Range": {asked}})
-			if got.status != http.StatusPartialContent || got.body != want || origin.times(uri) != 2 {
-				t.Errorf("%s, %s: got %v, asked %d times", c.protocol, asked, got, origin.times(uri))
+	for name, directives := range map[string]string{
+		"templates":       "templates\n reverse_proxy {upstream}",
+		"handle_response": "reverse_proxy {upstream} {\n handle_response {\n templates\n copy_response\n }\n }",
+		"route":           "route {\n templates\n header X-Early early\n reverse_proxy {upstream}\n }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			port := freePort(t)
+			runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n conditional_cache\n %s\n}", port, strings.ReplaceAll(directives, "{upstream}", origin.server.URL)))
+			for _, c := range protocolClients(t, port) {
+				c.acceptEncoding = "identity"
+				checkProxiedTemplate(t, c, origin, name)
 			}
+		})
+	}
+}
+
+func checkProxiedTemplate(t *testing.T, c *client, origin *partsOrigin, name string) {
+	t.Helper()
+	for asked, want := range map[string]string{
+		"bytes=0-3": onlyParts[:4], "bytes=4-20": onlyParts[4:21], "bytes=12-15": onlyParts[12:16], "bytes=-3": onlyParts[33:],
+	} {
+		uri := fmt.Sprintf("/template?%s-%s-%s", name, c.protocol, asked)
+		got := c.get(t, uri, http.Header{"Range": {asked}})
+		if got.status != http.StatusPartialContent || got.body != want || origin.times(uri) != 2 {
+			t.Errorf("%s, %s: got %v, asked %d times", c.protocol, asked, got, origin.times(uri))
 		}
-		got := c.get(t, "/template", http.Header{"Range": {"bytes=36-"}})
-		if got.status != http.StatusRequestedRangeNotSatisfiable || got.header.Get("Content-Range") != "bytes */36" {
-			t.Errorf("%s: got %v, want 416 about the page", c.protocol, got)
-		}
+	}
+	got := c.get(t, "/template", http.Header{"Range": {"bytes=36-"}})
+	if got.status != http.StatusRequestedRangeNotSatisfiable || got.header.Get("Content-Range") != "bytes */36" {
+		t.Errorf("%s: got %v, want 416 about the page", c.protocol, got)
 	}
 }
 

@@ -6,12 +6,13 @@ import (
 )
 
 // Functions by which it is told who writes a head: those of Caddy and net/http by the names that they have in v2.11.9
-// and Go 1.26 (a test fails when one of them is called otherwise), and one of ours.
+// and Go 1.26 (a test fails when one of them is called otherwise), and ours.
 const (
 	templatesServe  = "github.com/caddyserver/caddy/v2/modules/caddyhttp/templates.(*Templates).ServeHTTP"
 	recorderWrites  = "github.com/caddyserver/caddy/v2/modules/caddyhttp.(*responseRecorder).WriteResponse"
 	netServeContent = "net/http.serveContent"
 	ourSlice        = "github.com/conditionalcache/caddy-conditional-cache/internal/capture.(*Response).slice"
+	ourRun          = "github.com/conditionalcache/caddy-conditional-cache/internal/exchange.(*Exchange).run"
 )
 
 // writers is what the call stack of a WriteHeader says of those who call it.
@@ -20,10 +21,11 @@ type writers struct {
 	serveContent bool // net/http writes, out of what can be read from any place on, such as a file
 }
 
-// readWriters reads the stack of this goroutine, from the head that is being written outwards. That takes some
-// microseconds: it is for answers that only a Range gets.
+// readWriters reads the stack of this goroutine, from the head that is being written outwards to where the nearest
+// instance has called the next handler. That takes ten microseconds and more: it is for answers that only a Range gets.
 //
-// What an instance further in has cut out of a page itself, and is about to send, is nobody else's part.
+// What an instance further in has cut out of a page itself, and is about to send, is nobody else's part. If it lets one
+// pass, templates does not write outside of it: that holds back what it renders, until all inside have returned.
 func readWriters() (by writers) {
 	var pcs [64]uintptr
 	inner := ""
@@ -36,6 +38,8 @@ func readWriters() (by writers) {
 			switch frame.Function {
 			case ourSlice:
 				return writers{}
+			case ourRun:
+				return by
 			case netServeContent:
 				by.serveContent = true
 			case templatesServe:

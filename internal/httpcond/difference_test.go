@@ -189,9 +189,9 @@ var differences = []difference{
 	{"positions past 2^63 are malformed (§14.1.2)", mendHugePositions},
 	{"a suffix of no bytes is an empty part (§14.1.2, §14.4)", mendEmptySuffix},
 	{"neighbours are not joined (§15.3.7.2, a choice)", mendJoined},
-	{"more than sixteen ranges are served (§14.2, a choice)", mendRange(func(x *exchange, v string) bool { return len(selectByHand(rangeSet(v), x.size)) > 16 })},
+	{"more than sixteen ranges are served (§14.2, a choice)", mendRange(func(x *exchange, v string) bool { return len(selectSeveral(x, v)) > 16 })},
 	{"what is sent around the parts does not count (§17.15, a choice)", mendRange(func(x *exchange, v string) bool {
-		ranges := selectByHand(rangeSet(v), x.size)
+		ranges := selectSeveral(x, v)
 		heads := int64(len(ranges) * len("\r\nContent-Type: text/plain"))
 		return excessive(ranges, x.size-heads)
 	})},
@@ -504,13 +504,21 @@ func mendEmptySuffix(x *exchange) bool {
 	return true
 }
 
+// selectSeveral are the ranges of a set of several members.
+func selectSeveral(x *exchange, value string) []ByteRange {
+	if !strings.Contains(value, ",") {
+		return nil
+	}
+	return selectByHand(rangeSet(value), x.size)
+}
+
 // mendJoined asks for neighbours as one.
 func mendJoined(x *exchange) bool {
 	lines := x.h["Range"]
-	if len(lines) == 0 || len(rangeSet(lines[0])) < 2 {
+	if len(lines) == 0 {
 		return false
 	}
-	asked := selectByHand(rangeSet(lines[0]), x.size)
+	asked := selectSeveral(x, lines[0])
 	joined := joinByHand(slices.Clone(asked))
 	if len(joined) == len(asked) {
 		return false
