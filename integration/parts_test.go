@@ -166,6 +166,38 @@ func checkProxiedTemplate(t *testing.T, c *client, origin *partsOrigin, name str
 	}
 }
 
+// What a page includes is whole in each part of the page, and there when only the page's own condition is true.
+func TestPartsOfAPageThatIncludes(t *testing.T) {
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf(`http://localhost:%d {
+		conditional_cache
+		header /included Last-Modified "Tue, 14 Nov 2023 22:13:20 GMT"
+		templates
+		respond /included %s
+		respond "{{httpInclude \"/included\"}} is included"
+	}`, port, onlyParts))
+	c := plainClient(t, port)
+	c.acceptEncoding = "identity"
+	page := onlyParts + " is included"
+	for name, tt := range map[string]struct {
+		fields http.Header
+		status int
+		body   string
+	}{
+		"whole":             {nil, http.StatusOK, page},
+		"a part":            {http.Header{"Range": {"bytes=20-40"}}, http.StatusPartialContent, page[20:41]},
+		"any tag":           {http.Header{"If-None-Match": {"*"}}, http.StatusNotModified, ""},
+		"another tag":       {http.Header{"If-None-Match": {`"another"`}}, http.StatusOK, page},
+		"a date":            {http.Header{"If-Modified-Since": {"Wed, 15 Nov 2023 22:13:20 GMT"}}, http.StatusOK, page},
+		"a precondition":    {http.Header{"If-Match": {`"another"`}}, http.StatusPreconditionFailed, ""},
+		"a part by another": {http.Header{"Range": {"bytes=0-1"}, "If-Range": {`"another"`}}, http.StatusOK, page},
+	} {
+		if got := c.get(t, "/", tt.fields); got.status != tt.status || got.body != tt.body {
+			t.Errorf("%s: got %v, want %d %q", name, got, tt.status, tt.body)
+		}
+	}
+}
+
 // A video of which the upstream says nothing can be sought under `ranges stream`, and its download goes on where it was
 // broken off. Under `on` it cannot, nor where a coding may follow.
 func TestPartsWithoutValidator(t *testing.T) {
