@@ -77,7 +77,9 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        max_delay   <duration>|off
 //	    }
 //	    head            pass|get
-//	    ranges          on|off|stream
+//	    ranges          on|off|stream {
+//	        max         <n>
+//	    }
 //	    guard_writes    [<method...>] {
 //	        require
 //	    }
@@ -334,11 +336,19 @@ func (p *parser) head() (err error) {
 	return p.NoBlock("head")
 }
 
-func (p *parser) ranges() (err error) {
-	if p.h.Ranges, err = p.Word(config.Ranges); err != nil {
+func (p *parser) ranges() error {
+	mode, err := p.Word(config.RangesMode)
+	if err != nil {
 		return err
 	}
-	return p.NoBlock("ranges")
+	r := &Ranges{Mode: mode}
+	p.h.Ranges = r
+	return p.Block("ranges", tokens.Options{
+		"max": func() (err error) {
+			r.Max, err = p.Count(config.MostRanges)
+			return cmp.Or(err, p.At(config.Ranges(*r).Check()))
+		},
+	})
 }
 
 func (p *parser) guardWrites() error {

@@ -140,11 +140,8 @@ type Handler struct {
 	// thrown away (`get`), which gives HEAD the fields that GET would have.
 	Head string `json:"head,omitempty"`
 
-	// Whether Range (RFC 9110 §14) is answered here where the upstream has not done it. `on` (default): of
-	// 200 responses to GET that have a strong validator and are held, or declare a length of at most
-	// max_body. `stream`: one range also of those that declare a greater length; it is cut out of the
-	// passing body, up to its last byte. `off`: not at all.
-	Ranges string `json:"ranges,omitempty"`
+	// Whether Range (RFC 9110 §14) is answered here where the upstream has not done it.
+	Ranges *Ranges `json:"ranges,omitempty"`
 
 	// Which writes are judged before the upstream sees them, besides those whose If-Match names a tag
 	// made here: these always are. Needs `etag` with mode `strong`.
@@ -462,7 +459,7 @@ func (h *Handler) config() *config.Handler {
 		ExpiresModified:  h.ExpiresModified,
 		Buffer:           (*config.Buffer)(h.Buffer),
 		Head:             h.Head,
-		Ranges:           h.Ranges,
+		Ranges:           (*config.Ranges)(h.Ranges),
 		GuardWrites:      (*config.GuardWrites)(h.GuardWrites),
 		Remember:         (*config.Remember)(h.Remember),
 		NotModified:      (*config.NotModified)(h.NotModified),

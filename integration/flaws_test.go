@@ -82,7 +82,7 @@ var flaws = []flaw{
 		}}},
 		paths:  []string{"held", "own tag", "replaced", "static"},
 		check:  checkUnitsAndLargeNumbers,
-		behind: checkUnitsAndLargeNumbers,
+		behind: checkLargeNumbers, // of its 416 to a unit nobody can tell whether it knows that
 	},
 	{
 		name: "07_an_empty_206_to_a_suffix_of_no_bytes", rfc: "§14.1.2",
@@ -246,7 +246,7 @@ var flaws = []flaw{
 	},
 	{
 		name: "29_ranges_that_cost_more_than_the_whole", rfc: "§14.2, §17.15",
-		peers: []peer{{product: "net/http", handler: serveContent(), shows: []string{"[Range bytes=0-9,5-14]: got 206, want 200", ",32-32]: got 206, want 200"}}},
+		peers: []peer{{product: "net/http", handler: serveContent(), shows: []string{",30-30]: got 206, want 200", ",32-32]: got 206, want 200"}}},
 		paths: []string{"held", "own tag", "replaced"},
 		check: checkCostlyRanges,
 	},
@@ -563,6 +563,10 @@ func checkNoRangeOnHead(p *probe) {
 
 func checkUnitsAndLargeNumbers(p *probe) {
 	p.expect(200, "GET", "Range", "items=0-4")
+	checkLargeNumbers(p)
+}
+
+func checkLargeNumbers(p *probe) {
 	p.expectPart(0, 4, "Range", "BYTES=0-4")
 	p.expectPart(0, 1023, "Range", "bytes=0-99999999999999999999")
 	p.expectPart(0, 1023, "Range", "bytes=-99999999999999999999")
@@ -809,9 +813,12 @@ func checkCostlyRanges(p *probe) {
 	for i := range many {
 		many[i] = fmt.Sprintf("%d-%[1]d", 2*i)
 	}
-	p.expect(206, "GET", "Range", "bytes="+strings.Join(many[:16], ","))
+	p.expect(206, "GET", "Range", "bytes=0-0,-1")
+	p.expectPart(0, 14, "Range", "bytes=0-9,5-14")
+	p.expectPart(0, 1023, "Range", "bytes=0-,0-,0-")
+	p.expectPart(994, 1023, "Range", "bytes=1000-,-30")
 	for _, costly := range []string{
-		"0-9,5-14", "0-,0-,0-", "5-9,0-", "-1024,0-0", "1000-,-30", strings.Join(many, ","),
+		"0-599,1000-,0-599", strings.Join(many[:16], ","), strings.Join(many, ","),
 	} {
 		p.expect(200, "GET", "Range", "bytes="+costly)
 	}

@@ -186,31 +186,52 @@ func TestPartsOfARenderedPage(t *testing.T) {
 	for name, page := range map[string]string{
 		"long.html":  "{{range until 500}}<p>A row.</p>\n{{end}}",
 		"short.html": "<p>{{if false}}" + strings.Repeat("never seen ", 50) + "{{end}}A row.</p>",
+		"shut.html":  "{{if false}}" + strings.Repeat("{{httpError 403}}", 20) + "{{end}}" + strings.Repeat("A row. ", 20),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(page), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	port := freePort(t)
-	runCaddy(t, fmt.Sprintf("http://localhost:%d {\n conditional_cache\n root %s\n templates\n file_server\n}", port, dir))
-	c := plainClient(t, port)
-	c.acceptEncoding = "identity"
-	for _, path := range []string{"/long.html", "/short.html"} {
-		whole := c.get(t, path, nil).body
-		size := len(whole)
-		for first := 0; first < size; first += 1 + size/20 {
-			for _, last := range []int{first, first + size/10, size - 1} {
-				last = min(last, size-1)
-				got := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", first, last)}})
-				if got.status != http.StatusPartialContent || got.body != whole[first:last+1] {
-					t.Fatalf("%s, bytes %d to %d of %d: got %v", path, first, last, size, got)
+	for name, directives := range map[string]string{
+		"alone":             "conditional_cache\n templates\n file_server",
+		"inside encode":     "encode gzip\n conditional_cache\n templates\n file_server",
+		"outside of encode": "route {\n conditional_cache\n encode gzip\n templates\n file_server\n }",
+		"header":            "conditional_cache\n header >X-Late late\n header X-Early early\n templates\n file_server",
+		"intercept":         "conditional_cache\n intercept {\n @bad status 5xx\n handle_response @bad {\n respond bad\n }\n }\n templates\n file_server",
+		"nested":            "conditional_cache\n handle {\n conditional_cache 1h\n templates\n file_server\n }",
+		"nested, off":       "conditional_cache\n handle {\n conditional_cache {\n etag off\n ranges off\n }\n templates\n file_server\n }",
+		"between":           "route {\n conditional_cache\n templates\n conditional_cache {\n etag off\n }\n file_server\n }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			port := freePort(t)
+			runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n root %s\n %s\n}", port, dir, directives))
+			for _, c := range protocolClients(t, port)[:2] {
+				c.acceptEncoding = "identity"
+				for _, path := range []string{"/long.html", "/short.html", "/shut.html"} {
+					checkRendered(t, c, path)
 				}
 			}
+		})
+	}
+}
+
+// checkRendered asks for parts from all over a rendered page.
+func checkRendered(t *testing.T, c *client, path string) {
+	t.Helper()
+	whole := c.get(t, path, nil).body
+	size := len(whole)
+	for first := 0; first < size; first += 1 + size/20 {
+		for _, last := range []int{first, first + size/10, size - 1} {
+			last = min(last, size-1)
+			got := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", first, last)}})
+			if got.status != http.StatusPartialContent || got.body != whole[first:last+1] {
+				t.Fatalf("%s, bytes %d to %d of %d: got %v", path, first, last, size, got)
+			}
 		}
-		beyond := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-", size)}})
-		if beyond.status != http.StatusRequestedRangeNotSatisfiable || beyond.header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) {
-			t.Errorf("%s, beyond the end: got %v", path, beyond)
-		}
+	}
+	beyond := c.get(t, path, http.Header{"Range": {fmt.Sprintf("bytes=%d-", size)}})
+	if beyond.status != http.StatusRequestedRangeNotSatisfiable || beyond.header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) {
+		t.Errorf("%s, beyond the end: got %v", path, beyond)
 	}
 }
 

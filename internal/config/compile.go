@@ -44,7 +44,7 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 			MaxTotal: maxTotal,
 		},
 		HeadAsGet:       h.Head == "get",
-		Ranges:          rangesWords[h.Ranges],
+		Ranges:          valueOr(h.Ranges).compile(),
 		NotModified:     valueOr(h.NotModified).compile(),
 		ContentLocation: h.ContentLocation,
 		Block:           h.Block,
@@ -64,7 +64,6 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 // What words mean; the empty word is the zero value in each.
 var (
 	modeWords     = map[string]policy.Mode{"auto": policy.Auto, "strong": policy.Strong, "weak": policy.Weak, "off": policy.Off}
-	rangesWords   = map[string]policy.Ranges{"on": policy.RangesOn, "off": policy.RangesOff, "stream": policy.RangesStream}
 	datingWords   = map[string]upstream.Dating{"normalize": upstream.Normalize, "off": upstream.AsSent, "remove": upstream.Undate}
 	existingWords = map[string]freshness.Existing{"keep": freshness.Keep, "merge": freshness.Merge, "replace": freshness.Replace}
 

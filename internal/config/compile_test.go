@@ -33,6 +33,7 @@ func TestCompileDefaults(t *testing.T) {
 	got := compiled(t, new(Handler))
 	want := &policy.Policy{
 		Freshness:   policy.Freshness{Rows: []policy.Row{}, Expires: true},
+		Ranges:      policy.Ranges{Max: 16},
 		Bounds:      policy.Bounds{MaxBody: 4 << 20, MaxDelay: 200 * time.Millisecond, MaxTotal: 1000},
 		NotModified: policy.NotModified{Keep: map[string]bool{}, Drop: map[string]bool{}},
 	}
@@ -49,7 +50,7 @@ func TestCompileWords(t *testing.T) {
 		ETag:         &ETag{Mode: "strong", Hash: "sha256", Existing: "remove", Secret: "{env.CONDITIONAL_CACHE_TEST}", Epoch: "e{env.CONDITIONAL_CACHE_TEST}"},
 		LastModified: &LastModified{Mode: "off", From: []LastModifiedSource{{FirstSeen: true}}, Lenient: true},
 		Expires:      "modified", ExpiresModified: caddy.Duration(time.Hour),
-		Buffer: &Buffer{MaxBody: 5, MaxDelay: -1}, Head: "get", Ranges: "stream", GuardWrites: &GuardWrites{Require: true},
+		Buffer: &Buffer{MaxBody: 5, MaxDelay: -1}, Head: "get", Ranges: &Ranges{Mode: "stream", Max: 255}, GuardWrites: &GuardWrites{Require: true},
 		Remember: &Remember{Key: "k"}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
 	})
 	want := &policy.Policy{
@@ -59,7 +60,7 @@ func TestCompileWords(t *testing.T) {
 		Dates:     policy.Dates{FirstSeen: true},
 		Freshness: policy.Freshness{Rows: []policy.Row{}, Expires: true, AfterModified: time.Hour},
 		Bounds:    policy.Bounds{MaxBody: 5, MaxDelay: -1, MaxTotal: 1000},
-		HeadAsGet: true, Ranges: policy.RangesStream,
+		HeadAsGet: true, Ranges: policy.Ranges{Mode: policy.RangesStream, Max: 255},
 		NotModified:     policy.NotModified{Keep: map[string]bool{"Set-Cookie": true}, Drop: map[string]bool{"Link": true}},
 		Guard:           policy.Guard{Methods: []string{"PUT", "PATCH", "DELETE"}, Require: true},
 		ContentLocation: true, Block: "3", Key: "k",
@@ -69,8 +70,8 @@ func TestCompileWords(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	got = compiled(t, &Handler{ETag: &ETag{Mode: "off"}, Expires: "off", Ranges: "off", LastModified: dates(LastModifiedSource{Header: "X-Date"})})
-	if got.Tags.Mode != policy.Off || !got.Treatment.Tagless || got.Freshness.Expires || got.Ranges != policy.RangesOff || got.Dates.From == nil || got.Dates.FirstSeen {
+	got = compiled(t, &Handler{ETag: &ETag{Mode: "off"}, Expires: "off", Ranges: &Ranges{Mode: "off"}, LastModified: dates(LastModifiedSource{Header: "X-Date"})})
+	if got.Tags.Mode != policy.Off || !got.Treatment.Tagless || got.Freshness.Expires || got.Ranges != (policy.Ranges{Mode: policy.RangesOff, Max: 16}) || got.Dates.From == nil || got.Dates.FirstSeen {
 		t.Errorf("off: %+v", got)
 	}
 	if got = compiled(t, &Handler{ETag: &ETag{Ignore: []string{"csrf"}}}); got.Tags.Mode != policy.Weak || got.Tags.Ignore == nil {

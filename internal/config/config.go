@@ -25,7 +25,7 @@ type Handler struct {
 	ExpiresModified  caddy.Duration
 	Buffer           *Buffer
 	Head             string
-	Ranges           string
+	Ranges           *Ranges
 	GuardWrites      *GuardWrites
 	Remember         *Remember
 	NotModified      *NotModified
@@ -34,11 +34,8 @@ type Handler struct {
 	Block            string
 }
 
-// The words of `head` and `ranges`.
-var (
-	Head   = Choice{Of: "head", Words: []string{"pass", "get"}}
-	Ranges = Choice{Of: "ranges", Words: []string{"on", "off", "stream"}}
-)
+// Head are the words of `head`.
+var Head = Choice{Of: "head", Words: []string{"pass", "get"}}
 
 // Check refuses what no Caddyfile could say either. Of several errors it returns one, always the same.
 func (h *Handler) Check() error {
@@ -48,7 +45,7 @@ func (h *Handler) Check() error {
 		func() error { return CheckExpires(h.Expires, h.ExpiresModified) },
 		h.checkModified, h.checkSources, h.checkFirstSeen, valueOr(h.Remember).Check, h.checkRemember,
 		func() error { return Head.Check(h.Head) },
-		func() error { return Ranges.Check(h.Ranges) },
+		valueOr(h.Ranges).Check,
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
@@ -28,7 +27,7 @@ type again struct {
 // cannot be: the next handler has read it.
 func (x *Exchange) noteAgain() {
 	r, p := x.asked.r, x.svc.Policy
-	ranged := r.Header["Range"] != nil && p.Ranges != policy.RangesOff && p.Tags.Mode != policy.Off
+	ranged := r.Header["Range"] != nil && p.Ranges.Mode != policy.RangesOff
 	asks := r.Header["If-Modified-Since"] != nil || r.Header["If-None-Match"] != nil && x.shown.cond.view == upstream.Unchanged
 	if !ranged && !asks || hasContent(r) {
 		return
@@ -57,27 +56,22 @@ func (x *Exchange) restsOnNothing(status int) bool {
 		upstream.Unfounded(s.etag, s.lastModified, s.now)
 }
 
-// misreads reports whether the answer to a Range cannot be used or trusted, judging by its fields.
+// misreads reports whether the answer to a Range is known to be wrong. Its fields do not tell: a part that lacks all
+// that a part should have may be right, and its upstream is not to be asked twice. Who writes it does.
 //
-// `templates` renders file_server's part of a file as if it were the file, and takes off whatever said
-// which part of what it is: validators and Accept-Ranges, but not Content-Range. Of the file's length a
-// 416 speaks as well, which net/http also gives to a unit it does not know (RFC 9110 §14.2). A whole over
-// max_body would get no tag of ours, and is not asked for.
-func (x *Exchange) misreads(status int, header http.Header) bool {
-	if !x.rangeSent() || x.asked.method != http.MethodGet || header["Etag"] != nil || header["Last-Modified"] != nil ||
-		header["Accept-Ranges"] != nil || x.asked.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store") {
+// `templates` renders file_server's part of a file as if it were the file, and file_server's 416 speaks of the file's
+// length as well. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
+// has to ignore (RFC 9110 §14.2), and for a set that is malformed.
+func (x *Exchange) misreads(status int) bool {
+	if !x.rangeSent() || x.asked.method != http.MethodGet {
 		return false
 	}
-	asked := &x.shown.cond.ranges.Range
-	contentRange := first(header["Content-Range"])
-	size, known := httpcond.SizeOfWhole(contentRange)
-	served := asked.Valid && known && size <= x.svc.Policy.Bounds.MaxBody
 	switch status {
 	case http.StatusPartialContent:
-		return served
+		return readWriters().rendered
 	case http.StatusRequestedRangeNotSatisfiable:
-		byNetHTTP := first(header["X-Content-Type-Options"]) == "nosniff" && httpcond.MediaType(first(header["Content-Type"])) == "text/plain"
-		return byNetHTTP && (served || !asked.Valid && contentRange == "")
+		by := readWriters()
+		return by.rendered || by.serveContent && !x.shown.cond.ranges.Range.Valid
 	}
 	return false
 }
@@ -85,8 +79,8 @@ func (x *Exchange) misreads(status int, header http.Header) bool {
 // rangeSent reports whether the next handler was sent a Range that is ours to answer, and can be asked again.
 func (x *Exchange) rangeSent() bool { return x.shown.again != nil && x.shown.again.ranged }
 
-// failedOnRange reports whether a handler may have failed only because it was sent a Range. `templates` does, on a part
-// that ends within an action. An error that tells of an unreachable upstream is not meant.
+// failedOnRange reports whether `templates` has failed, or refused: on a part that ends within an action it fails, and on
+// one that begins within a condition it may do what that forbids. Nobody else's error is meant.
 func (x *Exchange) failedOnRange(err error) bool {
 	if err == nil || !x.rangeSent() || x.asked.method != http.MethodGet {
 		return false
@@ -95,7 +89,7 @@ func (x *Exchange) failedOnRange(err error) bool {
 		return false
 	}
 	handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err)
-	return !ok || handlerErr.StatusCode == http.StatusInternalServerError
+	return ok && byTemplates(handlerErr.Trace)
 }
 
 // askAgain asks the next handler for the whole, out of which conditions and Range are answered here. It is another
@@ -105,9 +99,9 @@ func (x *Exchange) askAgain(next caddyhttp.Handler) error {
 	x.resp.Restore()
 	again, shared := x.shown.again, x.kept.shared
 	shared.blocks = shared.blocks[:again.met]
-	if shared.handedOn != nil {
-		shared.handedOn.left = upstream.Fields{}
-	}
+	handed := shared.handedOn
+	shared.handedOn = new(handedOn) // instances further in would show the Range once more
+	defer func() { shared.handedOn = handed }()
 	second := x.svc.exchange()
 	second.enter(arrived)
 	second.asked = x.asked

@@ -42,6 +42,9 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	if reason := s.passes(ctx, r, outer); reason != journal.NoReason {
 		return nil, reason
 	}
+	if r.Header[includeField] != nil {
+		upstream.Remove(r.Header)
+	}
 	x := s.exchange()
 	x.enter(arrived)
 	a := &x.asked
@@ -49,6 +52,10 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	a.readFields()
 	return x, journal.NoReason
 }
+
+// includeField is on a request that a template makes for what it includes (httpInclude, Caddy v2.11.9). That request is a
+// copy of the page's, with conditions and Range that are about the page. Of what is included the whole is needed.
+const includeField = "Caddy-Templates-Include"
 
 // passes names the reason why a request is none of this handler's business.
 func (s *Service) passes(ctx context.Context, r *http.Request, outer *Shared) journal.Reason {

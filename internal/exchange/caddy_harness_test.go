@@ -27,6 +27,7 @@ type (
 	LastModified       = conditionalcache.LastModified
 	LastModifiedSource = conditionalcache.LastModifiedSource
 	NotModified        = conditionalcache.NotModified
+	Ranges             = conditionalcache.Ranges
 	Remember           = conditionalcache.Remember
 )
 

@@ -58,7 +58,7 @@ func TestADateFoundIsWeak(t *testing.T) {
 	runTrials(t, []trial{
 		{name: "If-Range", handler: header, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: updated, reason: "if_range"},
 		{name: "If-Range under etag off", handler: tagged, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: sendsPage("X-Updated", modified, "Content-Length", "12")},
-		{name: "… the upstream's is strong", handler: tagged, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: sendsPage("Last-Modified", modified, "Content-Length", "12"), status: 206, body: "hello"},
+		{name: "… the upstream's is strong", handler: tagged, fields: pairs("Range", "bytes=0-4", "If-Range", modified), next: sendsPage("Last-Modified", modified, "Content-Length", "12", "Cache-Control", "no-transform"), status: 206, body: "hello"},
 		{name: "Accept-Ranges", handler: tagged, next: sendsPage("X-Updated", modified, "Content-Length", "12"), want: pairs("Accept-Ranges", "")},
 		{name: "… the upstream's is strong", handler: tagged, next: sendsPage("Last-Modified", modified, "Content-Length", "12"), want: pairs("Accept-Ranges", "bytes", "Cache-Control", "")},
 		{name: "Range by our tag", handler: header, fields: pairs("Range", "bytes=0-4", "If-Range", strongTag), next: updated, status: 206, body: "hello", want: pairs("Cache-Control", "no-cache")},
@@ -67,7 +67,7 @@ func TestADateFoundIsWeak(t *testing.T) {
 
 // An outer instance takes a date that an inner one has found neither for the upstream's nor for a strong one.
 func TestADateFoundByAnInner(t *testing.T) {
-	inner := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}, Ranges: "off"})
+	inner := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, LastModified: &LastModified{From: pairsOf(byHeader)}, Ranges: &Ranges{Mode: "off"}})
 	for _, tt := range []struct {
 		name, mode string
 		fields     []string

@@ -54,6 +54,8 @@
 //
 //	a field of the 304        notmodified.go, trim; of one from memory: package remember, fieldNames
 //	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in README.md
+//	which Range is answered   slice.go, judgeRange; by what terms: package httpcond, range.go
+//	who has misread a Range   again.go, misreads, and writers.go
 //	a condition               judge.go, evaluate; from memory: recall.go and memory.go; of writes: package guard
 //	the answer to a write     answer.go; the writer that sees its head come: package remember, Witness
 //	a write's coded tag       decode.go; its suffixes: packages upstream and tag

@@ -141,6 +141,17 @@ func (x *Exchange) applyRow(header http.Header) {
 	}
 }
 
+// saysNoTransform reports whether the response goes out with no-transform. The row that says so, or takes it back, may be
+// still to come.
+func (x *Exchange) saysNoTransform(header http.Header) bool {
+	if state := &x.selected.row; state.choice != nil && !state.applied && !state.uncertain {
+		dressed := http.Header{"Cache-Control": header["Cache-Control"], "Expires": header["Expires"], "Pragma": header["Pragma"]}
+		state.choice.Apply(dressed, freshness.Response{Now: x.selected.now})
+		header = dressed
+	}
+	return httpcond.HasDirective(header["Cache-Control"], "no-transform")
+}
+
 // longAgo stands for a Last-Modified that nobody knows: what counts from it has ended.
 var longAgo = time.Unix(0, 0)
 

@@ -37,7 +37,7 @@ func (x *Exchange) follow(action capture.Action) {
 // readHead reads what the head says of the representation, and lets the memory judge what the upstream itself has sent.
 func (x *Exchange) readHead(status int, header http.Header) {
 	x.readSelected()
-	if x.restsOnNothing(status) || x.misreads(status, header) {
+	if x.restsOnNothing(status) || x.misreads(status) {
 		x.shown.again.wanted = true
 	} else if x.visit != nil {
 		x.visit.Judge(header, x.selected.now)

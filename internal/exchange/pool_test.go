@@ -26,6 +26,7 @@ import (
 func bare() *policy.Policy {
 	return &policy.Policy{
 		Freshness: policy.Freshness{Expires: true},
+		Ranges:    policy.Ranges{Max: 16},
 		Bounds:    policy.Bounds{MaxBody: 4 << 20, MaxDelay: 200 * time.Millisecond, MaxTotal: 256 << 20},
 	}
 }

@@ -16,7 +16,8 @@ type Shared struct {
 	flags atomic.Uint32 // any goroutine may read and set them: see flag
 	// blocks are the names of those that have acted. show adds to it, askAgain cuts it back: the goroutine of the handlers.
 	blocks []string
-	// handedOn are the conditions; nil while no instance has seen any. It is made by readConditions, in the same goroutine.
+	// handedOn are the conditions; nil while no instance has seen any. It is made by readConditions, in the same goroutine,
+	// and for as long as a handler is asked again, by askAgain.
 	handedOn *handedOn
 }
 
@@ -24,7 +25,7 @@ type Shared struct {
 // are never changed.
 type handedOn struct {
 	original upstream.Fields // what the client sent; set by readConditions
-	left     upstream.Fields // what the innermost instance left on the request; set by present, Leave and askAgain
+	left     upstream.Fields // what the innermost instance left on the request; set by present and Leave
 }
 
 // flag is something that an instance lets the others know.

@@ -113,7 +113,7 @@ func (x *Exchange) present() {
 	}
 	x.shown.asGet = x.asked.method == http.MethodHead && (p.HeadAsGet || c.namesOurs())
 	x.bind()
-	if c != nil && p.Ranges != policy.RangesOff && r.Header["Range"] != nil {
+	if c != nil && p.Ranges.Mode != policy.RangesOff && r.Header["Range"] != nil {
 		upstream.PresentRange(r.Header, x.asked.method, &c.ranges, time.Now())
 	}
 	if x.shown.asGet {
@@ -169,3 +169,6 @@ func (c *conditions) matchesTags() bool {
 
 // byRange reports whether If-Range makes the client's interest in a part depend on a validator.
 func (c *conditions) byRange() bool { return c != nil && c.ranges.IfRange.Present }
+
+// byRangeDate reports whether that validator is a date.
+func (c *conditions) byRangeDate() bool { return c != nil && c.ranges.IfRange.HasDate }

@@ -102,7 +102,7 @@ func TestWhatTheUpstreamSeesOfRange(t *testing.T) {
 		{name: "no tag, no date", fields: pairs("Range", "bytes=0-4", "If-Range", "x")},
 		{name: "a date", fields: pairs("Range", "bytes=0-4", "If-Range", modified), want: pairs("Range", "bytes=0-4", "If-Range", modified)},
 		{name: "a date that is not over", fields: pairs("Range", "bytes=0-4", "If-Range", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))},
-		{name: "off", handler: &Handler{Ranges: "off"}, fields: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`), want: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`)},
+		{name: "off", handler: &Handler{Ranges: &Ranges{Mode: "off"}}, fields: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`), want: pairs("Range", "BYTES=0-4", "If-Range", `W/"x"`)},
 		{name: "If-Range of ours", fields: pairs("Range", "bytes=0-4", "If-Range", strongTag)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -14,8 +15,15 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
-// reasonRangeLength: too long to be answered in parts. It is a result of this package, beside those of httpcond.
-var reasonRangeLength = httpcond.Reason(journal.RangeLength.String())
+// Results of this package, beside those of httpcond.
+var (
+	// reasonRangeLength: too long to be answered in parts.
+	reasonRangeLength = httpcond.Reason(journal.RangeLength.String())
+	// reasonRangeCoding: parts of what may be coded on its way out, and has no tag that would show it.
+	reasonRangeCoding = httpcond.Reason(journal.RangeCoding.String())
+	// reasonAcceptRanges: the upstream says that it has no parts to give.
+	reasonAcceptRanges = httpcond.Reason(journal.AcceptRanges.String())
+)
 
 // rangeAtHead answers Range out of a passing response; ok is false when that one is to go out whole.
 func (x *Exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool) {
@@ -39,7 +47,7 @@ func (x *Exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 		return capture.Decision{Action: capture.Answer, Declared: x.unread()}, true
 	case found != httpcond.RangePartial:
 		return capture.Decision{}, false
-	case len(v.part.Ranges) == 1 && (fits || x.svc.Policy.Ranges == policy.RangesStream):
+	case len(v.part.Ranges) == 1 && (fits || x.svc.Policy.Ranges.Mode == policy.RangesStream):
 		return x.slice(header, v.part.Ranges[0]), true
 	case fits && !s.spilled:
 		// Several are put together from the whole, as they need not come in its order.
@@ -62,48 +70,99 @@ func (x *Exchange) slice(header http.Header, part httpcond.ByteRange) capture.De
 
 // asksParts reports whether Range was sent, and is ours to answer.
 func (x *Exchange) asksParts() bool {
-	return x.svc.Policy.Ranges != policy.RangesOff && x.shown.cond != nil && x.shown.cond.ranges.Range.Present
+	return x.svc.Policy.Ranges.Mode != policy.RangesOff && x.shown.cond != nil && x.shown.cond.ranges.Range.Present
 }
 
 // judgeRange applies the last step of RFC 9110 §13.2.2 to a 200 of size bytes.
 func (x *Exchange) judgeRange(header http.Header, size int64) httpcond.RangeVerdict {
 	v := &x.verdict
 	v.part, v.size = httpcond.RangeResult{}, size
-	if x.asksParts() && x.divisible(header) {
-		rep := x.representation()
-		rep.Same, rep.LastModified = tag.SameOctets, x.strongDate()
-		v.part = x.shown.cond.ranges.Evaluate(x.asked.method, rep, x.selected.Date, size)
+	if !x.asksParts() || !x.divisible() {
+		return v.part.Verdict
+	}
+	rep, ranges := x.representation(), &x.shown.cond.ranges
+	date, lost := x.dateOfOctets(header)
+	rep.Same, rep.LastModified = tag.SameOctets, date
+	terms := httpcond.RangeTerms{
+		Max: x.svc.Policy.Ranges.Max, Unvalidated: x.servesUnvalidated(header), ContentType: first(header["Content-Type"]),
+	}
+	v.part = ranges.Evaluate(x.asked.method, rep, x.selected.Date, size, terms)
+	switch {
+	case v.part.Verdict != httpcond.RangeWhole && x.refusesRanges(header):
+		v.part = httpcond.RangeResult{Reason: reasonAcceptRanges}
+	case v.part.Reason == httpcond.ReasonNoValidator && (lost || x.streamsRanges()):
+		v.part.Reason = reasonRangeCoding
 	}
 	return v.part.Verdict
 }
 
-// divisible reports whether a part of a 200's body is a part of what every client gets under the same
-// validator.
-func (x *Exchange) divisible(header http.Header) bool {
-	switch s := x.selected; {
-	case s.trailed || s.framed || s.incremental != journal.NoReason:
-		return false
-	case s.ETag.Usable:
-		return true
-	case header["Etag"] != nil:
-		return false // nothing that is compared with it can match
+// streamsRanges reports whether the operator says that parts may be served, whatever the upstream says.
+func (x *Exchange) streamsRanges() bool { return x.svc.Policy.Ranges.Mode == policy.RangesStream }
+
+// refusesRanges reports whether the upstream says that it has no parts to give, and that stands.
+func (x *Exchange) refusesRanges(header http.Header) bool {
+	return !x.streamsRanges() && httpcond.AcceptsNoRanges(header["Accept-Ranges"])
+}
+
+// servesUnvalidated reports whether parts are served even where nothing tells one version from the next. But a client
+// that has so many bytes of a coded body must not get plain ones from there on.
+func (x *Exchange) servesUnvalidated(header http.Header) bool {
+	return x.streamsRanges() && !(x.asked.codable && x.mayBeCoded(header))
+}
+
+// divisible reports whether a 200 has a body of which there may be parts.
+func (x *Exchange) divisible() bool {
+	s := x.selected
+	return !s.trailed && !s.framed && s.incremental == journal.NoReason
+}
+
+// dateOfOctets is the Last-Modified where that can stand for the very octets of a response, and zero elsewhere. A coding
+// gives a tag another form, which a date has not: N coded bytes and the rest of the plain ones would have the same. So
+// where there may be both, it is lost. It is not for a client that accepts no coding, and so has no coded bytes, unless
+// that makes If-Range of a date: it may have got both with an Accept-Encoding that it does not repeat.
+func (x *Exchange) dateOfOctets(header http.Header) (date time.Time, lost bool) {
+	if header["Etag"] != nil && !x.selected.ETag.Usable {
+		return time.Time{}, false // nothing that is compared with such a tag can match
 	}
-	// A coding gives a tag another form, which a date has not.
-	return !x.asked.codable || x.selected.coded
+	date = x.strongDate()
+	if (x.asked.codable || x.shown.cond.byRangeDate()) && !date.IsZero() && x.codingsDiffer(header) {
+		return time.Time{}, true
+	}
+	return date, false
+}
+
+// codingsDiffer reports whether there may be differently coded forms of a response: by Caddy's encode, or the upstream's.
+func (x *Exchange) codingsDiffer(header http.Header) bool {
+	return x.mayBeCoded(header) || httpcond.VariesOn(header["Vary"], "Accept-Encoding")
+}
+
+// mayBeCoded reports whether a response can still be content-coded on its way out, if its client accepts that.
+func (x *Exchange) mayBeCoded(header http.Header) bool {
+	return !x.selected.coded && !x.saysNoTransform(header)
 }
 
 // acceptRanges says in a 200 whether Range of its kind is answered. What an upstream says of itself does
-// not hold where it is not asked.
+// not hold where it is not asked, unless that is that it has no parts to give.
 func (x *Exchange) acceptRanges(header http.Header, size int64) {
 	p, s := x.svc.Policy, x.selected
-	answers := p.Ranges != policy.RangesOff
-	strong := s.ETag.Usable && !s.ETag.Tag.Weak || !s.ETag.Usable && httpcond.StrongDate(x.strongDate(), s.Date)
+	answers := p.Ranges.Mode != policy.RangesOff
+	fits := size >= 0 && (size <= p.Bounds.MaxBody || x.streamsRanges())
 	switch {
-	case answers && strong && size >= 0 && (size <= p.Bounds.MaxBody || p.Ranges == policy.RangesStream) && x.divisible(header):
+	case answers && fits && x.divisible() && x.tellsOctets(header) && !x.refusesRanges(header):
 		header["Accept-Ranges"] = x.one("bytes")
+	case httpcond.AcceptsNoRanges(header["Accept-Ranges"]):
 	case p.Shown.WithholdAll, answers && s.madeHere:
 		delete(header, "Accept-Ranges")
 	}
+}
+
+// tellsOctets reports whether parts of a response can be told to be of the same octets, or need not.
+func (x *Exchange) tellsOctets(header http.Header) bool {
+	if s := x.selected; s.ETag.Usable {
+		return !s.ETag.Tag.Weak
+	}
+	date, _ := x.dateOfOctets(header)
+	return x.servesUnvalidated(header) || httpcond.StrongDate(date, x.selected.Date)
 }
 
 // partial turns the fields of the 200 into those of the 206 (RFC 9110 §15.3.7), and returns the layout of
@@ -123,7 +182,7 @@ func (x *Exchange) partial(header http.Header) *httpcond.Multipart {
 	// Digests of the message's content, which is another one now.
 	delete(header, "Content-Digest")
 	delete(header, "Content-Md5")
-	if s.madeHere && x.tagDependsOnCoding(header) && !httpcond.VariesOn(header["Vary"], "Accept-Encoding") {
+	if x.partDependsOnCoding(header) && !httpcond.VariesOn(header["Vary"], "Accept-Encoding") {
 		header["Vary"] = append(slices.Clip(header["Vary"]), "Accept-Encoding")
 	}
 	if _, typed := header["Content-Type"]; !typed {
@@ -144,15 +203,24 @@ func (x *Exchange) partial(header http.Header) *httpcond.Multipart {
 	return parts
 }
 
+// partDependsOnCoding reports whether clients that accept other codings may get another answer to the same Range. To one
+// that accepts any, a part is always of the plain octets, while encode would have coded the whole.
+func (x *Exchange) partDependsOnCoding(header http.Header) bool {
+	s := x.selected
+	return x.asked.codable || s.madeHere && x.tagDependsOnCoding(header) || !s.ETag.Usable && x.mayBeCoded(header)
+}
+
 // sendParts answers Range out of what was held. A failed write is the client's leaving.
 func (x *Exchange) sendParts(header http.Header, body []byte) {
 	parts := x.partial(header)
 	x.decide(journal.Partial, journal.Because(x.verdict.part.Reason), header)
 	x.resp.SendHead(http.StatusPartialContent)
 	w := x.resp.Outer()
+	var head []byte
 	for i, part := range x.verdict.part.Ranges {
 		if parts != nil {
-			if _, err := w.Write(parts.AppendPartHead(nil, i)); err != nil {
+			head = parts.AppendPartHead(head[:0], i)
+			if _, err := w.Write(head); err != nil {
 				return
 			}
 		}

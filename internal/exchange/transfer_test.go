@@ -73,7 +73,7 @@ func TestSliceEndsTheTransfer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			taken := 0
 			v := newVisit(t, http.MethodGet, "/", "Range", tt.asked)
-			v.to(provisioned(t, &Handler{Ranges: "stream"}), func(w http.ResponseWriter, _ *http.Request) error {
+			v.to(provisioned(t, &Handler{Ranges: &Ranges{Mode: "stream"}}), func(w http.ResponseWriter, _ *http.Request) error {
 				addPairs(w.Header(), pairs("Content-Type", "video/mp4", "Etag", `"v"`, "Content-Length", strconv.Itoa(length)))
 				if err := hauls(w, length, &taken); err != nil {
 					panic(http.ErrAbortHandler) // as reverse_proxy does

@@ -157,7 +157,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 
 // tagDependsOnCoding reports whether auto has looked, or would look, at the codings that the client accepts.
 func (x *Exchange) tagDependsOnCoding(header http.Header) bool {
-	return x.svc.Policy.Tags.Mode == policy.Auto && !x.selected.coded && !httpcond.HasDirective(header["Cache-Control"], "no-transform")
+	return x.svc.Policy.Tags.Mode == policy.Auto && x.mayBeCoded(header)
 }
 
 // digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines

@@ -30,7 +30,7 @@ func ExamplePreconditions_Evaluate() {
 
 func ExampleRangeRequest_Evaluate() {
 	request := http.Header{
-		"Range":    {"bytes=0-4, 99-, -5"},
+		"Range":    {"bytes=0-4, 9999-, -5"},
 		"If-Range": {`"xyzzy"`},
 	}
 	now := time.Date(2026, time.July, 10, 0, 0, 0, 0, time.UTC)
@@ -39,20 +39,21 @@ func ExampleRangeRequest_Evaluate() {
 	tag, _ := httpcond.ParseEntityTag(`"xyzzy"`)
 	current := httpcond.Representation{Exists: true, HasETag: true, ETag: tag}
 
-	const size = 36
-	result := r.Evaluate(http.MethodGet, current, now, size)
+	const size = 3600
+	terms := httpcond.RangeTerms{Max: 16, ContentType: "text/plain"}
+	result := r.Evaluate(http.MethodGet, current, now, size, terms)
 	fmt.Println(result.Verdict, result.Reason)
 	for _, part := range result.Ranges {
 		fmt.Println(part.ContentRange(size))
 	}
 	current.ETag.Opaque = "changed"
-	result = r.Evaluate(http.MethodGet, current, now, size)
+	result = r.Evaluate(http.MethodGet, current, now, size, terms)
 	fmt.Println(result.Verdict, result.Reason)
 
 	// Output:
 	// partial range
-	// bytes 0-4/36
-	// bytes 31-35/36
+	// bytes 0-4/3600
+	// bytes 3595-3599/3600
 	// whole if_range
 }
 

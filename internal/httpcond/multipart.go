@@ -1,11 +1,14 @@
 package httpcond
 
+import "strings"
+
 // Multipart lays out a multipart/byteranges body (RFC 9110 §14.6, §15.3.7.2):
 // for each range its head and then its bytes, which the caller writes, and the
 // end. It is for more than one range; a single one is sent without parts.
 type Multipart struct {
 	// Boundary has to be a token of at most 70 bytes (RFC 2046 §5.1.1) that
-	// does not occur in the representation: make it long and random.
+	// does not occur in the representation: make it random. Whether an answer is
+	// shorter than the whole was reckoned with one of BoundaryLength.
 	Boundary string
 	// ContentType is that of the whole; empty puts none into the parts.
 	ContentType string
@@ -19,23 +22,31 @@ func (m *Multipart) MediaType() string { return "multipart/byteranges; boundary=
 
 // Length returns the Content-Length of the 206.
 func (m *Multipart) Length() int64 {
+	n := m.around()
+	for _, r := range m.Ranges {
+		n += r.Length
+	}
+	return n
+}
+
+// around is how many bytes are sent around the ranges.
+func (m *Multipart) around() int64 {
 	scratch := m.AppendEnd(make([]byte, 0, 256))
 	n := int64(len(scratch))
-	for i, r := range m.Ranges {
+	for i := range m.Ranges {
 		// The heads are made rather than counted, so that the two cannot differ.
 		scratch = m.AppendPartHead(scratch[:0], i)
-		n += int64(len(scratch)) + r.Length
+		n += int64(len(scratch))
 	}
 	return n
 }
 
 // AppendPartHead appends what goes before the bytes of Ranges[i]: the end of the
-// line that the last part's bytes are on, the boundary and the part's fields.
+// line before, the boundary and the part's fields. The first part has a line to
+// end as well: nothing stands on it, and a recipient has to do without it (RFC
+// 2046 §5.1.1), but nginx and Apache send it, and some clients look for it.
 func (m *Multipart) AppendPartHead(dst []byte, i int) []byte {
-	if i > 0 {
-		dst = append(dst, "\r\n"...)
-	}
-	dst = append(dst, "--"...)
+	dst = append(dst, "\r\n--"...)
 	dst = append(dst, m.Boundary...)
 	if m.ContentType != "" {
 		dst = append(dst, "\r\nContent-Type: "...)
@@ -67,3 +78,10 @@ func appendFieldValue(dst []byte, value string) []byte {
 	}
 	return dst
 }
+
+// BoundaryLength is the length in bytes of the boundary that RangeRequest.Evaluate
+// reckons with: of 26 letters and digits, as crypto/rand.Text makes them.
+const BoundaryLength = 26
+
+// anyBoundary stands for one that is still to be made.
+var anyBoundary = strings.Repeat("x", BoundaryLength)

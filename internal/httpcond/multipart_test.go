@@ -25,28 +25,28 @@ func TestMultipart(t *testing.T) {
 	}{
 		"two ranges (§14.6)": {
 			Multipart{"THIS_STRING_SEPARATES", "text/plain", 36, []ByteRange{{0, 5}, {31, 5}}},
-			"--THIS_STRING_SEPARATES\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/36\r\n\r\n01234" +
+			"\r\n--THIS_STRING_SEPARATES\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/36\r\n\r\n01234" +
 				"\r\n--THIS_STRING_SEPARATES\r\nContent-Type: text/plain\r\nContent-Range: bytes 31-35/36\r\n\r\nvwxyz" +
 				"\r\n--THIS_STRING_SEPARATES--\r\n",
 		},
 		"the client's order (§15.3.7.2, SHOULD)": {
 			Multipart{"b", "a/b; c=d", 36, []ByteRange{{10, 1}, {0, 1}, {35, 1}}},
-			"--b\r\nContent-Type: a/b; c=d\r\nContent-Range: bytes 10-10/36\r\n\r\na" +
+			"\r\n--b\r\nContent-Type: a/b; c=d\r\nContent-Range: bytes 10-10/36\r\n\r\na" +
 				"\r\n--b\r\nContent-Type: a/b; c=d\r\nContent-Range: bytes 0-0/36\r\n\r\n0" +
 				"\r\n--b\r\nContent-Type: a/b; c=d\r\nContent-Range: bytes 35-35/36\r\n\r\nz" +
 				"\r\n--b--\r\n",
 		},
 		"the whole has no Content-Type (§15.3.7.2)": {
 			Multipart{"b", "", 36, []ByteRange{{0, 1}, {1, 1}}},
-			"--b\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b\r\nContent-Range: bytes 1-1/36\r\n\r\n1\r\n--b--\r\n",
+			"\r\n--b\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b\r\nContent-Range: bytes 1-1/36\r\n\r\n1\r\n--b--\r\n",
 		},
 		"controls in a field value (§5.5)": {
 			Multipart{"b", "a\x01b\x1f\x7f\xe9c", 36, []ByteRange{{0, 1}}},
-			"--b\r\nContent-Type: a b  \xe9c\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b--\r\n",
+			"\r\n--b\r\nContent-Type: a b  \xe9c\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b--\r\n",
 		},
 		"line breaks in a field value (§5.5, MUST)": {
 			Multipart{"b", "a/b\r\nX: y\r\n\r\n<script>\x00\t", 36, []ByteRange{{0, 1}}},
-			"--b\r\nContent-Type: a/b  X: y    <script> \t\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b--\r\n",
+			"\r\n--b\r\nContent-Type: a/b  X: y    <script> \t\r\nContent-Range: bytes 0-0/36\r\n\r\n0\r\n--b--\r\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

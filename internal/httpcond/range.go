@@ -8,12 +8,9 @@ import (
 	"time"
 )
 
-// What is read of a Range field. RFC 9110 §14.2 and §17.15 leave it to the
-// server how many parts it is willing to cut for one small request.
-const (
-	maxRangeBytes = 8 << 10
-	maxRangeSpecs = 16
-)
+// maxRangeBytes is how much is read of a Range field. There is room in it for as
+// many ranges as anybody may allow (RangeTerms), each of two numbers of 19 digits.
+const maxRangeBytes = 64 << 10
 
 // ByteRange is Length bytes of a representation from offset Start on; Length is
 // positive.
@@ -53,8 +50,7 @@ type RangeSet struct {
 
 	// set is the list behind "=" as the client sent it. It is short and read at
 	// most twice, so keeping the text is cheaper than keeping what it means.
-	set     string
-	members int
+	set string
 }
 
 // ParseRange reads the lines of a Range field. It is a singleton, so several
@@ -65,7 +61,7 @@ type RangeSet struct {
 //
 // Empty members and whitespace around members and behind "=" are accepted, as
 // RFC 9110 §5.6.1.2 and the examples of §14.1.2 have them; elsewhere there is
-// no whitespace. More than 8 KiB are no request for bytes and are not read.
+// no whitespace. More than 64 KiB are no request for bytes and are not read.
 func ParseRange(lines []string) RangeSet {
 	if len(lines) == 0 {
 		return RangeSet{}
@@ -78,13 +74,15 @@ func ParseRange(lines []string) RangeSet {
 	if !equalFold(unit, "bytes") {
 		return s
 	}
+	valid := false
 	for member, rest := cutRangeMember(set); member != ""; member, rest = cutRangeMember(rest) {
-		if _, ok := parseRangeSpec(member); !ok {
+		if _, valid = parseRangeSpec(member); !valid {
 			return s
 		}
-		s.members++
 	}
-	s.set, s.Valid = set, s.members > 0
+	if valid {
+		s.set, s.Valid = set, true
+	}
 	return s
 }
 
@@ -238,21 +236,41 @@ const (
 	ReasonRangeUnusable Reason = "range_unusable"
 	// ReasonRangeEmpty: there is no byte to select.
 	ReasonRangeEmpty Reason = "range_empty"
-	// ReasonRangeExcessive: too many ranges, or ones that overlap.
+	// ReasonRangeMany: more ranges than are answered in one response.
+	ReasonRangeMany Reason = "range_many"
+	// ReasonRangeExcessive: the parts, with all that is sent around them, would be
+	// longer than the whole.
 	ReasonRangeExcessive Reason = "range_excessive"
-	// ReasonWeakValidator: nothing tells this representation from the next one.
+	// ReasonNoValidator: there is neither a tag nor a date.
+	ReasonNoValidator Reason = "no_validator"
+	// ReasonWeakValidator: what there is does not tell this representation from the
+	// next one for sure.
 	ReasonWeakValidator Reason = "weak_validator"
 	// ReasonIfRange: If-Range was false.
 	ReasonIfRange Reason = "if_range"
 )
 
 // RangeResult is a verdict and its reason. Ranges, for RangePartial only, are in
-// the client's order (RFC 9110 §15.3.7.2), disjoint and within the size;
-// adjacent ones are not joined.
+// the client's order (RFC 9110 §15.3.7.2) and within the size. No two neighbours
+// in the list touch or overlap.
 type RangeResult struct {
 	Verdict RangeVerdict
 	Reason  Reason
 	Ranges  []ByteRange
+}
+
+// RangeTerms is what a server makes a condition of answering Range. RFC 9110
+// §14.2 and §17.15 leave it to the server how much it is willing to do for one
+// small request.
+type RangeTerms struct {
+	// Max is how many ranges are answered in one response, counted after those
+	// have been joined that touch or overlap.
+	Max int
+	// Unvalidated: parts are sent also of what has no validator, or but a date that
+	// is not strong. A weak tag is another thing: it says that the bytes differ.
+	Unvalidated bool
+	// ContentType is that of the whole, which the head of each part repeats.
+	ContentType string
 }
 
 // Evaluate is step 5 of RFC 9110 §13.2.2: how to answer a request for which
@@ -263,63 +281,107 @@ type RangeResult struct {
 // Range is defined for GET only (§14.2): to HEAD and all others the answer is
 // as if there were none. The whole is always a right answer (§14.2), so every
 // doubt ends there.
-func (r *RangeRequest) Evaluate(method string, rep Representation, date time.Time, size int64) RangeResult {
-	switch {
-	case !r.Range.Present || method != http.MethodGet:
+func (r *RangeRequest) Evaluate(method string, rep Representation, date time.Time, size int64, terms RangeTerms) RangeResult {
+	if !r.Range.Present || method != http.MethodGet {
 		return RangeResult{}
-	case !r.Range.Valid:
+	}
+	if !r.Range.Valid {
 		return RangeResult{Reason: ReasonRangeUnusable}
-	case !hasStrongValidator(&rep, date):
-		return RangeResult{Reason: ReasonWeakValidator}
+	}
+	if reason := indistinct(&rep, date, terms.Unvalidated); reason != "" {
+		return RangeResult{Reason: reason}
+	}
+	switch {
 	case !r.IfRange.Holds(rep, date):
 		return RangeResult{Reason: ReasonIfRange}
 	case size <= 0:
 		return RangeResult{Reason: ReasonRangeEmpty}
 	}
-	return r.Range.selectFrom(size)
+	return r.Range.selectFrom(size, &terms)
 }
 
-// hasStrongValidator reports whether parts of the representation that are
-// fetched one by one can be told to be of the same bytes (RFC 9110 §15.3.7.3,
-// §8.8.1). Who sends a weak tag says that its date is no better.
-func hasStrongValidator(rep *Representation, date time.Time) bool {
-	if rep.HasETag {
-		return !rep.ETag.Weak
+// indistinct says why parts of the representation that are fetched one by one
+// cannot be told to be of the same bytes (RFC 9110 §15.3.7.3, §8.8.1); empty: they
+// can, or need not. Who sends a weak tag says that its date is no better.
+func indistinct(rep *Representation, date time.Time, unvalidated bool) Reason {
+	switch {
+	case rep.HasETag && rep.ETag.Weak:
+		return ReasonWeakValidator
+	case rep.HasETag || unvalidated || StrongDate(rep.LastModified, date):
+		return ""
+	case rep.LastModified.IsZero():
+		return ReasonNoValidator
 	}
-	return StrongDate(rep.LastModified, date)
+	return ReasonWeakValidator
 }
 
 // selectFrom applies a valid set to a size. Members that begin behind the end
-// are left out (RFC 9110 §14.1.2). Too many, or some that overlap, are answered
-// with the whole (§14.2, §17.15): overlaps are how a short request makes a long
-// answer, since disjoint ranges are never longer than the whole.
-func (s *RangeSet) selectFrom(size int64) RangeResult {
-	if s.members > maxRangeSpecs {
-		return RangeResult{Reason: ReasonRangeExcessive}
-	}
-	ranges := make([]ByteRange, 0, s.members)
+// are left out (RFC 9110 §14.1.2). Too many, or more bytes than there are, are
+// answered with the whole (§14.2, §17.15): that is how a short request makes a
+// long answer.
+func (s *RangeSet) selectFrom(size int64, terms *RangeTerms) RangeResult {
+	var ranges []ByteRange
 	for member, rest := cutRangeMember(s.set); member != ""; member, rest = cutRangeMember(rest) {
 		spec, _ := parseRangeSpec(member)
 		selected := spec.on(size)
 		if selected.Length == 0 {
 			continue
 		}
-		if overlapsAny(selected, ranges) {
-			return RangeResult{Reason: ReasonRangeExcessive}
+		if ranges = appendJoined(ranges, selected); len(ranges) > terms.Max {
+			return RangeResult{Reason: ReasonRangeMany}
 		}
-		ranges = append(ranges, selected)
 	}
-	if len(ranges) == 0 {
+	switch {
+	case len(ranges) == 0:
 		return RangeResult{Verdict: RangeUnsatisfiable, Reason: ReasonRangeUnsatisfiable}
+	case len(ranges) > 1 && longerThan(size, ranges, terms.ContentType):
+		return RangeResult{Reason: ReasonRangeExcessive}
 	}
 	return RangeResult{Verdict: RangePartial, Reason: ReasonRange, Ranges: ranges}
 }
 
-func overlapsAny(r ByteRange, ranges []ByteRange) bool {
-	for _, other := range ranges {
-		if r.Start < other.Start+other.Length && other.Start < r.Start+r.Length {
+// appendJoined appends a range, or joins it with the last one. That may close the
+// gap to the one before.
+func appendJoined(ranges []ByteRange, r ByteRange) []ByteRange {
+	for last := len(ranges) - 1; last >= 0 && r.touches(ranges[last]); last-- {
+		r, ranges = r.with(ranges[last]), ranges[:last]
+	}
+	return append(ranges, r)
+}
+
+// touches reports whether two ranges overlap, or one begins where the other ends.
+// Then there is no gap that would be sent though nobody has asked for it (RFC 9110
+// §15.3.7.2).
+func (r ByteRange) touches(other ByteRange) bool {
+	return other.Start <= r.Start+r.Length && r.Start <= other.Start+other.Length
+}
+
+// with joins two ranges that touch.
+func (r ByteRange) with(other ByteRange) ByteRange {
+	start, end := min(r.Start, other.Start), max(r.Start+r.Length, other.Start+other.Length)
+	return ByteRange{Start: start, Length: end - start}
+}
+
+// longerThan reports whether several ranges make a longer answer than the whole,
+// delimiters and the heads of the parts included.
+func longerThan(size int64, ranges []ByteRange, contentType string) bool {
+	left := size
+	for _, r := range ranges {
+		if left -= r.Length; left < 0 {
 			return true
 		}
 	}
-	return false
+	m := Multipart{Boundary: anyBoundary, ContentType: contentType, Size: size, Ranges: ranges}
+	return m.around() > left
+}
+
+// NeverSatisfiable reports whether there is no length of which a valid set selects
+// a byte: all its members are suffixes of none, or begin at 2^63-1.
+func (s *RangeSet) NeverSatisfiable() bool {
+	for member, rest := cutRangeMember(s.set); member != ""; member, rest = cutRangeMember(rest) {
+		if spec, _ := parseRangeSpec(member); spec.on(math.MaxInt64).Length > 0 {
+			return false
+		}
+	}
+	return s.Valid
 }

@@ -117,7 +117,7 @@ func TestParseRangeLines(t *testing.T) {
 }
 
 func TestRangeLengthLimit(t *testing.T) {
-	for n, valid := range map[int]bool{8192: true, 8193: false} {
+	for n, valid := range map[int]bool{64 << 10: true, 64<<10 + 1: false} {
 		field := "bytes=" + strings.Repeat(",", n-len("bytes=0-4")) + "0-4"
 		if s := ParseRange([]string{field}); !s.Present || s.Valid != valid || valid && s.Canonical() != "bytes=0-4" {
 			t.Errorf("a field of %d bytes: present %v, valid %v", len(field), s.Present, s.Valid)
@@ -138,10 +138,13 @@ func TestRangeIsASnapshot(t *testing.T) {
 	h := http.Header{"Range": {"bytes=0-4"}, "If-Range": {`"foo"`}}
 	r := ParseRangeRequest(h, now, false)
 	h["Range"][0], h["If-Range"][0] = "bytes=7-7", `"bar"`
-	if got := r.Evaluate("GET", strong, later, 36); !reflect.DeepEqual(got.Ranges, []ByteRange{{0, 5}}) {
+	if got := r.Evaluate("GET", strong, later, 36, sixteen); !reflect.DeepEqual(got.Ranges, []ByteRange{{0, 5}}) {
 		t.Errorf("an edit of the header changed the selection: %+v", got)
 	}
 }
+
+// sixteen are the terms of a handler that is told nothing else.
+var sixteen = RangeTerms{Max: 16}
 
 // later makes the Last-Modified of the representations strong.
 var later = nov94.Add(time.Second)
@@ -157,6 +160,7 @@ type rangeRow struct {
 	want    RangeVerdict
 	reason  Reason
 	ranges  []ByteRange
+	terms   RangeTerms
 }
 
 func (row rangeRow) run(t *testing.T) {
@@ -172,7 +176,10 @@ func (row rangeRow) run(t *testing.T) {
 		row.date = later
 	}
 	r := ParseRangeRequest(h, now, false)
-	got := r.Evaluate(http.MethodGet, row.rep, row.date, row.size)
+	if row.terms == (RangeTerms{}) {
+		row.terms = sixteen
+	}
+	got := r.Evaluate(http.MethodGet, row.rep, row.date, row.size, row.terms)
 	if got.Verdict != row.want || got.Reason != row.reason || !reflect.DeepEqual(got.Ranges, row.ranges) {
 		t.Errorf("%q of %d bytes: %v (%s) %v, want %v (%s) %v",
 			h, row.size, got.Verdict, got.Reason, got.Ranges, row.want, row.reason, row.ranges)
@@ -222,33 +229,47 @@ var rangeRows = map[string]rangeRow{
 	"the longest there is (§14.1.2)":                     partial("bytes=-1,0-0", maxInt64, ByteRange{maxInt64 - 1, 1}, ByteRange{0, 1}),
 	"all of the longest there is (§14.1.2)":              partial("bytes=0-", maxInt64, ByteRange{0, maxInt64}),
 	"behind the longest there is (§14.1.2)":              unsatisfiable("bytes=9223372036854775807-", maxInt64),
-	"first and last byte (§14.2, SHOULD)":                partial("bytes=0-0,-1", 36, ByteRange{0, 1}, ByteRange{35, 1}),
-	"three as in the RFC's example (§14.1.2, SHOULD)":    partial("bytes= 0-9, 15-19, -5", 36, ByteRange{0, 10}, ByteRange{15, 5}, ByteRange{31, 5}),
-	"not in order: the client's (§15.3.7.2, SHOULD)":     partial("bytes=0-9, -10, 10-19", 36, ByteRange{0, 10}, ByteRange{26, 10}, ByteRange{10, 10}),
-	"some behind the end (§14.1.2, SHOULD)":              partial("bytes=0-4, -5, 100000-, 10-14", 36, ByteRange{0, 5}, ByteRange{31, 5}, ByteRange{10, 5}),
+	"first and last byte (§14.2, SHOULD)":                partial("bytes=0-0,-1", 3600, ByteRange{0, 1}, ByteRange{3599, 1}),
+	"three as in the RFC's example (§14.1.2, SHOULD)":    partial("bytes= 0-999, 4500-5499, -1000", 10000, ByteRange{0, 1000}, ByteRange{4500, 1000}, ByteRange{9000, 1000}),
+	"not in order: the client's (§15.3.7.2, SHOULD)":     partial("bytes=0-9, -10, 11-19", 3600, ByteRange{0, 10}, ByteRange{3590, 10}, ByteRange{11, 9}),
+	"some behind the end (§14.1.2, SHOULD)":              partial("bytes=0-4, -5, 100000-, 10-14", 3600, ByteRange{0, 5}, ByteRange{3595, 5}, ByteRange{10, 5}),
 	"a suffix of no bytes beside one (§14.1.2)":          partial("bytes=-0,3-4", 36, ByteRange{3, 2}),
-	"adjacent ones stay two (§15.3.7.2, MAY)":            partial("bytes=1-2,3-5", 36, ByteRange{1, 2}, ByteRange{3, 3}),
-	"adjacent, the later one first (§15.3.7.2)":          partial("bytes=3-5,1-2", 36, ByteRange{3, 3}, ByteRange{1, 2}),
-	"two halves (§14.2)":                                 partial("bytes=0-17,18-", 36, ByteRange{0, 18}, ByteRange{18, 18}),
-	"empty members (§5.6.1.2, SHOULD)":                   partial("bytes=0-1,,5-8,", 36, ByteRange{0, 2}, ByteRange{5, 4}),
+	"adjacent ones are joined (§15.3.7.2, MAY)":          partial("bytes=1-2,3-5", 36, ByteRange{1, 5}),
+	"one byte between: never over a gap (§15.3.7.2)":     partial("bytes=1-2,4-5", 3600, ByteRange{1, 2}, ByteRange{4, 2}),
+	"joined, in their place (§15.3.7.2, SHOULD)":         partial("bytes=900-909,5-9,0-4,800-809", 3600, ByteRange{900, 10}, ByteRange{0, 10}, ByteRange{800, 10}),
+	"only neighbours in the list are joined":             partial("bytes=0-4,900-909,5-9", 3600, ByteRange{0, 5}, ByteRange{900, 10}, ByteRange{5, 5}),
+	"what is joined closes the gap before it":            partial("bytes=0-4,20-24,5-19", 36, ByteRange{0, 25}),
+	"joined across one behind the end":                   partial("bytes=0-4,99-,5-9", 36, ByteRange{0, 10}),
+	"seventeen that are one when joined":                 partial("bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16", 36, ByteRange{0, 17}),
+	"part heads and delimiters make it longer":           whole("bytes=0-0,-1", 36, ReasonRangeExcessive),
+	"just as long as the whole":                          partial("bytes=0-0,-1", 168, ByteRange{0, 1}, ByteRange{167, 1}),
+	"a byte longer":                                      whole("bytes=0-1,-1", 168, ReasonRangeExcessive),
+	"the media type counts":                              {rng: "bytes=0-0,-1", size: 186, terms: RangeTerms{Max: 16, ContentType: "a/b"}, reason: ReasonRangeExcessive},
+	"two hundred and fifty-five (dnf)":                   {rng: manyRanges(255), size: 1 << 20, terms: RangeTerms{Max: 255}, want: RangePartial, reason: ReasonRange, ranges: manyParts(255)},
+	"one more":                                           {rng: manyRanges(256), size: 1 << 20, terms: RangeTerms{Max: 255}, reason: ReasonRangeMany},
+	"one at most":                                        {rng: "bytes=0-0,9-9", size: 3600, terms: RangeTerms{Max: 1}, reason: ReasonRangeMany},
+	"one at most, and two that are one":                  {rng: "bytes=0-0,1-1", size: 3600, terms: RangeTerms{Max: 1}, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{0, 2}}},
+	"adjacent, the later one first (§15.3.7.2)":          partial("bytes=3-5,1-2", 36, ByteRange{1, 5}),
+	"two halves (§14.2)":                                 partial("bytes=0-17,18-", 36, ByteRange{0, 36}),
+	"empty members (§5.6.1.2, SHOULD)":                   partial("bytes=0-1,,5-8,", 3600, ByteRange{0, 2}, ByteRange{5, 4}),
 	"unit in upper case (§14.1, MUST)":                   partial("BYTES=0-4", 36, ByteRange{0, 5}),
-	"one shared byte (§14.2, MAY)":                       whole("bytes=0-5,5-9", 36, ReasonRangeExcessive),
-	"one shared byte, later one first (§14.2, MAY)":      whole("bytes=5-9,0-5", 36, ReasonRangeExcessive),
-	"overlapping (§14.2, MAY)":                           whole("bytes=0-9,5-14", 36, ReasonRangeExcessive),
-	"one inside the other (§14.2, MAY)":                  whole("bytes=0-9,5-6", 36, ReasonRangeExcessive),
-	"one around the other (§14.2, MAY)":                  whole("bytes=5-6,0-9", 36, ReasonRangeExcessive),
-	"the same twice (§14.2, MAY)":                        whole("bytes=5-6,5-6", 36, ReasonRangeExcessive),
-	"the same twice, one between (§14.2, MAY)":           whole("bytes=5-6,0-0,5-6", 36, ReasonRangeExcessive),
-	"overlapping behind the cut end (§14.2, MAY)":        whole("bytes=30-100,-1", 36, ReasonRangeExcessive),
-	"more than the whole (§17.15, SHOULD)":               whole("bytes=0-,0-,0-", 36, ReasonRangeExcessive),
+	"one shared byte (§14.2, MAY)":                       partial("bytes=0-5,5-9", 36, ByteRange{0, 10}),
+	"one shared byte, later one first (§14.2, MAY)":      partial("bytes=5-9,0-5", 36, ByteRange{0, 10}),
+	"overlapping (§14.2, MAY)":                           partial("bytes=0-9,5-14", 36, ByteRange{0, 15}),
+	"one inside the other (§14.2, MAY)":                  partial("bytes=0-9,5-6", 36, ByteRange{0, 10}),
+	"one around the other (§14.2, MAY)":                  partial("bytes=5-6,0-9", 36, ByteRange{0, 10}),
+	"the same twice (§14.2, MAY)":                        partial("bytes=5-6,5-6", 36, ByteRange{5, 2}),
+	"the same twice, one between (§14.2, MAY)":           partial("bytes=5-6,0-0,5-6", 3600, ByteRange{5, 2}, ByteRange{0, 1}, ByteRange{5, 2}),
+	"overlapping behind the cut end (§14.2, MAY)":        partial("bytes=30-100,-1", 36, ByteRange{30, 6}),
+	"more than the whole (§17.15, SHOULD)":               whole("bytes=0-3000,3500-,0-3000", 3600, ReasonRangeExcessive),
 	"two that are the same past the end (§14.1.2)":       unsatisfiable("bytes=40-50,40-50", 36),
-	"sixteen (§14.2, MAY)":                               partial(manyRanges(16), 36, manyParts(16)...),
-	"seventeen (§14.2, MAY)":                             whole(manyRanges(17), 36, ReasonRangeExcessive),
+	"sixteen (§14.2, MAY)":                               partial(manyRanges(16), 3600, manyParts(16)...),
+	"seventeen (§14.2, MAY)":                             whole(manyRanges(17), 3600, ReasonRangeMany),
 	"seventeen, empty members not counted (§14.2, MAY)":  partial("bytes=,,,,"+strings.Repeat(",", 20)+"0-0", 36, ByteRange{0, 1}),
-	"seventeen, behind the end (§14.2, MAY)":             whole("bytes=0-0"+strings.Repeat(",99-", 16), 36, ReasonRangeExcessive),
+	"seventeen, behind the end (§14.2, MAY)":             partial("bytes=0-0"+strings.Repeat(",9999-", 16), 3600, ByteRange{0, 1}),
 	"sixteen, all but one behind the end (§14.2)":        partial("bytes=0-0"+strings.Repeat(",99-", 15), 36, ByteRange{0, 1}),
-	"seventeen, all behind the end (§14.2, MAY)":         whole("bytes=99-"+strings.Repeat(",99-", 16), 36, ReasonRangeExcessive),
-	"a hundred (§14.2, MAY)":                             whole(manyRanges(100), 36, ReasonRangeExcessive),
+	"seventeen, all behind the end (§14.2, MAY)":         unsatisfiable("bytes=99-"+strings.Repeat(",99-", 16), 36),
+	"a hundred (§14.2, MAY)":                             whole(manyRanges(100), 36000, ReasonRangeMany),
 	"no content, first byte (§14.2, MAY)":                whole("bytes=0-0", 0, ReasonRangeEmpty),
 	"no content, suffix (§14.2, MAY)":                    whole("bytes=-5", 0, ReasonRangeEmpty),
 	"no content, behind the end (§14.2, MAY)":            whole("bytes=7-", 0, ReasonRangeEmpty),
@@ -269,11 +290,18 @@ var rangeRows = map[string]rangeRow{
 	"empty strong tag (§8.8.3)":                          {rng: "bytes=0-4", rep: representation(`""`), size: 36, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{0, 5}}},
 	"no tag, strong date (§8.8.2.2)":                     {rng: "bytes=0-4", rep: noTag, size: 36, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{0, 5}}},
 	"no tag, date of this very second (§8.8.2.2)":        {rng: "bytes=0-4", rep: noTag, date: nov94, size: 36, reason: ReasonWeakValidator},
-	"neither tag nor date (§15.3.7.3)":                   {rng: "bytes=0-4", rep: undated(noTag), size: 36, reason: ReasonWeakValidator},
+	"neither tag nor date (§15.3.7.3)":                   {rng: "bytes=0-4", rep: undated(noTag), size: 36, reason: ReasonNoValidator},
 	"malformed comes before weak (§14.2)":                {rng: "bytes=x", rep: weak, size: 36, reason: ReasonRangeUnusable},
+	"without a validator, as told":                       {rng: "bytes=0-4", rep: undated(noTag), size: 36, terms: unvalidated, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{0, 5}}},
+	"with a weak date, as told":                          {rng: "bytes=0-4", rep: noTag, date: nov94, size: 36, terms: unvalidated, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{0, 5}}},
+	"with a weak tag, all the same":                      {rng: "bytes=0-4", rep: weak, size: 36, terms: unvalidated, reason: ReasonWeakValidator},
+	"without a validator, none of it":                    {rng: "bytes=99-", rep: undated(noTag), size: 36, terms: unvalidated, want: RangeUnsatisfiable, reason: ReasonRangeUnsatisfiable},
+	"without a validator no If-Range: a tag":             {rng: "bytes=0-4", ifRange: `"foo"`, rep: undated(noTag), size: 36, terms: unvalidated, reason: ReasonIfRange},
+	"without a validator no If-Range: a date":            {rng: "bytes=0-4", ifRange: lmEqual, rep: undated(noTag), size: 36, terms: unvalidated, reason: ReasonIfRange},
+	"with a weak date no If-Range":                       {rng: "bytes=0-4", ifRange: lmEqual, rep: noTag, date: nov94, size: 36, terms: unvalidated, reason: ReasonIfRange},
 	"weak comes before a false If-Range (§13.1.5)":       {rng: "bytes=0-4", ifRange: `"bar"`, rep: weak, size: 36, reason: ReasonWeakValidator},
 	"If-Range: the tag (§13.1.5, MUST)":                  {rng: "bytes=5-9", ifRange: `"foo"`, size: 36, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{5, 5}}},
-	"If-Range: the tag, several ranges (§13.1.5, MUST)":  {rng: "bytes=5-9,-1", ifRange: `"foo"`, size: 36, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{5, 5}, {35, 1}}},
+	"If-Range: the tag, several ranges (§13.1.5, MUST)":  {rng: "bytes=5-9,-1", ifRange: `"foo"`, size: 3600, want: RangePartial, reason: ReasonRange, ranges: []ByteRange{{5, 5}, {3599, 1}}},
 	"If-Range: the tag, unsatisfiable (§15.5.17)":        {rng: "bytes=99-", ifRange: `"foo"`, size: 36, want: RangeUnsatisfiable, reason: ReasonRangeUnsatisfiable},
 	"If-Range: other tag (§13.1.5, MUST)":                {rng: "bytes=5-9", ifRange: `"bar"`, size: 36, reason: ReasonIfRange},
 	"If-Range: other tag, unsatisfiable (§13.1.5, MUST)": {rng: "bytes=100-200", ifRange: `"bar"`, size: 36, reason: ReasonIfRange},
@@ -287,7 +315,10 @@ var rangeRows = map[string]rangeRow{
 	"If-Range: a second later (§13.1.5, MUST)":           {rng: "bytes=5-9", ifRange: lmNewer, size: 36, reason: ReasonIfRange},
 }
 
-// manyRanges asks for the first n bytes one by one.
+// unvalidated are the terms under which parts are sent without a validator.
+var unvalidated = RangeTerms{Max: 16, Unvalidated: true}
+
+// manyRanges asks for n bytes one by one, with a byte between.
 func manyRanges(n int) string {
 	var b strings.Builder
 	for i, r := range manyParts(n) {
@@ -300,7 +331,7 @@ func manyRanges(n int) string {
 func manyParts(n int) []ByteRange {
 	var parts []ByteRange
 	for i := range n {
-		parts = append(parts, ByteRange{int64(i), 1})
+		parts = append(parts, ByteRange{2 * int64(i), 1})
 	}
 	return parts
 }
@@ -316,7 +347,7 @@ func TestRangeOnOtherMethods(t *testing.T) {
 	for _, rng := range []string{"bytes=0-4", "bytes=99-", "bytes=x"} {
 		r := ParseRangeRequest(http.Header{"Range": {rng}, "If-Range": {`"bar"`}}, now, false)
 		for _, method := range []string{"HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", ""} {
-			if got := r.Evaluate(method, strong, later, 36); !reflect.DeepEqual(got, RangeResult{}) {
+			if got := r.Evaluate(method, strong, later, 36, sixteen); !reflect.DeepEqual(got, RangeResult{}) {
 				t.Errorf("%s with Range: %s is %+v", method, rng, got)
 			}
 		}
@@ -327,7 +358,7 @@ func TestRangeOnOtherMethods(t *testing.T) {
 func TestIfRangeWithoutRange(t *testing.T) {
 	for _, h := range []http.Header{{}, {"If-Range": {`"foo"`}}, {"If-Range": {`"bar"`}}, {"If-Range": {""}}} {
 		r := ParseRangeRequest(h, now, false)
-		if got := r.Evaluate("GET", strong, later, 36); !reflect.DeepEqual(got, RangeResult{}) {
+		if got := r.Evaluate("GET", strong, later, 36, sixteen); !reflect.DeepEqual(got, RangeResult{}) {
 			t.Errorf("%q is %+v", h, got)
 		}
 	}
@@ -347,8 +378,8 @@ func TestRangeVerdictString(t *testing.T) {
 func TestRangeReasons(t *testing.T) {
 	for got, want := range map[Reason]string{
 		ReasonRange: "range", ReasonRangeUnsatisfiable: "range_unsatisfiable", ReasonRangeUnusable: "range_unusable",
-		ReasonRangeEmpty: "range_empty", ReasonRangeExcessive: "range_excessive", ReasonWeakValidator: "weak_validator",
-		ReasonIfRange: "if_range",
+		ReasonRangeEmpty: "range_empty", ReasonRangeExcessive: "range_excessive", ReasonRangeMany: "range_many",
+		ReasonNoValidator: "no_validator", ReasonWeakValidator: "weak_validator", ReasonIfRange: "if_range",
 	} {
 		if string(got) != want {
 			t.Errorf("%q, want %q", got, want)
@@ -390,13 +421,14 @@ func TestRangeAllocations(t *testing.T) {
 	}{
 		"absent":           {none, 0},
 		"single":           {single, 1},
-		"two thousand":     {hostile, 0},
+		"two thousand":     {hostile, 1},
+		"a thousand apart": {http.Header{"Range": {manyRanges(1000)}}, 8},
 		"malformed member": {malformed, 0},
 		"8000 digits":      {numbers, 1},
 	} {
 		got := testing.AllocsPerRun(100, func() {
 			r := ParseRangeRequest(tc.h, now, false)
-			r.Evaluate("GET", strong, later, 36)
+			r.Evaluate("GET", strong, later, 36, sixteen)
 		})
 		if got > tc.want {
 			t.Errorf("%s: %v allocations, want at most %v", name, got, tc.want)
@@ -418,7 +450,7 @@ func BenchmarkRange(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				r := ParseRangeRequest(h, now, false)
-				r.Evaluate("GET", strong, later, 36)
+				r.Evaluate("GET", strong, later, 36, sixteen)
 			}
 		})
 	}

@@ -76,7 +76,11 @@ const (
 	Unsatisfiable
 	RangeUnusable
 	RangeEmpty
+	RangeMany
 	RangeExcessive
+	RangeCoding
+	AcceptRanges
+	NoValidator
 	WeakValidator
 	IfRange
 
@@ -147,7 +151,11 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	Unsatisfiable:  {"range_unsatisfiable", "nothing is at the place that Range asks for"},
 	RangeUnusable:  {"range_unusable", "Range is malformed, or in another unit than bytes"},
 	RangeEmpty:     {"range_empty", "there is no byte to select"},
-	RangeExcessive: {"range_excessive", "too many ranges, or more than the whole"},
+	RangeMany:      {"range_many", "more ranges than max"},
+	RangeExcessive: {"range_excessive", "the parts would be longer than the whole"},
+	RangeCoding:    {"range_coding", "a coding may follow, and no tag would tell coded bytes from plain ones"},
+	AcceptRanges:   {"accept_ranges", "the upstream says Accept-Ranges: none"},
+	NoValidator:    {"no_validator", "nothing tells this version from the next one"},
 	WeakValidator:  {"weak_validator", "nothing tells this version from the next one for sure"},
 	IfRange:        {"if_range", "If-Range names another version"},
 

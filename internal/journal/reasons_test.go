@@ -35,7 +35,7 @@ func TestReasonsOfOtherPackages(t *testing.T) {
 		httpcond.ReasonNoCondition, httpcond.ReasonMethod, httpcond.ReasonMatched, httpcond.ReasonNoneMatched,
 		httpcond.ReasonNoEntityTag, httpcond.ReasonUnusable, httpcond.ReasonModifiedSince, httpcond.ReasonIgnored,
 		httpcond.ReasonRange, httpcond.ReasonRangeUnsatisfiable, httpcond.ReasonRangeUnusable, httpcond.ReasonRangeEmpty,
-		httpcond.ReasonRangeExcessive, httpcond.ReasonWeakValidator, httpcond.ReasonIfRange,
+		httpcond.ReasonRangeMany, httpcond.ReasonRangeExcessive, httpcond.ReasonNoValidator, httpcond.ReasonWeakValidator, httpcond.ReasonIfRange,
 	} {
 		if Because(word) == NoReason {
 			t.Errorf("%q of httpcond is unknown", word)

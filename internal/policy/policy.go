@@ -31,7 +31,7 @@ type Policy struct {
 	Bounds Bounds
 	// HeadAsGet: the next handler is asked with GET for a client's HEAD.
 	HeadAsGet bool
-	// Ranges says which responses Range is answered out of.
+	// Ranges says which responses Range is answered out of: `ranges`.
 	Ranges Ranges
 	// NotModified says which fields a 304 has: `not_modified`.
 	NotModified NotModified
@@ -92,14 +92,23 @@ type Bounds struct {
 }
 
 // Ranges says which responses Range is answered out of (RFC 9110 §14).
-type Ranges uint8
+type Ranges struct {
+	Mode RangesMode
+	// Max is how many ranges are answered in one response.
+	Max int
+}
+
+// RangesMode is the word of `ranges`.
+type RangesMode uint8
 
 const (
-	// RangesOn: those that are held, or declare a length within the bounds.
-	RangesOn Ranges = iota
+	// RangesOn: those with a strong validator that are held, or declare a length within the bounds, unless the upstream
+	// says that it has no parts to give.
+	RangesOn RangesMode = iota
 	// RangesOff: none.
 	RangesOff
-	// RangesStream: of one range, also those that declare a greater length.
+	// RangesStream: whatever the upstream says. Of one range, also those that declare a greater length; and those without
+	// a validator, where no coding can follow.
 	RangesStream
 )
 

@@ -30,6 +30,20 @@ func (r Reader) Size() (int64, error) {
 	return int64(size), nil
 }
 
+// Count reads a whole number from 1 to most, for the option that the reader stands on.
+func (r Reader) Count(most int) (int, error) {
+	name := r.Val()
+	word, err := r.Text(name, strconv.Itoa(most))
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 || n > most {
+		return 0, r.Errf("%s: %q is not a whole number from 1 to %d", name, word, most)
+	}
+	return n, nil
+}
+
 // Percent reads a percentage.
 func (r Reader) Percent(name string) (float64, error) {
 	word, err := r.Text(name, "10%")

@@ -7,7 +7,6 @@
 package upstream
 
 import (
-	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -158,7 +157,8 @@ func Original(now, left, original Fields) Fields {
 // PresentRange takes a Range off that has to be ignored whatever the answer will be, and writes what is
 // left in its plainest form. It spares us the flaws of upstreams in what RFC 9110 leaves no choice about:
 // Range of other methods than GET (§14.2), an If-Range that nothing can make true (§13.1.5), the case of
-// "bytes", numbers that do not fit, and a range of no bytes. Units that are not ours to know go through.
+// "bytes", numbers that do not fit, and a range of no bytes, to which net/http gives an empty 206. Units that are not
+// ours to know go through.
 //
 // It runs after Present, on fields that Present has left.
 func PresentRange(h http.Header, method string, ranges *httpcond.RangeRequest, now time.Time) {
@@ -168,7 +168,7 @@ func PresentRange(h http.Header, method string, ranges *httpcond.RangeRequest, n
 	}
 	switch {
 	case lines == nil:
-	case method != http.MethodGet || neverHolds(&ranges.IfRange, now) || neverSatisfiable(&ranges.Range):
+	case method != http.MethodGet || neverHolds(&ranges.IfRange, now) || ranges.Range.NeverSatisfiable():
 		RemoveRange(h)
 	case ranges.Range.Valid:
 		if canonical := ranges.Range.Canonical(); lines[0] != canonical {
@@ -181,14 +181,6 @@ func PresentRange(h http.Header, method string, ranges *httpcond.RangeRequest, n
 // no strong validator (RFC 9110 §8.8.2.2).
 func neverHolds(c *httpcond.RangeCondition, now time.Time) bool {
 	return c.NeverHolds() || c.HasDate && !httpcond.StrongDate(c.Date, now)
-}
-
-// neverSatisfiable reports whether there is no length of which the set selects a byte. net/http answers
-// such a one with an empty 206.
-func neverSatisfiable(set *httpcond.RangeSet) bool {
-	longest := httpcond.RangeRequest{Range: *set}
-	strong := httpcond.Representation{Exists: true, HasETag: true}
-	return longest.Evaluate(http.MethodGet, strong, time.Time{}, math.MaxInt64).Verdict == httpcond.RangeUnsatisfiable
 }
 
 // View is what the upstream sees of the conditional fields.
