@@ -105,7 +105,7 @@ func (x *Exchange) present(w http.ResponseWriter) {
 		if x.inner() {
 			c.original.Restore(r.Header)
 		}
-		c.view = upstream.Present(r.Header, &c.original, &c.pre, x.svc.rules)
+		c.view = upstream.Present(r.Header, &c.original, &c.pre, x.rulesFor(c))
 		c.original.Detach(r.Header)
 	}
 	x.shown.asGet = x.asked.method == http.MethodHead && (p.HeadAsGet || c.namesOurs())
