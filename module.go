@@ -205,8 +205,8 @@ type ETag struct {
 	// Under replace and remove the upstream sees no conditional fields.
 	Existing string `json:"existing,omitempty"`
 
-	// A key for HMAC-SHA-256, so that a tag tells nothing of the content to those without it. May
-	// have global placeholders such as {env.SECRET} and {file./run/secret}. Needs hash `sha256` or none.
+	// A key for HMAC-SHA-256, so that a tag tells nothing of the content, nor of whom its date counts for (a random key in
+	// Caddy's storage hides that else). May have placeholders such as {env.SECRET}. Needs hash `sha256` or none.
 	Secret string `json:"secret,omitempty"`
 
 	// What is left out of the digest, so that it does not count as a change: `csrf` (the masks of CSRF tokens; the
@@ -341,8 +341,8 @@ type Remember struct {
 	// depends on and neither Vary nor cookies nor Authorization tell.
 	Key string `json:"key,omitempty"`
 
-	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `_ga*`.
-	// Case matters, as in cookies.
+	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `ab_*`.
+	// Case matters, as in cookies. Nor do these tell for whom the date in a tag counts.
 	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
 
 	// How long after their time validators are still used while one request asks for new ones, in whole
