@@ -347,7 +347,9 @@ func TestIdentityKey(t *testing.T) {
 	globals := fmt.Sprintf("storage file_system %s\nlog {\n output file %s\n level DEBUG\n}", dir, logs)
 	var tags [2]string
 	for i := range tags {
-		t.Run("", func(t *testing.T) { tags[i] = wantTags(t, identitySite(t, new(oneDate), globals, "conditional_cache"), datedForSomebody, datedForNobody) })
+		t.Run("", func(t *testing.T) {
+			tags[i] = wantTags(t, identitySite(t, new(oneDate), globals, "conditional_cache"), datedForSomebody, datedForNobody)
+		})
 	}
 	if tags[0] != tags[1] {
 		t.Errorf("after a restart %s, before %s", tags[1], tags[0])

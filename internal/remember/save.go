@@ -234,12 +234,11 @@ func (v *Visit) sameAgain() bool {
 		slices.Equal(lasting(old), lasting(next))
 }
 
-// forAnybody is a tag as a record has it, which is not for one alone: a tag of ours that says for whom its date counts goes
-// without both. Without the date, as that would count for nobody in particular then.
+// forAnybody is a tag as a record has it, which is for many: see tag.ForAnybody.
 func forAnybody(etag string) string {
-	named, _ := httpcond.ParseEntityTag(etag)
-	if own, _ := tag.Parse(named.Opaque); own.Who != "" {
-		named.Opaque = own.Opaque()
+	named, ok := httpcond.ParseEntityTag(etag)
+	if opaque := tag.ForAnybody(named.Opaque); ok && opaque != named.Opaque {
+		named.Opaque = opaque
 		return named.String()
 	}
 	return etag

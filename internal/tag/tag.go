@@ -70,8 +70,16 @@ func Parse(opaque string) (own Own, ok bool) {
 	return own, true
 }
 
-// Opaque is the tag for anybody: with nothing but what stands for the content.
-func (o Own) Opaque() string { return prefix + o.Digest }
+// ForAnybody is an opaque tag as it may be shown to others than those it was made for: a tag of ours that says for whom its
+// date counts has neither, as the date would count for nobody in particular then.
+func ForAnybody(opaque string) string {
+	own, _ := Parse(opaque)
+	if own.Who == "" {
+		return opaque
+	}
+	suffixed := opaque[opaqueLen:]
+	return opaque[:opaqueLen] + suffixed[len(withoutCoding(suffixed)):]
+}
 
 // Same reports whether two opaque tags stand for the same content: they are equal to the letter, or
 // both are ours and their digests are equal.
