@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,7 +171,6 @@ func TestRubbish(t *testing.T) {
 }
 
 func TestFailuresAreToldOnceAndTriedAgain(t *testing.T) {
-	broken := errors.New("broken")
 	for name, breaks := range map[string]func(s *shelf, err error){
 		"loading": func(s *shelf, err error) { s.failing = err },
 		"storing": func(s *shelf, err error) { s.storing = err },
@@ -183,29 +181,32 @@ func TestFailuresAreToldOnceAndTriedAgain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newShelf()
-				breaks(s, broken)
-				k, logs := on(t.Context(), s)
-				k.Start()
-				for range 5 {
-					if k.Get() != nil {
-						t.Fatal("a key out of a broken storage")
-					}
-					synctest.Wait()
-					time.Sleep(again) //nolint:forbidigo // the bubble's time
-				}
-				if logs.Len() != 1 || len(s.lock) != 0 || len(s.stored) != 0 {
-					t.Errorf("logged %v; %d held, %v stored", logs.All(), len(s.lock), maps.Keys(s.stored))
-				}
-				breaks(s, nil)
-				k.Get()
-				synctest.Wait()
-				if k.Get() == nil || logs.Len() != 2 {
-					t.Errorf("%v after it was mended; logged %v", k.Get(), logs.All())
-				}
-			})
+			synctest.Test(t, func(t *testing.T) { failAndMend(t, breaks) })
 		})
+	}
+}
+
+func failAndMend(t *testing.T, breaks func(s *shelf, err error)) {
+	t.Helper()
+	s := newShelf()
+	breaks(s, errors.New("broken"))
+	k, logs := on(t.Context(), s)
+	k.Start()
+	for range 5 {
+		if k.Get() != nil {
+			t.Fatal("a key out of a broken storage")
+		}
+		synctest.Wait()
+		time.Sleep(again) //nolint:forbidigo // the bubble's time
+	}
+	if logs.Len() != 1 || len(s.lock) != 0 || len(s.stored) != 0 {
+		t.Errorf("logged %v; %d held, %d stored", logs.All(), len(s.lock), len(s.stored))
+	}
+	breaks(s, nil)
+	k.Get()
+	synctest.Wait()
+	if k.Get() == nil || logs.Len() != 2 {
+		t.Errorf("%v after it was mended; logged %v", k.Get(), logs.All())
 	}
 }
 
@@ -214,41 +215,41 @@ func TestFailuresAreToldOnceAndTriedAgain(t *testing.T) {
 func TestSlowStorage(t *testing.T) {
 	for name, heeds := range map[string]bool{"that heeds its deadline": true, "that does not": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newShelf()
-				var asked atomic.Int32
-				answers := make(chan struct{})
-				s.before = func(ctx context.Context) {
-					asked.Add(1)
-					if !heeds {
-						ctx = context.Background()
-					}
-					select {
-					case <-answers:
-					case <-ctx.Done():
-					}
-				}
-				k, _ := on(t.Context(), s)
-				began := time.Now()
-				k.Start()
-				if took := time.Since(began); took != wait {
-					t.Errorf("the start took %v", took)
-				}
-				for range 1000 {
-					if k.Get() != nil {
-						t.Fatal("a key out of nowhere")
-					}
-				}
-				if time.Since(began) != wait || asked.Load() != 1 {
-					t.Errorf("after %v, asked %d times", time.Since(began), asked.Load())
-				}
-				close(answers)
-				synctest.Wait()
-				if k.Get() == nil {
-					t.Error("no key, though it is here")
-				}
-			})
+			synctest.Test(t, func(t *testing.T) { waitFor(t, heeds) })
 		})
+	}
+}
+
+func waitFor(t *testing.T, heeds bool) {
+	t.Helper()
+	s := newShelf()
+	var asked atomic.Int32
+	answers := make(chan struct{})
+	s.before = func(ctx context.Context) {
+		asked.Add(1)
+		if !heeds {
+			ctx = context.Background()
+		}
+		select {
+		case <-answers:
+		case <-ctx.Done():
+		}
+	}
+	k, _ := on(t.Context(), s)
+	began := time.Now()
+	k.Start()
+	for range 1000 {
+		if k.Get() != nil {
+			t.Fatal("a key out of nowhere")
+		}
+	}
+	if took := time.Since(began); took != wait || asked.Load() != 1 {
+		t.Errorf("the start and the requests took %v, the storage was asked %d times", took, asked.Load())
+	}
+	close(answers)
+	synctest.Wait()
+	if k.Get() == nil {
+		t.Error("no key, though it is here")
 	}
 }
 
