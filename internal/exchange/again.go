@@ -8,23 +8,53 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// again is how the next handler can be asked once more, for the whole: it may misread Range.
+// again is how the next handler can be asked once more, for the whole and without conditions: it may misread Range, or
+// confirm with a 304 what it cannot know.
 type again struct {
-	r      *http.Request // a copy as GET, without conditions and Range; set by show
-	met    int           // how many blocks had acted before the next handler was called; set by show
-	wanted bool          // the next handler has misread Range, and is to be asked; set by head
+	note   subrequest.Note // the request, before the next handler sees it; taken by show
+	method string          // which the next handler was asked with; set by show
+	met    int             // how many blocks had acted before the next handler was called; set by show
+	ranged bool            // Range went up, and is ours to answer; set by show
+	wanted bool            // the answer cannot be used, and the next handler is to be asked; set by head
 }
 
-// anew makes the second request before the next handler sees the first. It is not bound to the context that ends the
-// first answer.
-func (x *Exchange) anew(w http.ResponseWriter) *again {
-	r := subrequest.Get(x.asked.r.WithContext(x.asked.client), w)
-	upstream.Remove(r.Header)
-	return &again{r: r, met: len(x.kept.shared.blocks)}
+// noteAgain notes the request as the next handler gets it, if it may have to be asked again. A request with content
+// cannot be: the next handler has read it.
+func (x *Exchange) noteAgain() {
+	r, p := x.asked.r, x.svc.Policy
+	ranged := r.Header["Range"] != nil && p.Ranges != policy.RangesOff && p.Tags.Mode != policy.Off
+	asks := r.Header["If-Modified-Since"] != nil || r.Header["If-None-Match"] != nil && x.shown.cond.view == upstream.Unchanged
+	if !ranged && !asks || hasContent(r) {
+		return
+	}
+	x.shown.again = &x.room.again
+	x.room.again.method, x.room.again.met, x.room.again.ranged = r.Method, len(x.kept.shared.blocks), ranged
+	x.room.again.note.Take(r)
+}
+
+// forget makes it ready for another request.
+func (a *again) forget() {
+	a.note.Forget()
+	*a = again{note: a.note}
+}
+
+// hasContent reports whether a request has content. Over HTTP/3 a length that is not known is mostly none.
+func hasContent(r *http.Request) bool {
+	return r.ContentLength > 0 || len(r.TransferEncoding) > 0 || r.ContentLength < 0 && r.ProtoMajor == 2
+}
+
+// restsOnNothing reports whether a 304 of the upstream's says nothing of the content. A client's date, that of a tag of
+// ours too, is later than a build tool's: what has such a date was never modified since.
+func (x *Exchange) restsOnNothing(status int) bool {
+	s := x.selected
+	return status == http.StatusNotModified && x.shown.again != nil && !x.kept.shared.is(made304) &&
+		upstream.Unfounded(s.etag, s.lastModified, s.now)
 }
 
 // misreads reports whether the answer to a Range cannot be used or trusted, judging by its fields.
@@ -34,7 +64,7 @@ func (x *Exchange) anew(w http.ResponseWriter) *again {
 // 416 speaks as well, which net/http also gives to a unit it does not know (RFC 9110 §14.2). A whole over
 // max_body would get no tag of ours, and is not asked for.
 func (x *Exchange) misreads(status int, header http.Header) bool {
-	if x.shown.again == nil || x.asked.method != http.MethodGet || header["Etag"] != nil || header["Last-Modified"] != nil ||
+	if !x.rangeSent() || x.asked.method != http.MethodGet || header["Etag"] != nil || header["Last-Modified"] != nil ||
 		header["Accept-Ranges"] != nil || x.asked.noStore || httpcond.HasDirective(header["Cache-Control"], "no-store") {
 		return false
 	}
@@ -52,10 +82,13 @@ func (x *Exchange) misreads(status int, header http.Header) bool {
 	return false
 }
 
+// rangeSent reports whether the next handler was sent a Range that is ours to answer, and can be asked again.
+func (x *Exchange) rangeSent() bool { return x.shown.again != nil && x.shown.again.ranged }
+
 // failedOnRange reports whether a handler may have failed only because it was sent a Range. `templates` does, on a part
 // that ends within an action. An error that tells of an unreachable upstream is not meant.
 func (x *Exchange) failedOnRange(err error) bool {
-	if err == nil || x.shown.again == nil || x.asked.method != http.MethodGet {
+	if err == nil || !x.rangeSent() || x.asked.method != http.MethodGet {
 		return false
 	}
 	if found := x.resp.Settle(); found != capture.Untouched && found != capture.Held {
@@ -65,30 +98,35 @@ func (x *Exchange) failedOnRange(err error) bool {
 	return !ok || handlerErr.StatusCode == http.StatusInternalServerError
 }
 
-// askAgain asks the next handler for the whole, out of which Range is answered here. It is another exchange, which says
-// what there is to say in this one's record.
+// askAgain asks the next handler for the whole, out of which conditions and Range are answered here. It is another
+// exchange, which says what there is to say in this one's record.
 func (x *Exchange) askAgain(next caddyhttp.Handler) error {
 	x.resp.Settle() // its timer would end this answer, too
 	x.resp.Restore()
-	shared := x.kept.shared
-	shared.blocks = shared.blocks[:x.shown.again.met]
+	again, shared := x.shown.again, x.kept.shared
+	shared.blocks = shared.blocks[:again.met]
 	if shared.handedOn != nil {
 		shared.handedOn.left = upstream.Fields{}
 	}
 	second := x.svc.exchange()
 	second.enter(arrived)
 	second.asked = x.asked
-	second.asked.r, second.asked.client = x.shown.again.r, x.shown.again.r.Context()
+	// The request is not bound to the context that ends the first answer.
+	second.asked.r = again.note.Request(x.asked.r.WithContext(x.asked.client), again.method, x.resp.Outer())
+	upstream.Remove(second.asked.r.Header)
+	second.asked.client = second.asked.r.Context()
 	second.asked.shared, second.asked.replacer = shared, replacerOf(second.asked.client) // keep would make a Shared of its own else
 	second.readRequest()
 	second.enter(shown)
 	second.shown = &second.room.given
+	second.shown.asGet = x.shown.asGet
 	second.keep()
 	second.kept.said = x.kept.said
 	second.asked.shared = x.asked.shared // it is as far in as this one
 	c := &second.room.conditions
 	*c = conditions{original: x.shown.cond.original, view: upstream.Withheld, pre: x.shown.cond.pre, ranges: x.shown.cond.ranges}
 	second.shown.cond = c
+	second.takeVisit(x)
 	second.beginDates()
 	second.bind()
 	second.start(x.resp.Outer())
@@ -97,4 +135,12 @@ func (x *Exchange) askAgain(next caddyhttp.Handler) error {
 	err := second.finish(second.run(next))
 	returned = true
 	return err
+}
+
+// takeVisit goes on with the dealings of a first exchange, which has come to nothing, with the memory.
+func (x *Exchange) takeVisit(first *Exchange) {
+	if first.visit != nil {
+		x.room.visit, first.room.visit = first.room.visit, remember.Visit{}
+		x.visit, first.visit = &x.room.visit, nil
+	}
 }

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"testing"
@@ -128,4 +129,112 @@ func TestRangeMisreadOfNested(t *testing.T) {
 		t.Errorf("status %d, %q, %d calls", v.rec.Code, v.rec.Body, calls)
 	}
 	wantPairs(t, "the response", v.rec.Header(), pairs("Cache-Control", "max-age=60", "Etag", strongTag))
+}
+
+// A 304 whose own date is a build tool's, or whose tag is not trusted, says nothing of the content: the next handler is
+// asked again without conditions, and that answer goes out, whatever it is.
+func TestNotModifiedThatRestsOnNothing(t *testing.T) {
+	const zipTag = `"2eav1j7kiyo0-5"` // of file_server, of 1980-01-01
+	ofEpoch, ofTag := says304("Last-Modified", epochDate), says304("Etag", zipTag)
+	byDate := pairs("If-Modified-Since", modified)
+	mode := func(word string) *Handler { return &Handler{LastModified: &LastModified{Mode: word}} }
+	small := &Handler{Buffer: &Buffer{MaxBody: 11}}
+	for _, tt := range []misreadTrial{
+		{trial{name: "a build tool's date", fields: byDate, outcome: "tagged", reason: "condition_ignored", want: pairs("Etag", strongTag, "Last-Modified", "")}, ofEpoch, 2},
+		{trial{name: "the year 1", fields: byDate, want: pairs("Etag", strongTag)}, says304("Last-Modified", "Mon, 01 Jan 0001 00:00:00 GMT"), 2},
+		{trial{name: "file_server's tag of such a date", fields: byDate, want: pairs("Etag", strongTag)}, ofTag, 2},
+		{trial{name: "file_server's tag of no date", fields: byDate, want: pairs("Etag", strongTag)}, says304("Etag", embeddedTag), 2},
+		{trial{name: "a tag beside such a date", fields: byDate, want: pairs("Etag", strongTag)}, says304("Etag", `"12cea601-26c"`, "Last-Modified", "Tue, 01 Jan 1980 00:00:01 GMT"), 2},
+		{trial{name: "last_modified remove", handler: mode("remove"), fields: byDate, want: pairs("Etag", strongTag)}, ofEpoch, 2},
+		{trial{name: "last_modified off", handler: mode("off"), fields: byDate, want: pairs("Etag", strongTag)}, ofEpoch, 2},
+		{trial{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, fields: byDate, want: pairs("Etag", "")}, ofEpoch, 2},
+		{trial{name: "to the date in a tag of ours", fields: pairs("If-None-Match", staleDated), reason: "none_matched", want: pairs("Etag", strongTag)}, ofEpoch, 2},
+		{trial{name: "… and the content is the same", fields: pairs("If-None-Match", datedTag), status: 304, reason: "if_none_match", want: pairs("Etag", datedTag)}, ofEpoch, 2},
+		{trial{name: "to the upstream's own tag", fields: pairs("If-None-Match", `"12cea601-26c"`), reason: "none_matched", want: pairs("Etag", strongTag)}, says304("Etag", `"12cea601-26c"`, "Last-Modified", "Tue, 01 Jan 1980 00:00:01 GMT"), 2},
+		{trial{name: "a HEAD", method: "HEAD", fields: byDate, body: page, outcome: "streamed", reason: "head", want: pairs("Etag", "", "Content-Type", "text/plain")}, ofEpoch, 2},
+		{trial{name: "a HEAD as GET", handler: &Handler{Head: "get"}, method: "HEAD", fields: byDate, want: pairs("Etag", strongTag, "Content-Length", "12")}, ofEpoch, 2},
+		{trial{name: "longer than what is held", handler: small, fields: byDate, outcome: "streamed", reason: "max_body"}, ofEpoch, 2},
+		{trial{name: "Range is answered out of it", fields: append(byDate, "Range", "bytes=3-4"), status: 206, body: "lo", outcome: "partial"}, ofEpoch, 2},
+		{trial{name: "a failure of Range is not meant", fields: byDate, status: 500}, failing(sendsNothing, errors.New("down")), 1},
+		{trial{name: "a real date", fields: byDate, status: 304, reason: "upstream", want: pairs("Last-Modified", modified)}, says304("Last-Modified", modified), 1},
+		{trial{name: "a real tag", fields: byDate, status: 304, reason: "upstream", want: pairs("Etag", `"abc"`)}, says304("Etag", `"abc"`), 1},
+		{trial{name: "nothing beside it", fields: byDate, status: 304, reason: "upstream"}, says304(), 1},
+		{trial{name: "a 200 of such a date", fields: byDate, want: pairs("Etag", strongTag, "Last-Modified", "")}, sendsPage("Last-Modified", epochDate), 1},
+		{trial{name: "to nobody's question", status: 304, reason: "upstream"}, ofEpoch, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := 0
+			tt.next = func(w http.ResponseWriter, r *http.Request) error {
+				if r.URL.Path != "/" || r.Header.Get("X-Used") != "" || r.Method != cmp.Or(tt.method, http.MethodGet) && tt.handler == nil {
+					t.Error("the second request has something of the first, or another method")
+				}
+				r.URL.Path, r.Header["X-Used"] = "/rewritten", pairs("1")
+				defer r.Header.Del("X-Used")
+				if calls++; calls == 1 {
+					return tt.first(w, r)
+				}
+				if fields := upstream.Snapshot(r.Header); fields.Any() {
+					t.Errorf("the second request has %v", fields.Header())
+				}
+				return sendsPage("Last-Modified", epochDate)(w, r)
+			}
+			tt.run(t)
+			if calls != tt.calls {
+				t.Errorf("the upstream was asked %d times, want %d", calls, tt.calls)
+			}
+		})
+	}
+}
+
+// What the next handler may have read of a request is not there a second time.
+func TestRequestWithContentIsNotAskedAgain(t *testing.T) {
+	for name, change := range map[string]func(*http.Request){
+		"a length":                      func(r *http.Request) { r.ContentLength = 3 },
+		"chunks":                        func(r *http.Request) { r.TransferEncoding = pairs("chunked") },
+		"HTTP/2, no length":             func(r *http.Request) { r.ContentLength, r.ProtoMajor = -1, 2 },
+		"none":                          func(*http.Request) {},
+		"HTTP/3, where it is not known": func(r *http.Request) { r.ContentLength, r.ProtoMajor = -1, 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			v := newVisit(t, http.MethodGet, "/", "If-Modified-Since", modified)
+			change(v.r)
+			v.to(provisioned(t, nil), func(w http.ResponseWriter, r *http.Request) error {
+				if calls++; calls == 1 {
+					return says304("Last-Modified", epochDate)(w, r)
+				}
+				return sendsPage()(w, r)
+			})
+			if want := map[bool]int{true: 200, false: 304}[name == "none" || name == "HTTP/3, where it is not known"]; v.status() != want {
+				t.Errorf("status %d after %d calls, want %d", v.status(), calls, want)
+			}
+		})
+	}
+}
+
+// The answer to the second question is one like any other: it is tagged, remembered, and of nested instances the inner
+// one asks.
+func TestAnswerToASecondQuestion(t *testing.T) {
+	calls := 0
+	next := func(w http.ResponseWriter, r *http.Request) error {
+		calls++
+		if r.Header["If-Modified-Since"] != nil {
+			return says304("Last-Modified", epochDate)(w, r)
+		}
+		return sendsPage("Last-Modified", epochDate)(w, r)
+	}
+	t.Run("remembered", func(t *testing.T) {
+		h := remembering(t, nil)
+		runSteps(t, h, step{fields: pairs("If-Modified-Since", modified), next: next, asked: true, want: pairs("Etag", strongTag)}, revalidation)
+	})
+	t.Run("nested", func(t *testing.T) {
+		calls = 0
+		inner, outer := inBlock(t, "inner", &Handler{ETag: &ETag{Mode: "off"}}), inBlock(t, "outer", new(Handler))
+		v := newVisit(t, "GET", "/", "If-Modified-Since", modified).to(outer, within(inner, next))
+		wantStatus(t, v, 200)
+		wantPairs(t, "the response", v.rec.Header(), pairs("Etag", strongTag, "Last-Modified", ""))
+		if calls != 2 {
+			t.Errorf("%d calls, want 2", calls)
+		}
+	})
 }

@@ -27,6 +27,7 @@ type Exchange struct {
 type room struct {
 	visit      remember.Visit
 	given      given
+	again      again
 	conditions conditions
 	dates      dates
 	selected   selected
@@ -84,6 +85,9 @@ func (x *Exchange) recycle() {
 	if x.shown != nil {
 		if x.shown.cond != nil {
 			x.room.conditions = conditions{}
+		}
+		if x.shown.again != nil {
+			x.room.again.forget()
 		}
 		x.room.given = given{}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -78,6 +79,15 @@ func (x *Exchange) hideRow(i int) {
 		}
 	}
 	state.dated = true // it may have been none
+}
+
+// goesUnstored reports whether the response will go out with no-store: what the row makes of the upstream's word decides.
+// It is asked before dress. A row that is known with the body only changes nothing until then.
+func (x *Exchange) goesUnstored(header http.Header) bool {
+	if row := &x.selected.row; row.choice != nil && !row.uncertain {
+		return row.choice.NoStore(header)
+	}
+	return httpcond.HasDirective(x.selected.cacheControl, "no-store")
 }
 
 // dress sets the fields that depend on the configuration: Cache-Control, Expires, Content-Location.

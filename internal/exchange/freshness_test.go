@@ -180,6 +180,69 @@ func TestMerge(t *testing.T) {
 	wantPairs(t, "of nested ones", v.rec.Header(), pairs("Cache-Control", "public, max-age=60, s-maxage=60"))
 }
 
+// What goes out decides whether a response may be stored, and so whether it has a tag: a row may lift the upstream's
+// no-store, or bring one. A row that is known with the body only lifts nothing.
+func TestNoStoreThatGoesOut(t *testing.T) {
+	rows := func(rows ...CacheControl) *Handler { return &Handler{CacheControl: rows} }
+	html := func(existing string, directives ...string) CacheControl {
+		return CacheControl{MediaType: "text/html", Directives: directives, Existing: existing}
+	}
+	all := func(existing string, directives ...string) CacheControl {
+		return CacheControl{Directives: directives, Existing: existing}
+	}
+	htmlTag := tagOf(t, nil, sendsHTML(page))
+	refused := pairs("Cache-Control", "no-cache, no-store", "Pragma", "no-cache", "Expires", "Thu, 19 Nov 1981 08:52:00 GMT")
+	lifted := pairs("Cache-Control", "private, no-cache", "Pragma", "", "Etag", htmlTag)
+	lifting := rows(html("replace", "private", "no-cache"))
+	untyped := func(fields ...string) caddyhttp.HandlerFunc { return sends(200, "<html>"+page, fields...) }
+	runTrials(t, []trial{
+		{name: "lifted", handler: lifting, next: sendsHTML(page, refused...), outcome: "tagged", reason: "no_condition", want: lifted},
+		{name: "lifted, and nothing has changed", handler: lifting, fields: pairs("If-None-Match", htmlTag), next: sendsHTML(page, refused...), status: 304, reason: "if_none_match", want: lifted},
+		{name: "lifted, and a part is asked for", handler: lifting, fields: pairs("Range", "bytes=0-4"), next: sendsHTML(page, refused...), status: 206, body: "hello", outcome: "partial"},
+		{name: "lifted, of a HEAD as GET", handler: &Handler{Head: "get", CacheControl: lifting.CacheControl}, method: "HEAD", next: sendsHTML(page, refused...), want: lifted},
+		{name: "the request's own counts", handler: lifting, fields: pairs("Cache-Control", "no-store"), next: sendsHTML(page), outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "of another type", handler: lifting, next: sendsPage(refused...), outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "a row that keeps", handler: rows(html("", "no-cache")), next: sendsHTML(page, refused...), outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "a row that merges", handler: rows(html("merge", "no-cache")), next: sendsHTML(page, refused...), outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "of a type that is found out", handler: rows(html("replace", "no-cache")), next: untyped("Cache-Control", "no-store"), body: "<html>" + page, outcome: "streamed", reason: "no_store", want: pairs("Etag", "", "Cache-Control", "no-store")},
+		{name: "of a type that is found out, before a row for the rest", handler: rows(html("", "no-cache"), all("replace", "no-cache")), next: untyped("Cache-Control", "no-store"), body: "<html>" + page, outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "… which is only known to apply with the body", handler: rows(html("", "no-cache"), all("replace", "no-cache")), next: sends(200, page, "Cache-Control", "no-store"), outcome: "streamed", reason: "no_store", want: pairs("Etag", "", "Cache-Control", "no-store")},
+		{name: "brought in place of another word", handler: rows(all("replace", "no-store")), next: sendsPage("Cache-Control", "max-age=60"), outcome: "streamed", reason: "no_store", want: pairs("Etag", "", "Cache-Control", "no-store")},
+		{name: "brought where there is no word", handler: rows(all("", "no-store")), outcome: "streamed", reason: "no_store", want: pairs("Etag", "", "Cache-Control", "no-store")},
+		{name: "brought by merging", handler: rows(all("merge", "no-store")), next: sendsPage("Cache-Control", "max-age=60"), outcome: "streamed", reason: "no_store", want: pairs("Etag", "")},
+		{name: "not brought where another word is kept", handler: rows(all("", "no-store")), next: sendsPage("Cache-Control", "max-age=60"), outcome: "tagged", want: pairs("Etag", strongTag)},
+		{name: "brought for a type that is found out", handler: rows(html("replace", "no-store")), next: untyped(), body: "<html>" + page, outcome: "streamed", reason: "no_store", want: pairs("Etag", "", "Cache-Control", "no-store", "Content-Length", "18")},
+		{name: "… and a tag matches nothing", handler: rows(html("replace", "no-store")), fields: pairs("If-None-Match", tagOf(t, nil, untyped())), next: untyped(), body: "<html>" + page, outcome: "streamed", reason: "no_store"},
+		{name: "… and for none", handler: rows(html("replace", "no-store")), next: sends(200, page), outcome: "tagged"},
+		{name: "the upstream's own tag stands", handler: rows(all("replace", "no-store")), fields: pairs("If-None-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
+	})
+	t.Run("nested", func(t *testing.T) {
+		inner, outer := inBlock(t, "inner", lifting), inBlock(t, "outer", new(Handler))
+		v := newVisit(t, "GET", "/").to(outer, within(inner, sendsHTML(page, refused...)))
+		wantPairs(t, "the response of both", v.rec.Header(), lifted)
+		inner, outer = inBlock(t, "inner", new(Handler)), inBlock(t, "outer", lifting)
+		v = newVisit(t, "GET", "/").to(outer, within(inner, sendsHTML(page, refused...)))
+		wantPairs(t, "the response of the outer", v.rec.Header(), lifted)
+	})
+	t.Run("nothing is remembered", func(t *testing.T) {
+		h := remembering(t, func(h *Handler) { h.CacheControl = []CacheControl{html("replace", "public", "max-age=60")} })
+		again := step{fields: pairs("If-None-Match", htmlTag), status: 304, asked: true, next: sendsHTML(page, refused...), want: pairs("Etag", htmlTag)}
+		runSteps(t, h, step{asked: true, next: sendsHTML(page, refused...), want: pairs("Etag", htmlTag)}, again, again)
+	})
+	t.Run("writes are guarded by what a GET would get", func(t *testing.T) {
+		for _, row := range []guardTrial{
+			{name: "lifted", handler: &Handler{CacheControl: lifting.CacheControl}, get: sendsHTML(page, refused...), status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"},
+			{name: "brought", handler: rows(html("replace", "no-store")), get: sendsHTML(page), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+			{name: "brought for a type that is found out", handler: rows(html("replace", "no-store")), fields: pairs("If-Match", tagOf(t, nil, untyped())), get: untyped(), status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"},
+		} {
+			if row.fields == nil {
+				row.fields = pairs("If-Match", htmlTag)
+			}
+			t.Run(row.name, row.run)
+		}
+	})
+}
+
 // Design §3, "Freshness": what is replaced loses its own word on the future, not the fields of its past
 // (RFC 9111 §4.2.3): lifetimes count from when the origin made it.
 func TestAge(t *testing.T) {

@@ -37,7 +37,7 @@ func (x *Exchange) follow(action capture.Action) {
 // readHead reads what the head says of the representation, and lets the memory judge what the upstream itself has sent.
 func (x *Exchange) readHead(status int, header http.Header) {
 	x.readSelected()
-	if x.misreads(status, header) {
+	if x.restsOnNothing(status) || x.misreads(status, header) {
 		x.shown.again.wanted = true
 	} else if x.visit != nil {
 		x.visit.Judge(header, x.selected.now)
@@ -48,7 +48,7 @@ func (x *Exchange) readHead(status int, header http.Header) {
 	x.readValidators(status, header)
 }
 
-// mustAskAgain reports whether the next handler has misread Range.
+// mustAskAgain reports whether the next handler's answer cannot be used.
 func (x *Exchange) mustAskAgain() bool { return x.shown.again != nil && x.shown.again.wanted }
 
 func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision {
@@ -73,7 +73,7 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 	case status != http.StatusOK:
 		return x.judgeAtHead(status, header, journal.Status)
 	}
-	if reason := x.streams(); reason != journal.NoReason {
+	if reason := x.streams(header); reason != journal.NoReason {
 		return x.judgeAtHead(status, header, reason)
 	}
 	return x.hold(status, header)

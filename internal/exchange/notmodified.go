@@ -41,11 +41,7 @@ func (x *Exchange) trim(header http.Header) {
 	if header["Etag"] != nil && !set.Keep["Last-Modified"] {
 		delete(header, "Last-Modified")
 	}
-	for _, name := range x.svc.Policy.Tags.Ignore.DroppedPolicies(header) {
-		if !set.Keep[name] {
-			delete(header, name)
-		}
-	}
+	httpcond.DropNonces(header) // whatever is to be kept
 }
 
 // relayNotModified passes a 304 on that was not made here: an inner instance's as it is, an upstream's
@@ -59,6 +55,7 @@ func (x *Exchange) relayNotModified(header http.Header) capture.Decision {
 		confirmed = x.takeUpstreams304(header)
 		x.trim(header)
 	}
+	httpcond.DropNonces(header) // a handler in between may have set one
 	x.dress(header)
 	if confirmed {
 		x.visit.Confirm(header)

@@ -1,8 +1,12 @@
 package exchange_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -94,4 +98,87 @@ func TestNotModifiedTag(t *testing.T) {
 		{name: "an error is under no condition (§13.2.1)", fields: pairs("If-None-Match", `"abc"`), next: sends(404, "b", "Etag", `"abc"`), status: 404, body: "b"},
 	}
 	runTrials(t, rows)
+}
+
+// A policy with a nonce is on no 304, whoever has made it and whatever is configured: it would be written over the one
+// that the stored page came with, and block its scripts. The field for reports is one of its own.
+func TestNoNonceOnNotModified(t *testing.T) {
+	const csp, reportOnly, nonced, plain = "Content-Security-Policy", "Content-Security-Policy-Report-Only", "script-src 'nonce-abc'", "default-src 'self'"
+	none := pairs(csp, "", reportOnly, plain)
+	policies := pairs(csp, plain, csp, nonced, reportOnly, plain)
+	tagged := sendsPage(append(pairs("Etag", `"abc"`), policies...)...)
+	dated := sendsPage(append(pairs("Last-Modified", modified), policies...)...)
+	names := pairs("If-None-Match", `"abc"`)
+	kept := &Handler{NotModified: &NotModified{Keep: pairs(csp, reportOnly)}}
+	off := &Handler{ETag: &ETag{Mode: "off"}}
+	runTrials(t, []trial{
+		{name: "the 200 has it", next: tagged, want: pairs(csp, plain+" | "+nonced, reportOnly, plain)},
+		{name: "the upstream's tag", fields: names, next: tagged, status: 304, want: none},
+		{name: "of a HEAD", method: "HEAD", fields: names, next: tagged, status: 304, want: none},
+		{name: "our tag", fields: pairs("If-None-Match", strongTag), next: sendsPage(policies...), status: 304, want: none},
+		{name: "a date", fields: pairs("If-Modified-Since", modified), next: dated, status: 304, want: none},
+		{name: "kept by name", handler: kept, fields: names, next: tagged, status: 304, want: none},
+		{name: "etag off", handler: off, fields: names, next: tagged, status: 304, want: none},
+		{name: "another tag is replaced", handler: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-None-Match", strongTag), next: tagged, status: 304, want: none},
+		{name: "the upstream's 304", fields: names, next: says304(policies...), status: 304, want: none},
+		{name: "… to a date in a tag of ours", fields: pairs("If-None-Match", datedTag), next: says304(policies...), status: 304, want: none},
+		{name: "… kept by name", handler: kept, fields: names, next: says304(policies...), status: 304, want: none},
+		{name: "… that nobody asked for", handler: off, next: says304(policies...), status: 304, want: none},
+		{name: "… to no-store", fields: pairs("Cache-Control", "no-store"), next: says304(policies...), status: 304, want: none},
+		{name: "only for reports", fields: names, next: says304(csp, plain, reportOnly, nonced), status: 304, want: pairs(csp, plain, reportOnly, "")},
+		{name: "none has a nonce", fields: names, next: says304(csp, plain, reportOnly, plain), status: 304, want: pairs(csp, plain, reportOnly, plain)},
+	})
+	t.Run("an inner instance's", func(t *testing.T) {
+		inner := provisioned(t, &Handler{Block: "inner", NotModified: &NotModified{Keep: pairs(csp)}})
+		// What a handler in between sets when the head is written comes after the inner instance.
+		between := func(w http.ResponseWriter, r *http.Request) error {
+			return inner.ServeHTTP(&settingField{w, csp, nonced}, r, tagged)
+		}
+		for _, outer := range []*Handler{{Block: "outer"}, {Block: "outer", ETag: &ETag{Mode: "off"}}} {
+			v := newVisit(t, "GET", "/", names...).to(provisioned(t, outer), between)
+			wantStatus(t, v, 304)
+			wantPairs(t, "the response", v.rec.Header(), none)
+		}
+	})
+}
+
+// settingField is a writer that sets a field when the head is written, as a deferred header operation does.
+type settingField struct {
+	http.ResponseWriter
+	name, line string
+}
+
+func (w *settingField) WriteHeader(status int) {
+	w.Header()[w.name] = []string{w.line}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *settingField) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// What is remembered does not bring the policy back, neither what the 200 had nor what is in the map already.
+func TestNoNonceFromMemory(t *testing.T) {
+	const csp, nonced, plain = "Content-Security-Policy", "script-src 'nonce-abc'", "default-src 'self'"
+	h := remembering(t, func(h *Handler) {
+		h.NotModified = &NotModified{Keep: pairs(csp)}
+		h.Remember.TTL, h.Remember.StaleIfError = 0, caddy.Duration(time.Hour)
+	})
+	const lasts = "max-age=60"
+	remembered := func(target, policy string) step {
+		return step{target: target, fields: pairs("If-None-Match", strongTag), status: 304, reason: "remembered", want: pairs("Etag", strongTag, csp, policy)}
+	}
+	runSteps(t, h,
+		step{target: "/nonce", asked: true, next: sendsPage("Cache-Control", lasts, csp, plain, csp, nonced), want: pairs(csp, plain+" | "+nonced)},
+		remembered("/nonce", ""),
+		step{target: "/plain", asked: true, next: sendsPage("Cache-Control", lasts, csp, plain)},
+		remembered("/plain", plain),
+	)
+	for reason, fields := range map[string][]string{"remembered": nil, "stale_if_error": pairs("Cache-Control", "max-age=0")} {
+		v := newVisit(t, "GET", "/nonce", append(fields, "If-None-Match", strongTag)...)
+		v.rec.Header()[csp] = pairs(nonced) // a handler outside has set it
+		v.to(h, sends(503, "down"))
+		if got := v.said("reason"); v.status() != 304 || got != reason {
+			t.Errorf("%d, %s; want 304, %s", v.status(), got, reason)
+		}
+		wantPairs(t, reason, v.rec.Header(), pairs(csp, "", "Etag", strongTag))
+	}
 }

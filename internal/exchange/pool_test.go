@@ -71,10 +71,16 @@ func nonZero(v reflect.Value, path string) (all []string) {
 	case "x.svc", "x.resp.clock.deadline", "x.resp.clock.quiet":
 		return nil
 	}
-	if v.Kind() != reflect.Struct {
-		if v.IsZero() {
-			return nil
+	switch {
+	case v.Kind() == reflect.Slice && v.Len() == 0:
+		for i := range v.Cap() { // room that is kept has nothing in it
+			all = append(all, nonZero(v.Slice(0, v.Cap()).Index(i), path+"[]")...)
 		}
+		return all
+	case v.Kind() == reflect.Struct:
+	case v.IsZero():
+		return nil
+	default:
 		return []string{path}
 	}
 	for i := range v.NumField() {

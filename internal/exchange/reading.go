@@ -38,9 +38,10 @@ const (
 
 // head decides at the head of the answer, with the validators already read.
 func (p *probe) head(x *Exchange, status int, header http.Header) capture.Decision {
+	x.chooseRow(status, header)
 	hold := capture.Decision{Action: capture.Hold, MaxBody: x.svc.Policy.Bounds.MaxBody, Declared: x.selected.declared}
 	switch {
-	case status == http.StatusOK && x.streams() == journal.NoReason:
+	case status == http.StatusOK && x.streams(header) == journal.NoReason:
 		p.found = probeHeld
 		return hold
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -145,7 +146,9 @@ func (x *Exchange) readWhole(header http.Header, body []byte) guard.Reading {
 	x.enter(whole)
 	x.readBody(header, body)
 	x.sniff(header, body)
-	x.setTag(header, x.digest(header, body))
+	if !x.goesUnstored(header) {
+		x.setTag(header, x.digest(header, body))
+	}
 	x.takeFirstSeen(header, x.selected.opaque())
 	return x.known()
 }

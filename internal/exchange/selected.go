@@ -17,7 +17,8 @@ type selected struct {
 	now                 time.Time // when the head came; set by readSelected, where needsTime says so
 	row                 rowState  // what is said of its freshness; set by chooseRow, again by sniff
 	madeHere            bool      // this instance has set the ETag: setTag when the body is here, compareHead at the head
-	untagged            bool      // held, but not for a tag; set by holdPassing
+	untagged            bool      // held, but not for a tag; set by holdPassing, or with unstored
+	unstored            bool      // held, and then a row was found that says no-store; set by complete
 	spilled             bool      // it was held, and cannot be any longer; set by spill
 }
 

@@ -70,7 +70,7 @@ func (x *Exchange) show(w http.ResponseWriter) {
 		shared.set(nested)
 	}
 	x.beginDates()
-	x.present(w)
+	x.present()
 	x.start(w)
 }
 
@@ -99,7 +99,7 @@ func (x *Exchange) readConditions() {
 }
 
 // present shows the upstream the conditional fields it can judge, and the method it is to answer.
-func (x *Exchange) present(w http.ResponseWriter) {
+func (x *Exchange) present() {
 	r, c, p := x.asked.r, x.shown.cond, x.svc.Policy
 	if c != nil {
 		if x.inner() {
@@ -110,8 +110,8 @@ func (x *Exchange) present(w http.ResponseWriter) {
 	}
 	x.shown.asGet = x.asked.method == http.MethodHead && (p.HeadAsGet || c.namesOurs())
 	x.bind()
-	if c != nil {
-		x.presentRange(w)
+	if c != nil && p.Ranges != policy.RangesOff && r.Header["Range"] != nil {
+		upstream.PresentRange(r.Header, x.asked.method, &c.ranges, time.Now())
 	}
 	if x.shown.asGet {
 		r.Method = http.MethodGet
@@ -119,23 +119,7 @@ func (x *Exchange) present(w http.ResponseWriter) {
 	}
 	if c != nil {
 		x.kept.shared.handedOn.left = upstream.Snapshot(r.Header)
-	}
-}
-
-// presentRange shows the upstream a Range it cannot misread, and keeps a copy of the request without, in
-// case it does.
-func (x *Exchange) presentRange(w http.ResponseWriter) {
-	if x.svc.Policy.Ranges == policy.RangesOff {
-		return
-	}
-	r := x.asked.r
-	if r.Header["Range"] == nil {
-		return
-	}
-	upstream.PresentRange(r.Header, x.asked.method, &x.shown.cond.ranges, time.Now())
-	hasBody := r.ContentLength > 0 || len(r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
-	if r.Header["Range"] != nil && !hasBody && x.svc.Policy.Tags.Mode != policy.Off {
-		x.shown.again = x.anew(w)
+		x.noteAgain()
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
-	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 )
@@ -29,8 +28,8 @@ func (x *Exchange) stream(status int, header http.Header, reason journal.Reason)
 	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread()}
 }
 
-// streams names the reason why a 200 is not held.
-func (x *Exchange) streams() journal.Reason {
+// streams names the reason why a 200 is not held. The fields are as the upstream has sent them.
+func (x *Exchange) streams(header http.Header) journal.Reason {
 	p, s := x.svc.Policy, x.selected
 	switch {
 	case x.headPasses():
@@ -39,7 +38,7 @@ func (x *Exchange) streams() journal.Reason {
 		return journal.ETagOff
 	case s.ETag.Present:
 		return journal.ExistingTag
-	case x.asked.noStore || httpcond.HasDirective(s.cacheControl, "no-store"):
+	case x.asked.noStore || x.goesUnstored(header):
 		return journal.NoStore
 	case s.trailed:
 		return journal.Trailer

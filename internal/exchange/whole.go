@@ -30,6 +30,9 @@ func (x *Exchange) complete() error {
 	}
 	x.readBody(header, body)
 	x.sniff(header, body)
+	if !x.selected.untagged && x.goesUnstored(header) {
+		x.selected.untagged, x.selected.unstored = true, true
+	}
 	x.tagAndDress(header, body)
 	x.prepare(header, int64(len(body)))
 	x.visit.Save(true)
@@ -77,11 +80,14 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	case httpcond.RangeWhole:
 	}
 	x.acceptRanges(header, size)
-	reason := x.because()
-	if part.Reason != "" {
-		reason = journal.Because(part.Reason)
+	switch reason := x.because(); {
+	case x.selected.unstored:
+		x.decide(journal.Streamed, journal.NoStore, header)
+	case part.Reason != "":
+		x.decide(journal.Tagged, journal.Because(part.Reason), header)
+	default:
+		x.decide(journal.Tagged, reason, header)
 	}
-	x.decide(journal.Tagged, reason, header)
 	if !x.selected.framed && !x.resp.LateTrailers() {
 		x.declare(header, size) // at once, as encode looks at it; trailers that nobody announced need a message without
 	}

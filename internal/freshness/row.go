@@ -60,6 +60,15 @@ func (r *Row) Spreads() bool { return r.jitter != 0 }
 // Private reports whether the row says that a response is for one user.
 func (r *Row) Private() bool { return r.shared.policy.words&private != 0 }
 
+// NoStore reports whether a response with the fields h goes out with no-store once the row has been applied to it.
+func (r *Row) NoStore(h http.Header) bool {
+	row := r.shared.policy.words&noStore != 0
+	if r.existing == Replace || !Explicit(h) {
+		return row
+	}
+	return r.existing == Merge && row || httpcond.HasDirective(h["Cache-Control"], "no-store")
+}
+
 // Dated reports whether the row leaves it to Response.AfterModified how long a response lasts.
 func (r *Row) Dated() bool {
 	p := &r.shared.policy

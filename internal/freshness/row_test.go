@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 )
 
 var now = time.Date(2024, 5, 6, 7, 8, 9, 987_654_321, time.UTC)
@@ -187,5 +189,33 @@ func TestApplySharesNoLines(t *testing.T) {
 	}
 	if row.String() != "max-age=60" || row.Replaces() || !compile(t, "no-store", true).Replaces() {
 		t.Errorf("%q, replaces: %t", row, row.Replaces())
+	}
+}
+
+// TestNoStore: what is said beforehand of no-store is what Apply makes of it.
+func TestNoStore(t *testing.T) {
+	ups := []http.Header{
+		nil, response("Cache-Control", ""), response("Cache-Control", "max-age=60"), response("Cache-Control", "private", "Cache-Control", "no-store"),
+		response("Cache-Control", "no-store, must-understand"), response("Cache-Control", `x="no-store"`), response("Expires", nowDate), response("Pragma", "no-cache"),
+	}
+	for _, directives := range []string{"max-age=60", "no-store", "no-store, must-understand", "no-cache"} {
+		for _, existing := range []Existing{Keep, Merge, Replace} {
+			row, err := Compile(Source{Directives: []string{directives}, Existing: existing}, parseDuration)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, up := range ups {
+				for _, personal := range []bool{false, true} {
+					got, h := row.NoStore(up), up.Clone()
+					if h == nil {
+						h = http.Header{}
+					}
+					row.Apply(h, Response{Now: now, Expires: true, Personal: personal})
+					if want := httpcond.HasDirective(h["Cache-Control"], "no-store"); got != want {
+						t.Errorf("%q (%d) on %v: %v, and what goes out is %v", directives, existing, up, got, h)
+					}
+				}
+			}
+		}
 	}
 }

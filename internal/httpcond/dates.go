@@ -236,6 +236,8 @@ func isLongWeekday(s string) bool {
 type DateCondition struct {
 	Present bool
 	Valid   bool
+	// Loose tells that it is valid, but no HTTP-date: only leniency has understood it.
+	Loose bool
 	// Time is in UTC and in whole seconds, and means nothing unless Valid.
 	Time time.Time
 }
@@ -251,10 +253,9 @@ func ParseDateCondition(lines []string, now time.Time, lenient bool) DateConditi
 		return DateCondition{Present: true}
 	}
 	c := DateCondition{Present: true}
-	if lenient {
+	if c.Time, c.Valid = ParseDate(lines[0], now); !c.Valid && lenient {
 		c.Time, c.Valid = ParseLenientDate(lines[0], now)
-	} else {
-		c.Time, c.Valid = ParseDate(lines[0], now)
+		c.Loose = c.Valid
 	}
 	return c
 }

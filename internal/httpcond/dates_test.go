@@ -109,8 +109,33 @@ var notHTTPDates = map[string]struct {
 	"double space":               {"Sun,  06 Nov 1994 08:49:37 GMT", nov94},
 	"trailing junk":              {"Sun, 06 Nov 1994 08:49:37 GMT foo", time.Time{}},
 	"two dates in one line":      {"Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT", time.Time{}},
-	"IE's length parameter":      {"Sun, 06 Nov 1994 08:49:37 GMT; length=5", time.Time{}},
-	"fraction":                   {"Sun, 06 Nov 1994 08:49:37.500 GMT", time.Time{}},
+	"IE's length parameter":      {"Sun, 06 Nov 1994 08:49:37 GMT; length=5", nov94},
+	"length, RFC 850":            {"Sunday, 06-Nov-94 08:49:37 GMT; length=1234", nov94},
+	"length, asctime":            {"Sun Nov  6 08:49:37 1994;LENGTH = 0", nov94},
+	"length, numeric zone":       {"Sun, 06 Nov 1994 10:49:37 +0200; length=5", nov94},
+	"length, quoted":             {`"Sun, 06 Nov 1994 08:49:37 GMT; length=5"`, nov94},
+	"length behind quotes":       {`"Sun, 06 Nov 1994 08:49:37 GMT" ; length=5`, nov94},
+	"length, Unix seconds":       {"784111777; length=5", nov94},
+	"length of no number":        {"Sun, 06 Nov 1994 08:49:37 GMT; length=x", time.Time{}},
+	"length without a number":    {"Sun, 06 Nov 1994 08:49:37 GMT; length", time.Time{}},
+	"another parameter":          {"Sun, 06 Nov 1994 08:49:37 GMT; size=5", time.Time{}},
+	"two parameters":             {"Sun, 06 Nov 1994 08:49:37 GMT; length=5; length=5", time.Time{}},
+	"a length alone":             {"; length=5", time.Time{}},
+	"fraction":                   {"Sun, 06 Nov 1994 08:49:37.500 GMT", nov94},
+	"fraction, comma":            {"Sun, 06 Nov 1994 08:49:37,9 GMT", nov94},
+	"fraction, numeric zone":     {"Sun, 06 Nov 1994 10:49:37.5 +0200", nov94},
+	"fraction, RFC 850":          {"Sunday, 06-Nov-94 08:49:37.123456 GMT", nov94},
+	"fraction, asctime":          {"Sun Nov  6 08:49:37.5 1994", nov94},
+	"fraction, Unix seconds":     {"784111777.75", nov94},
+	"fraction, Unix, junk":       {"784111777.75x", time.Time{}},
+	"fraction of no digits":      {"Sun, 06 Nov 1994 08:49:37. GMT", time.Time{}},
+	"asctime, no digits":         {"Sun Nov  6 08:49:37. 1994", time.Time{}},
+	"zone of hours":              {"1994-11-06 10:49:37.5+02", nov94},
+	"zone and a comment":         {"Sun, 06 Nov 1994 08:49:37 +0000 (UTC)", nov94},
+	"zone, comment in the open":  {"Sun, 06 Nov 1994 08:49:37 +0000 (UTC", time.Time{}},
+	"zone, two comments":         {"Sun, 06 Nov 1994 08:49:37 +0000 (a) (b)", time.Time{}},
+	"zone beside GMT":            {"Sun, 06 Nov 1994 10:49:37 GMT+0200", nov94},
+	"zone beside UTC":            {"Sun, 06 Nov 1994 10:49:37 utc+02:00", nov94},
 	"30 Feb":                     {"Wed, 30 Feb 2000 00:00:00 GMT", time.Time{}},
 	"29 Feb of a common year":    {"Thu, 29 Feb 1900 00:00:00 GMT", time.Time{}},
 	"31 Apr":                     {"Wed, 31 Apr 2000 00:00:00 GMT", time.Time{}},
@@ -209,10 +234,11 @@ func TestParseDateCondition(t *testing.T) {
 	}{
 		"absent":                           {nil, false, DateCondition{}},
 		"empty slice is absent":            {[]string{}, true, DateCondition{}},
-		"one":                              {[]string{date}, false, DateCondition{true, true, nov94}},
+		"one":                              {[]string{date}, false, DateCondition{Present: true, Valid: true, Time: nov94}},
+		"one, leniently":                   {[]string{date}, true, DateCondition{Present: true, Valid: true, Time: nov94}},
 		"empty (§13.1.3, MUST)":            {[]string{""}, false, DateCondition{Present: true}},
 		"invalid (§13.1.3, MUST)":          {[]string{"784111777"}, false, DateCondition{Present: true}},
-		"invalid but read leniently":       {[]string{"784111777"}, true, DateCondition{true, true, nov94}},
+		"invalid but read leniently":       {[]string{"784111777"}, true, DateCondition{Present: true, Valid: true, Loose: true, Time: nov94}},
 		"invalid even so":                  {[]string{"foo"}, true, DateCondition{Present: true}},
 		"two lines that agree (§13.1.3)":   {[]string{date, date}, false, DateCondition{Present: true}},
 		"two lines, leniently (§13.1.3)":   {[]string{date, date}, true, DateCondition{Present: true}},
@@ -221,7 +247,7 @@ func TestParseDateCondition(t *testing.T) {
 		"two members, leniently (§13.1.4)": {[]string{date + ", " + date}, true, DateCondition{Present: true}},
 	} {
 		got := ParseDateCondition(tc.lines, now, tc.lenient)
-		if got.Present != tc.want.Present || got.Valid != tc.want.Valid || got.Valid && !got.Time.Equal(tc.want.Time) {
+		if got.Present != tc.want.Present || got.Valid != tc.want.Valid || got.Loose != tc.want.Loose || got.Valid && !got.Time.Equal(tc.want.Time) {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
 		}
 	}

@@ -19,6 +19,8 @@ type RangeCondition struct {
 	// HasDate tells that Date is the field's value, in UTC and in whole seconds.
 	HasDate bool
 	Date    time.Time
+	// Loose tells that it is no HTTP-date: only leniency has understood it.
+	Loose bool
 }
 
 // ParseIfRange reads the lines of an If-Range field. It is a singleton, so
@@ -34,7 +36,7 @@ func ParseIfRange(lines []string, now time.Time, lenient bool) RangeCondition {
 		return c
 	}
 	d := ParseDateCondition(lines, now, lenient)
-	c.Date, c.HasDate = d.Time, d.Valid
+	c.Date, c.HasDate, c.Loose = d.Time, d.Valid, d.Loose
 	return c
 }
 

@@ -7,22 +7,25 @@ import (
 )
 
 // ParseLenientDate reads what ParseDate does, and what is seen in the wild in
-// the same place: double quotes around the date, the zones of RFC 5322 §3.3 and
-// §4.3, names in any case, a missing weekday, one-digit days, dashes or more
-// spaces between the parts, RFC 3339 (its fraction cut off) and Unix seconds.
-// Everything it accepts names one instant; "yesterday", a time without a zone or
-// a date without a time is not understood.
+// the same place: double quotes around the date, the "; length=" that old browsers
+// and Squid append, the zones of RFC 5322 §3.3 and §4.3 (a comment behind them as
+// well), names in any case, a missing weekday, one-digit days, dashes or more
+// spaces between the parts, RFC 3339 and Unix seconds. Fractions of a second are
+// cut off. Everything it accepts names one instant; "yesterday", a time without a
+// zone or a date without a time is not understood.
 func ParseLenientDate(s string, now time.Time) (time.Time, bool) {
 	if t, ok := ParseDate(s, now); ok {
 		return t, true
 	}
-	s = trimOWS(s)
-	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
-		s = trimOWS(s[1 : len(s)-1])
-	}
+	s = withoutQuotes(withoutLength(withoutQuotes(trimOWS(s))))
 	switch digits, rest := cutDigits(s); {
 	case digits != "" && rest == "":
 		return parseUnixSeconds(digits)
+	case digits != "" && rest[0] == '.':
+		if rest, ok := cutFraction(rest); ok && rest == "" {
+			return parseUnixSeconds(digits)
+		}
+		return time.Time{}, false
 	case len(digits) == 4 && strings.HasPrefix(rest, "-"):
 		return parseRFC3339(s)
 	}
@@ -31,6 +34,38 @@ func ParseLenientDate(s string, now time.Time) (time.Time, bool) {
 		return parseDayFirst(s, now)
 	}
 	return parseMonthFirst(s)
+}
+
+func withoutQuotes(s string) string {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return trimOWS(s[1 : len(s)-1])
+	}
+	return s
+}
+
+// withoutLength takes the parameter off that tells how long the stored
+// representation is: "; length=1234". What else stands behind a semicolon, nobody
+// knows the meaning of.
+func withoutLength(s string) string {
+	date, parameter, found := strings.Cut(s, ";")
+	if !found {
+		return s
+	}
+	name, length, _ := strings.Cut(parameter, "=")
+	if digits, rest := cutDigits(trimOWS(length)); digits == "" || rest != "" || !equalFold(trimOWS(name), "length") {
+		return s
+	}
+	return trimOWS(date)
+}
+
+// cutFraction takes a fraction of a second off, which begins with a dot or a
+// comma (ISO 8601 §5.3.1.4). Where there is none, s is all that is left.
+func cutFraction(s string) (rest string, ok bool) {
+	if s == "" || s[0] != '.' && s[0] != ',' {
+		return s, true
+	}
+	digits, rest := cutDigits(s[1:])
+	return rest, digits != ""
 }
 
 // parseUnixSeconds takes up to 12 digits; 13 are milliseconds, which are not
@@ -55,15 +90,11 @@ func parseRFC3339(s string) (time.Time, bool) {
 	}
 	c := civil{year: number(s[:4]), month: number(s[5:7]), day: number(s[8:10])}
 	c.setClock(s[11:19])
-	s = s[19:]
-	if s[0] == '.' {
-		fraction, rest := cutDigits(s[1:])
-		if fraction == "" {
-			return time.Time{}, false
-		}
-		s = rest
+	zone, ok := cutFraction(s[19:])
+	if !ok {
+		return time.Time{}, false
 	}
-	return c.inZone(trimOWS(s))
+	return c.inZone(trimOWS(zone))
 }
 
 // parseDayFirst reads "6 Nov 1994 08:49:37 +0000", with two-digit years by the
@@ -83,7 +114,11 @@ func parseDayFirst(s string, now time.Time) (time.Time, bool) {
 	if len(year) == 2 {
 		c.widenYear(now)
 	}
-	return c.inZone(trimOWS(s[8:]))
+	zone, ok := cutFraction(s[8:])
+	if !ok {
+		return time.Time{}, false
+	}
+	return c.inZone(trimOWS(zone))
 }
 
 // parseMonthFirst reads asctime with other spacing, case and an optional zone:
@@ -97,8 +132,9 @@ func parseMonthFirst(s string) (time.Time, bool) {
 	}
 	c := civil{month: anyCaseMonth(month), day: number(day)}
 	c.setClock(s[:8])
-	year, s := cutDigits(strings.TrimLeft(s[8:], " \t"))
-	if len(year) != 4 {
+	s, ok := cutFraction(s[8:])
+	year, s := cutDigits(strings.TrimLeft(s, " \t"))
+	if !ok || len(year) != 4 {
 		return time.Time{}, false
 	}
 	c.year = number(year)
@@ -116,20 +152,28 @@ func (c *civil) inZone(zone string) (time.Time, bool) {
 	return c.time(offset)
 }
 
-// zoneOffset returns the seconds east of GMT of +0200, +02:00 or a name of
-// RFC 5322 §4.3. The other military letters are left out: RFC 5322 says that
-// they were used with both signs.
+// zoneOffset returns the seconds east of GMT of +0200, +02:00, +02 or a name of
+// RFC 5322 §4.3, also of GMT+0200; a comment may follow. The other military letters
+// are left out: RFC 5322 says that they were used with both signs.
 func zoneOffset(s string) (int, bool) {
+	if zone, comment, found := strings.Cut(s, " ("); found && strings.IndexByte(comment, ')') == len(comment)-1 {
+		s = trimOWS(zone)
+	}
 	for _, z := range namedZones {
 		if equalFold(s, z.name) {
 			return z.hours * 3600, true
 		}
 	}
-	if len(s) == 6 && s[3] == ':' {
-		return numericZone(s[0], s[1:3], s[4:])
+	if len(s) > 3 && (equalFold(s[:3], "GMT") || equalFold(s[:3], "UTC")) {
+		s = s[3:]
 	}
-	if len(s) == 5 {
+	switch {
+	case len(s) == 6 && s[3] == ':':
+		return numericZone(s[0], s[1:3], s[4:])
+	case len(s) == 5:
 		return numericZone(s[0], s[1:3], s[3:])
+	case len(s) == 3:
+		return numericZone(s[0], s[1:3], "00")
 	}
 	return 0, false
 }

@@ -11,15 +11,6 @@ var policies = [...]string{"Content-Security-Policy", "Content-Security-Policy-R
 // nonceSource begins a nonce in a policy (CSP3 §2.3.1).
 const nonceSource = "'nonce-"
 
-// DroppedPolicies returns the fields that a 304 leaves out: those of the policy, if it has a nonce. The page that the
-// client has was built with another one, and its scripts would not run under this. Without the rule nonce they are none.
-func (r *Rules) DroppedPolicies(header http.Header) []string {
-	if r == nil || !r.nonce || !hasNonce(header) {
-		return nil
-	}
-	return policies[:]
-}
-
 func hasNonce(header http.Header) bool {
 	for _, name := range policies {
 		for _, line := range header[name] {

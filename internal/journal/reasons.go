@@ -107,7 +107,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	Sibling:        {"sibling", "a more specific handler of the same block acts on this request"},
 	Head:           {"head", "a HEAD has no body to make a tag of"},
 	Status:         {"status", "not a 200"},
-	NoStore:        {"no_store", "no-store in the request or in the response"},
+	NoStore:        {"no_store", "no-store in the request, or in the response as it goes out"},
 	MediaType:      {"media_type", "made to be read while it is written"},
 	Trailer:        {"trailer", "the response announces trailers"},
 	Incremental:    {"incremental", "the response asks to be passed on as it comes"},

@@ -69,4 +69,5 @@ func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
 	h["Date"] = space.line(n, dateText(r.Date))
 	age := r.InitialAge + max(now.Sub(r.Received), 0)
 	h["Age"] = space.line(n+1, strconv.FormatInt(int64(age/time.Second), 10))
+	httpcond.DropNonces(h)
 }

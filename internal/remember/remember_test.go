@@ -377,6 +377,21 @@ func TestFieldsOfTheAnswer(t *testing.T) {
 	}
 }
 
+// A policy with a nonce is another one each time, and on no 304: it is no reason to write a record anew.
+func TestANonceIsNotRemembered(t *testing.T) {
+	s := newSite(t, time.Minute)
+	s.m.Keep = map[string]bool{"Content-Security-Policy": true}
+	for _, nonce := range []string{"a", "b", "c"} {
+		s.visit(s.request("/page"), "Content-Security-Policy: default-src 'self'", "Content-Security-Policy: script-src 'nonce-"+nonce+"'")
+	}
+	if s.store.saves != 1 {
+		t.Errorf("%d records were written, want 1", s.store.saves)
+	}
+	if got := s.fill(s.request("/page"), "")["Content-Security-Policy"]; got != nil {
+		t.Errorf("the answer has %q", got)
+	}
+}
+
 func TestLastModifiedOnlyWithoutATag(t *testing.T) {
 	s := newSite(t, time.Minute)
 	date := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

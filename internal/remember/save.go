@@ -163,6 +163,9 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 		return false
 	}
 	for _, name := range v.fieldNames() {
+		if httpcond.IsPolicy(name) && httpcond.HasNonce(h[name]) {
+			continue // no 304 has it
+		}
 		for _, line := range h[name] {
 			if size += len(name) + len(line); size > maxSize {
 				return false

@@ -163,6 +163,9 @@ func Original(now, left, original Fields) Fields {
 // It runs after Present, on fields that Present has left.
 func PresentRange(h http.Header, method string, ranges *httpcond.RangeRequest, now time.Time) {
 	lines := h[names[Range]]
+	if ranges.IfRange.Loose && h[names[IfRange]] != nil {
+		h[names[IfRange]] = []string{httpcond.FormatDate(ranges.IfRange.Date)}
+	}
 	switch {
 	case lines == nil:
 	case method != http.MethodGet || neverHolds(&ranges.IfRange, now) || neverSatisfiable(&ranges.Range):
@@ -234,6 +237,8 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 		joinLines(h, names[IfMatch])
 		joinLines(h, names[IfNoneMatch])
 		rules.Repaired.unquoteField(h, names[IfNoneMatch], pre.IfNoneMatch)
+		presentDate(h, names[IfModifiedSince], &pre.IfModifiedSince)
+		presentDate(h, names[IfUnmodifiedSince], &pre.IfUnmodifiedSince)
 		if rules.DatesFound {
 			delete(h, names[IfModifiedSince]) // overruled by If-None-Match, or no date (RFC 9110 §13.1.3)
 		}
@@ -251,6 +256,13 @@ func Present(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules)
 func joinLines(h http.Header, name string) {
 	if lines := h[name]; len(lines) > 1 {
 		h[name] = []string{strings.Join(lines, ", ")}
+	}
+}
+
+// presentDate writes a date that only leniency has understood as upstreams understand it.
+func presentDate(h http.Header, name string, c *httpcond.DateCondition) {
+	if c.Loose {
+		h[name] = []string{httpcond.FormatDate(c.Time)}
 	}
 }
 

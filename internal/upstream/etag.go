@@ -63,6 +63,22 @@ func Untrusted(opaque string, lastModified time.Time) bool {
 	return err == nil && httpcond.BuildEpoch(time.Unix(0, ns)) && buildTool(ns)
 }
 
+// Unfounded reports whether a 304 with these lines of ETag and Last-Modified rests on nothing: on a tag that is not
+// trusted, or on a build tool's date, which is earlier than any date that a client may have named. It may stand for any
+// content.
+func Unfounded(etag, lastModified []string, now time.Time) bool {
+	var date time.Time
+	if len(lastModified) > 0 {
+		t, ok := httpcond.ParseLenientDate(lastModified[0], now)
+		if ok && httpcond.BuildEpoch(t) {
+			return true
+		}
+		date = t
+	}
+	read := ReadETag(etag)
+	return read.Usable && Untrusted(read.Tag.Opaque, date)
+}
+
 // buildTool tells the constants of build tools from small numbers: "1-1" or "v2-3f" are tags that some
 // application made by itself and are none of the file server's, whose times are whole seconds then.
 func buildTool(ns int64) bool { return ns%int64(time.Second) == 0 }
