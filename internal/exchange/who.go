@@ -79,6 +79,11 @@ func (x *Exchange) rulesFor(c *conditions) upstream.Rules {
 	return rules
 }
 
+// foundOut reports whether the date of a tag went up for a user who is another one by now.
+func (c *conditions) foundOut(a *asked) bool {
+	return c != nil && c.view == upstream.Translated && c.user != a.user()
+}
+
 // fieldOf is the ETag of a digest. It has the upstream's date, for who asks; for who is unknown it has none.
 func (x *Exchange) fieldOf(digest tag.Digest, weak bool) string {
 	date := x.selected.TagDate

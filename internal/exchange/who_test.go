@@ -233,3 +233,41 @@ func TestRecordsAreForNobody(t *testing.T) {
 		step{fields: pairs("If-None-Match", bare), status: 304, reason: "remembered", want: pairs("Cache-Control", "public, max-age=70")},
 	)
 }
+
+// A user whom a handler further in finds out, by what no tag tells, is not known when the date goes up. The upstream's 304
+// to it is not for him then, and it is asked again, without conditions.
+func TestUserFoundOutBehindADate(t *testing.T) {
+	h := provisioned(t, keyed(nil))
+	etag := nobody.gets(t, h).rec.Header().Get("Etag")
+	for name, tt := range map[string]struct {
+		user, page string
+		asked      int
+		status     int
+	}{
+		"nobody":                  {"", page, 1, 304},
+		"somebody":                {"bob", "the page of bob", 2, 200},
+		"somebody, the same page": {"bob", page, 2, 304},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, asked := newVisit(t, http.MethodGet, "/", "If-None-Match", etag, "X-Token", tt.user), 0
+			v.to(h, func(w http.ResponseWriter, r *http.Request) error {
+				asked++
+				if tt.user != "" {
+					caddyReplacer(r).Set("http.auth.user.id", tt.user)
+				}
+				if r.Header.Get("If-Modified-Since") != "" {
+					return says304("Last-Modified", modified)(w, r)
+				}
+				return sends(200, tt.page, "Content-Type", "text/plain", "Last-Modified", modified)(w, r)
+			})
+			wantStatus(t, v, tt.status)
+			if tt.status == 200 && v.rec.Body.String() != tt.page || asked != tt.asked {
+				t.Errorf("asked %d times; got %q", asked, v.rec.Body)
+			}
+		})
+	}
+}
+
+func caddyReplacer(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}
