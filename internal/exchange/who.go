@@ -84,11 +84,12 @@ func (c *conditions) foundOut(a *asked) bool {
 	return c != nil && c.view == upstream.Translated && c.user != a.user()
 }
 
-// fieldOf is the ETag of a digest. It has the upstream's date, for who asks; for who is unknown it has none.
-func (x *Exchange) fieldOf(digest tag.Digest, weak bool) string {
-	date := x.selected.TagDate
-	if date.IsZero() {
-		return digest.Field(weak, date)
+// fieldOf is the ETag of a digest. It has the upstream's date, for who asks. It has none for who is unknown, nor where the
+// response makes its client somebody else by a cookie: the page may be that one's already.
+func (x *Exchange) fieldOf(header http.Header, digest tag.Digest, weak bool) string {
+	date, cookies := x.selected.TagDate, &x.svc.Policy.Identity.Cookies
+	if date.IsZero() || cookies.Changes(header["Set-Cookie"], x.asked.claims.cookie.list()) {
+		return digest.Field(weak, time.Time{})
 	}
 	who := x.who()
 	if !who.Known() {

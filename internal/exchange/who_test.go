@@ -166,6 +166,27 @@ func TestTagSaysForWhom(t *testing.T) {
 	})
 }
 
+// A page that comes with another session may be that one's: what was made for whom is not known.
+func TestNoDateWithAnotherSession(t *testing.T) {
+	h := provisioned(t, keyed(nil))
+	for name, tt := range map[string]struct {
+		request []string
+		set     string
+		dots    int
+	}{
+		"it begins":                   {nil, "sid=1; Path=/", 1},
+		"it ends":                     {alice.fields, "sid=; Max-Age=0", 1},
+		"it is prolonged":             {alice.fields, "sid=alice; Max-Age=60", 3},
+		"a load balancer's":           {alice.fields, "AWSALB=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT", 3},
+		"a load balancer's, nobody's": {nil, "AWSALB=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT", 2},
+	} {
+		v := newVisit(t, "GET", "/", tt.request...).to(h, sendsPage("Last-Modified", modified, "Set-Cookie", tt.set))
+		if etag := v.rec.Header().Get("Etag"); strings.Count(etag, ".") != tt.dots {
+			t.Errorf("%s: the tag is %s", name, etag)
+		}
+	}
+}
+
 // Without a key there is no date under an identity, whoever's it is; all else is as ever.
 func TestWithoutAKey(t *testing.T) {
 	h := provisioned(t, nil)

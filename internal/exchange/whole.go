@@ -132,7 +132,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || x.asked.codable && x.tagDependsOnCoding(header)
 	s := x.selected
 	s.madeHere = true
-	value := x.fieldOf(digest, weak)
+	value := x.fieldOf(header, digest, weak)
 	header["Etag"] = x.one(value)
 	s.ETag = upstream.MadeETag(value, weak)
 }

@@ -61,6 +61,27 @@ func (r *Rules) counted(lines []string) (counted []string) {
 	return counted
 }
 
+// Changes reports whether a response makes its client somebody else, by the lines of its Set-Cookie and of the request's
+// Cookie: whether it sets a cookie that counts to what the request did not have.
+func (r *Rules) Changes(set, had []string) bool {
+	for _, line := range set {
+		pair, _, _ := strings.Cut(line, ";")
+		if pair = strings.Trim(pair, " \t"); r.Counts(pair) && !has(had, pair) {
+			return true
+		}
+	}
+	return false
+}
+
+func has(lines []string, pair string) bool {
+	for cookie := range Cookies(lines) {
+		if cookie == pair {
+			return true
+		}
+	}
+	return false
+}
+
 func nameOf(pair string) string {
 	name, _, _ := strings.Cut(pair, "=")
 	return strings.Trim(name, " \t")

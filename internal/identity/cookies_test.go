@@ -54,3 +54,27 @@ func TestCookies(t *testing.T) {
 		break // a sequence that goes on would panic
 	}
 }
+
+func TestChanges(t *testing.T) {
+	rules := &Rules{Ignored: []string{"theme"}}
+	for _, tt := range []struct {
+		name     string
+		set, had []string
+		want     bool
+	}{
+		{"nothing is set", nil, []string{"sid=1"}, false},
+		{"a session begins", []string{"sid=1; Path=/; HttpOnly"}, nil, true},
+		{"another one", []string{"sid=2; Path=/"}, []string{"sid=1"}, true},
+		{"it ends", []string{"sid=; Max-Age=0"}, []string{"sid=1"}, true},
+		{"it is prolonged", []string{"sid=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT"}, []string{"a=b; sid=1"}, false},
+		{"what signs nobody in", []string{"AWSALB=x; Expires=Thu, 01 Jan 2026 00:00:00 GMT; Path=/", "_ga=1"}, nil, false},
+		{"what is ignored", []string{"theme=dark"}, nil, false},
+		{"a session beside it", []string{"theme=dark", "sid=1"}, nil, true},
+		{"of another case", []string{"SID=1"}, []string{"sid=1"}, true},
+		{"nothing that can be read", []string{""}, nil, true},
+	} {
+		if got := rules.Changes(tt.set, tt.had); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
