@@ -108,18 +108,30 @@ func headOf(t *testing.T, c *client, path string, header http.Header) answer {
 	return answer{status: response.StatusCode, header: response.Header}
 }
 
-// A client has a date from before the files got that of a build tool: file_server says 304 to it for ever. It is asked
-// again without the date, here and behind a proxy.
-func TestDateFromBeforeTheBuildTool(t *testing.T) {
-	pages := newPageFolder(t)
-	content := strings.Repeat(pages.content(), 10_000) // longer than what is held
+// checkAskedAgain wants the whole of a file for a date from before, and returns its tag.
+func checkAskedAgain(t *testing.T, c *client, path, content string) (etag string) {
+	t.Helper()
+	condition := http.Header{"If-Modified-Since": {"Tue, 14 Nov 2023 22:13:20 GMT"}}
+	got := c.get(t, path, condition)
+	if got.status != http.StatusOK || got.body != content || got.header.Get("Last-Modified") != "" {
+		t.Errorf("%s: got %v, want 200 with the page and no date", path, got)
+	}
+	if head := headOf(t, c, path, condition); head.status != http.StatusOK {
+		t.Errorf("HEAD %s: got %v, want 200", path, head)
+	}
+	return got.header.Get("Etag")
+}
+
+// writeBuiltFiles writes files with the dates of build tools, one of them long.
+func writeBuiltFiles(t *testing.T, pages *pageFolder, long string) {
+	t.Helper()
 	for name, mtime := range map[string]time.Time{
 		"unix0.html": time.Unix(0, 0), "nix1.html": time.Unix(1, 0), "zip1980.html": time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC),
 		"sde.html": time.Unix(315532801, 0), "long.html": time.Unix(1, 0),
 	} {
 		body := pages.content()
 		if name == "long.html" {
-			body = content
+			body = long
 		}
 		file := filepath.Join(pages.dir, name)
 		if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
@@ -129,6 +141,14 @@ func TestDateFromBeforeTheBuildTool(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A client has a date from before the files got that of a build tool: file_server says 304 to it for ever. It is asked
+// again without the date, here and behind a proxy.
+func TestDateFromBeforeTheBuildTool(t *testing.T) {
+	pages := newPageFolder(t)
+	content := strings.Repeat(pages.content(), 10_000) // longer than what is held
+	writeBuiltFiles(t, pages, content)
 	embed(pages.content())
 	upstream := freePort(t)
 	ports := map[string]int{"bare": freePort(t), "with encode": freePort(t), "last_modified remove": freePort(t), "nested": freePort(t), "proxied": freePort(t), "handled": freePort(t)}
@@ -143,32 +163,91 @@ func TestDateFromBeforeTheBuildTool(t *testing.T) {
 		site(ports["nested"], "conditional_cache\nroute {\n conditional_cache\n "+files+"}\n")+
 		site(ports["handled"], "handle {\n conditional_cache\n "+files+"}\n")+
 		site(ports["proxied"], fmt.Sprintf("conditional_cache\nreverse_proxy localhost:%d {\n header_up Host {upstream_hostport}\n }", upstream)))
-	condition := http.Header{"If-Modified-Since": {"Tue, 14 Nov 2023 22:13:20 GMT"}}
 	for name, port := range ports {
 		t.Run(name, func(t *testing.T) {
 			c := plainClient(t, port)
-			for _, path := range []string{"/embedded/page.html", "/unix0.html", "/nix1.html", "/zip1980.html", "/sde.html", "/long.html"} {
-				want := pages.content()
-				if path == "/long.html" {
-					want = content
-				}
-				got := c.get(t, path, condition)
-				if got.status != http.StatusOK || got.body != want || got.header.Get("Last-Modified") != "" {
-					t.Errorf("%s: got %v, want 200 with the page and no date", path, got)
-				}
-				if etag := got.header.Get("Etag"); !strings.Contains(etag, "cc1.") && path != "/long.html" {
+			for _, path := range []string{"/embedded/page.html", "/unix0.html", "/nix1.html", "/zip1980.html", "/sde.html"} {
+				etag := checkAskedAgain(t, c, path, pages.content())
+				if !strings.Contains(etag, "cc1.") {
 					t.Errorf("%s: the tag is %s, want one of ours", path, etag)
 				}
-				if head := headOf(t, c, path, condition); head.status != http.StatusOK {
-					t.Errorf("HEAD %s: got %v, want 200", path, head)
-				}
-				if again := c.get(t, path, http.Header{"If-None-Match": {got.header.Get("Etag")}}); again.status != http.StatusNotModified && path != "/long.html" {
-					t.Errorf("%s: got %v, want 304 to the tag", path, again)
-				}
+				checkNotModified(t, c.get(t, path, http.Header{"If-None-Match": {etag}}), etag)
 			}
+			checkAskedAgain(t, c, "/long.html", content)
 			if got := c.get(t, "/page.html", http.Header{"If-Modified-Since": {time.Now().UTC().Format(http.TimeFormat)}}); got.status != http.StatusNotModified {
 				t.Errorf("a real date: got %v, want 304", got)
 			}
 		})
+	}
+}
+
+// An upstream that sends a date and judges nothing: the 304 that the date decides has the tag of the 200, so that the
+// client can go by it from then on.
+func TestTagOfA304ByDate(t *testing.T) {
+	long := strings.Repeat("a", 100<<10)
+	c := noteSite(t, "conditional_cache\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT")
+		w.Header().Set("Content-Type", "text/plain")
+		body := "a page"
+		switch r.URL.Path {
+		case "/long":
+			body = long
+		case "/aborts":
+			w.Header().Set("Content-Length", "12")
+			_, _ = io.WriteString(w, body)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/chunked":
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	condition := http.Header{"If-Modified-Since": {"Tue, 14 Nov 2023 22:13:20 GMT"}}
+	for _, path := range []string{"/", "/chunked"} {
+		first := c.get(t, path, nil)
+		checkNotModified(t, c.get(t, path, condition), first.header.Get("Etag"))
+		checkNotModified(t, c.get(t, path, http.Header{"If-None-Match": {first.header.Get("Etag")}}), first.header.Get("Etag"))
+	}
+	for _, path := range []string{"/long", "/aborts"} {
+		got := c.get(t, path, condition)
+		if got.status != http.StatusNotModified || got.header.Get("Etag") != "" || got.header.Get("Last-Modified") == "" {
+			t.Errorf("%s: got %v, want a 304 with its date and no tag", path, got)
+		}
+	}
+	condition["Cookie"] = []string{"user=1"}
+	if got := c.get(t, "/", condition); got.status != http.StatusNotModified || got.header.Get("Etag") != "" {
+		t.Errorf("for somebody: got %v, want a 304 without a tag", got)
+	}
+}
+
+// All files of a reproducible build have one date, and one length: the recipe is what the documentation says.
+func TestConstantDateOfABuild(t *testing.T) {
+	dir := t.TempDir()
+	release := func(content string) {
+		file, date := filepath.Join(dir, "app.js"), time.Date(2020, 4, 16, 12, 0, 0, 0, time.UTC)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, date, date); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release("let a = 1")
+	c := noteSite(t, "conditional_cache {\n etag auto {\n existing replace\n }\n last_modified remove\n }\nroot "+dir+"\nfile_server", http.NotFoundHandler())
+	first := c.get(t, "/app.js", nil)
+	release("let a = 2")
+	for name, line := range map[string]string{"If-Modified-Since": "Thu, 16 Apr 2020 12:00:00 GMT", "If-None-Match": first.header.Get("Etag")} {
+		if got := c.get(t, "/app.js", http.Header{name: {line}}); got.status != http.StatusOK || got.body != "let a = 2" {
+			t.Errorf("%s: %s: got %v, want the new release", name, line, got)
+		}
+	}
+	// What a loose client sends is understood by the upstream.
+	sent := make(chan string, 1)
+	c = noteSite(t, "conditional_cache {\n last_modified normalize {\n lenient\n }\n }\nreverse_proxy {upstream}", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		sent <- r.Header.Get("If-Modified-Since")
+	}))
+	_ = c.get(t, "/", http.Header{"If-Modified-Since": {"Thursday, 16-Apr-20 12:00:00 GMT; length=9"}})
+	if got := <-sent; got != "Thu, 16 Apr 2020 12:00:00 GMT" {
+		t.Errorf("the upstream sees %q", got)
 	}
 }

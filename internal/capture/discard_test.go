@@ -31,12 +31,12 @@ func TestDiscard(t *testing.T) {
 		last     error // what the last piece gets; the others get nil
 	}{
 		{"short", -1, []int{100}, nil},
-		{"up to the limit", -1, []int{discardLimit}, nil},
-		{"up to the limit, in pieces", -1, []int{discardLimit - 1, 1}, nil},
-		{"one byte more", -1, []int{discardLimit + 1}, errCancel},
-		{"one byte more, in pieces", -1, []int{discardLimit, 1}, errCancel},
-		{"declared within the limit", discardLimit, []int{1, discardLimit - 1}, nil},
-		{"declared over the limit", discardLimit + 1, []int{1}, errCancel},
+		{"up to the limit", -1, []int{DiscardLimit}, nil},
+		{"up to the limit, in pieces", -1, []int{DiscardLimit - 1, 1}, nil},
+		{"one byte more", -1, []int{DiscardLimit + 1}, errCancel},
+		{"one byte more, in pieces", -1, []int{DiscardLimit, 1}, errCancel},
+		{"declared within the limit", DiscardLimit, []int{1, DiscardLimit - 1}, nil},
+		{"declared over the limit", DiscardLimit + 1, []int{1}, errCancel},
 	}
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestDiscard(t *testing.T) {
 func TestDiscardWithoutCancelIsAShortWrite(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			w := answeredWriter(t, discardLimit+1, nil)
+			w := answeredWriter(t, DiscardLimit+1, nil)
 			if _, err := way.send(w, "x"); !errors.Is(err, io.ErrShortWrite) {
 				t.Errorf("got %v", err)
 			}
@@ -75,7 +75,7 @@ func TestDiscardStopsReading(t *testing.T) {
 	if _, err := w.ReadFrom(&g); !errors.Is(err, errCancel) {
 		t.Errorf("got %v", err)
 	}
-	if g.read > 2*discardLimit {
+	if g.read > 2*DiscardLimit {
 		t.Errorf("%d bytes were read", g.read)
 	}
 }
@@ -87,7 +87,7 @@ func TestDiscardCountsWhatWasHeld(t *testing.T) {
 			w, budget := start(t, httptest.NewRecorder(), &exchange{atHead: holding(60_000), atSpill: answering(0)})
 			w.opt.Cancel = errCancel
 			must(t, 0, second(way.send(w, strings.Repeat("x", 60_000))))
-			must(t, 0, second(way.send(w, strings.Repeat("x", discardLimit-60_000))))
+			must(t, 0, second(way.send(w, strings.Repeat("x", DiscardLimit-60_000))))
 			if _, err := way.send(w, "x"); !errors.Is(err, errCancel) {
 				t.Errorf("past the limit: %v", err)
 			}

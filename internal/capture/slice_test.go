@@ -89,13 +89,13 @@ func TestBehindThePart(t *testing.T) {
 		last   error // what the last piece gets; the others get nil
 	}{
 		{"nothing", 0, []int{part}, nil},
-		{"little", discardLimit, []int{part, 1, discardLimit - 1}, nil},
-		{"little, in the piece of the part's end", discardLimit, []int{1, part - 1 + discardLimit}, nil},
-		{"much, known with the last byte of the part", discardLimit + 1, []int{part - 1, 1}, errCancel},
-		{"unknown, up to the limit", -1, []int{part, discardLimit}, nil},
-		{"unknown, one byte more", -1, []int{part, discardLimit, 1}, errCancel},
-		{"unknown, one byte more in the piece of the part's end", -1, []int{part - 1, discardLimit + 2}, errCancel},
-		{"shorter than the part", -part, []int{part, discardLimit}, nil}, // declared as 0, which is wrong
+		{"little", DiscardLimit, []int{part, 1, DiscardLimit - 1}, nil},
+		{"little, in the piece of the part's end", DiscardLimit, []int{1, part - 1 + DiscardLimit}, nil},
+		{"much, known with the last byte of the part", DiscardLimit + 1, []int{part - 1, 1}, errCancel},
+		{"unknown, up to the limit", -1, []int{part, DiscardLimit}, nil},
+		{"unknown, one byte more", -1, []int{part, DiscardLimit, 1}, errCancel},
+		{"unknown, one byte more in the piece of the part's end", -1, []int{part - 1, DiscardLimit + 2}, errCancel},
+		{"shorter than the part", -part, []int{part, DiscardLimit}, nil}, // declared as 0, which is wrong
 	}
 	for _, way := range ways {
 		for _, spilled := range []bool{false, true} {
@@ -142,7 +142,7 @@ func TestBehindThePartCountsWhatWasHeld(t *testing.T) {
 	defer w.Close()
 	w.opt.Cancel = errCancel
 	must(t, 0, second(w.Write(make([]byte, 60_000))))
-	must(t, 0, second(w.Write(make([]byte, 1+discardLimit-60_000))))
+	must(t, 0, second(w.Write(make([]byte, 1+DiscardLimit-60_000))))
 	if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
 		t.Errorf("past the limit: %v", err)
 	}

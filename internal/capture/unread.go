@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// discardLimit is how much of a body that nobody needs is read all the same, in bytes: an upstream's
+// DiscardLimit is how much of a body that nobody needs is read all the same, in bytes: an upstream's
 // connection can be used again when a short body has been read to its end.
-const discardLimit = 64 << 10
+const DiscardLimit = 64 << 10
 
-// quietLimit is how long a body that nobody needs is read. It saves a connection, which is worth about
+// QuietLimit is how long a body that nobody needs is read. It saves a connection, which is worth about
 // the round trips of making a new one, and the client may be waiting meanwhile: an HTTP/1 connection
 // carries no next response before the handler returns, and an outer handler such as encode keeps a head
 // without a body back until then.
-const quietLimit = 50 * time.Millisecond
+const QuietLimit = 50 * time.Millisecond
 
 // unread is the rest of a body that nobody needs, once the response is answered.
 type unread struct {
@@ -36,7 +36,7 @@ func (w *Response) unneeded(rest int64) {
 	w.unread.answeredAt = time.Now()
 	w.unread.heardAt = w.unread.answeredAt
 	if w.opt.Stalled != nil && !w.unread.exhausted() {
-		w.start(&w.clock.quiet, quietLimit, (*Response).quiet)
+		w.start(&w.clock.quiet, QuietLimit, (*Response).quiet)
 	}
 }
 
@@ -51,7 +51,7 @@ func (w *Response) discard(n int64) error {
 	u := &w.unread
 	u.discarded += n
 	now := time.Now()
-	if u.discarded <= discardLimit && u.rest <= discardLimit && now.Sub(u.answeredAt) <= quietLimit {
+	if u.discarded <= DiscardLimit && u.rest <= DiscardLimit && now.Sub(u.answeredAt) <= QuietLimit {
 		u.heardAt = now
 		return nil
 	}
@@ -66,7 +66,7 @@ func (w *Response) discard(n int64) error {
 	return io.ErrShortWrite
 }
 
-// quiet runs in a goroutine of its own, and calls Stalled if nothing has come for quietLimit. A panic is
+// quiet runs in a goroutine of its own, and calls Stalled if nothing has come for QuietLimit. A panic is
 // kept for Settle, like one of the deadline.
 func (w *Response) quiet() {
 	if !w.mustStall() {
@@ -91,7 +91,7 @@ func (w *Response) mustStall() bool {
 	if w.state != answered || w.unread.exhausted() {
 		return false
 	}
-	if wait := quietLimit - time.Since(w.unread.heardAt); wait > 0 {
+	if wait := QuietLimit - time.Since(w.unread.heardAt); wait > 0 {
 		w.clock.running.Reset(wait)
 		return false
 	}

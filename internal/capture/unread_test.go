@@ -126,7 +126,7 @@ func TestLateRestEndsTheTransfer(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			unneededTest(t, func(t *testing.T, w *Writer, stalls *calls) {
 				t.Helper()
-				pass(quietLimit - 1)
+				pass(QuietLimit - 1)
 				must(t, 0, second(way.send(w, "x")))
 				pass(1)
 				must(t, 0, second(way.send(w, "x")))
@@ -147,7 +147,7 @@ func TestLateRestWithoutStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := answeredWriter(t, -1, errCancel)
 		equal(t, "there is a timer", w.clock.running != nil, false)
-		pass(quietLimit + 1)
+		pass(QuietLimit + 1)
 		if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
 			t.Errorf("a late write: %v", err)
 		}
@@ -158,7 +158,7 @@ func TestLateRestWithoutStalled(t *testing.T) {
 func TestStalled(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, stalls *calls) {
 		t.Helper()
-		pass(quietLimit - 1)
+		pass(QuietLimit - 1)
 		equal(t, "calls of Stalled", len(stalls.at), 0)
 		must(t, 0, w.FlushError()) // says nothing of a body
 		pass(1)
@@ -175,14 +175,14 @@ func TestStalled(t *testing.T) {
 func TestStalledAfterSome(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, stalls *calls) {
 		t.Helper()
-		pass(quietLimit / 5)
+		pass(QuietLimit / 5)
 		must(t, 0, second(w.Write([]byte("x"))))
-		pass(quietLimit / 5)
+		pass(QuietLimit / 5)
 		must(t, 0, second(w.Write([]byte("x"))))
-		pass(quietLimit - 1)
+		pass(QuietLimit - 1)
 		equal(t, "calls of Stalled", len(stalls.at), 0)
 		pass(1)
-		stalls.want(t, quietLimit+quietLimit/5*2)
+		stalls.want(t, QuietLimit+QuietLimit/5*2)
 	})
 }
 
@@ -190,18 +190,18 @@ func TestStalledAfterSome(t *testing.T) {
 func TestStalledAfterRefusal(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, stalls *calls) {
 		t.Helper()
-		pass(quietLimit / 5)
-		if _, err := w.Write(make([]byte, discardLimit+1)); !errors.Is(err, errCancel) {
+		pass(QuietLimit / 5)
+		if _, err := w.Write(make([]byte, DiscardLimit+1)); !errors.Is(err, errCancel) {
 			t.Errorf("past the limit: %v", err)
 		}
 		for range 4 {
-			pass(quietLimit / 5)
+			pass(QuietLimit / 5)
 			_, _ = w.Write([]byte("x"))
 		}
-		pass(quietLimit/5 - 1)
+		pass(QuietLimit/5 - 1)
 		equal(t, "calls of Stalled", len(stalls.at), 0)
 		pass(1)
-		stalls.want(t, quietLimit+quietLimit/5)
+		stalls.want(t, QuietLimit+QuietLimit/5)
 	})
 }
 
@@ -209,16 +209,16 @@ func TestStalledAfterRefusal(t *testing.T) {
 func TestStalledAfterLateRefusal(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, stalls *calls) {
 		t.Helper()
-		pass(quietLimit / 2)
+		pass(QuietLimit / 2)
 		must(t, 0, second(w.Write([]byte("x"))))
-		pass(quietLimit - 1)
+		pass(QuietLimit - 1)
 		if _, err := w.Write([]byte("x")); !errors.Is(err, errCancel) {
 			t.Errorf("a late write: %v", err)
 		}
-		pass(quietLimit - 1)
+		pass(QuietLimit - 1)
 		equal(t, "calls of Stalled", len(stalls.at), 0)
 		pass(1)
-		stalls.want(t, quietLimit/2+2*quietLimit-1)
+		stalls.want(t, QuietLimit/2+2*QuietLimit-1)
 	})
 }
 
@@ -226,7 +226,7 @@ func TestStalledAfterLateRefusal(t *testing.T) {
 func TestSettleStopsTheWatch(t *testing.T) {
 	unneededTest(t, func(t *testing.T, w *Writer, _ *calls) {
 		t.Helper()
-		pass(quietLimit - 1)
+		pass(QuietLimit - 1)
 		timer := w.clock.running
 		w.Settle()
 		if timer.Stop() {
@@ -285,7 +285,7 @@ func TestStalledBeforeTheLastByte(t *testing.T) {
 			calls := 0
 			w.opt.Stalled = stallFunc(func() { calls++ })
 			must(t, 0, second(w.Write([]byte("bod"))))
-			pass(quietLimit)
+			pass(QuietLimit)
 			w.Settle()
 			equal(t, "calls of Stalled", calls, 1)
 		})
@@ -329,10 +329,10 @@ func TestStalledCountsFromTheAnswer(t *testing.T) {
 			var calls atomic.Int32
 			w.opt.Stalled = stallFunc(func() { calls.Add(1) })
 			writeBody(t, w)
-			pass(quietLimit - 1)
+			pass(QuietLimit - 1)
 			must(t, 0, second(w.Write([]byte("in time"))))
 			equal(t, "calls of Stalled", calls.Load(), 0)
-			pass(quietLimit)
+			pass(QuietLimit)
 			w.Settle()
 			equal(t, "calls of Stalled", calls.Load(), 1)
 		})
@@ -351,8 +351,8 @@ func TestSettleWaitsForStalled(t *testing.T) {
 			<-goOn
 		})
 		w.mu.Unlock()
-		pass(quietLimit)
-		stalls.want(t, quietLimit)
+		pass(QuietLimit)
+		stalls.want(t, QuietLimit)
 		var settled bool
 		done := make(chan struct{})
 		go func() {
@@ -374,7 +374,7 @@ func TestStalledPanicIsThrownBySettle(t *testing.T) {
 		defer w.Close()
 		w.opt.Stalled = stallFunc(func() { panic(errPanic) })
 		w.WriteHeader(http.StatusOK)
-		pass(quietLimit)
+		pass(QuietLimit)
 		for _, want := range []any{errPanic, nil} {
 			if p := recovered(func() { w.Settle() }); p != want {
 				t.Errorf("Settle threw %v, want %v", p, want)
@@ -398,7 +398,7 @@ func TestStalledAfterAPanicOfTheDeadline(t *testing.T) {
 				calls := 0
 				w.opt.Stalled = stallFunc(func() { calls++ })
 				writeBody(t, w)
-				pass(maxDelay + quietLimit)
+				pass(maxDelay + QuietLimit)
 				if p := recovered(func() { w.Settle() }); p != errPanic { //nolint:errorlint // the very value
 					t.Errorf("Settle threw %v", p)
 				}
@@ -423,7 +423,7 @@ func TestStalledMeetsSettle(t *testing.T) {
 				}
 			})
 			w.WriteHeader(http.StatusOK)
-			<-time.After(quietLimit)
+			<-time.After(QuietLimit)
 			_ = w.Settle()
 			settled = true
 			w.Close()

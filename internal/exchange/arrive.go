@@ -28,7 +28,7 @@ type asked struct {
 	codable  bool            // the client accepts content codings
 	noStore  bool            // the request has Cache-Control: no-store
 	claims   claims          // what it says of who asks
-	personal bool            // it is somebody's (see identified); known where something is said of freshness
+	personal bool            // it is somebody's (see identified); known where something is said of freshness, or asked by date
 	location string          // for Content-Location; empty: none is added
 	urlHash  uint64          // for rows that spread their lifetimes
 }

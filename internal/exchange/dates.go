@@ -1,12 +1,14 @@
 package exchange
 
 import (
+	"encoding/binary"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -180,4 +182,18 @@ func (x *Exchange) strongDate() time.Time {
 		return time.Time{}
 	}
 	return x.selected.LastModified
+}
+
+// watchDate compares the content and the upstream's date with what they were. Where the one changes and the other does
+// not, clients that ask by the date keep what is old, which nobody notices but by the log.
+func (x *Exchange) watchDate(header http.Header, digest tag.Digest) {
+	if s := x.selected; s.coded || x.svc.unmoved.Found() || !x.speaksForAll(header) || x.asked.identified() {
+		return // of coded bodies, gzip's are different each time with some upstreams
+	}
+	sent, date := sentURL(x.asked.r), x.selected.LastModified
+	uri := freshness.HashURL(x.asked.r.Host, sent.Path, sent.RawQuery)
+	if x.svc.unmoved.See(uri, date, binary.LittleEndian.Uint64(digest[:])) {
+		x.svc.Log.Warn("Last-Modified stays the same while the content changes, so that clients which ask by it alone keep old content; "+
+			"where it is a constant of the build, use last_modified remove", zap.String("uri", sentURI(x.asked.r)), zap.Time("last_modified", date))
+	}
 }

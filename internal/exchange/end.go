@@ -68,6 +68,8 @@ func (x *Exchange) finish(err error) error {
 		return x.refused()
 	case found == capture.Answered, found == capture.Sliced && x.resp.Complete():
 		return nil // the answer is out; what the handler says of the rest is no news
+	case err != nil && found == capture.Held && x.selected.labelling:
+		x.confirm() // what the handler says of the rest is no news here, either
 	case err != nil:
 		return x.fail(found, err)
 	case found == capture.Held:

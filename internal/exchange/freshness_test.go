@@ -335,7 +335,8 @@ func TestRowOfAnUnknownType(t *testing.T) {
 	}{
 		{"held", "GET", nil, sends(200, html), "max-age=0, must-revalidate"},
 		{"our 304 of a tag", "GET", pairs("If-None-Match", "*"), sends(200, html), "max-age=0, must-revalidate"},
-		{"our 304 of a date", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified), ""},
+		{"our 304 of a date", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified), "max-age=0, must-revalidate"},
+		{"our 304 of a date at the head", "GET", pairs("If-Modified-Since", modified, "Cookie", "a=1"), sends(200, html, "Last-Modified", modified), ""},
 		{"streamed", "GET", nil, sends(200, html, "Etag", `"abc"`), ""},
 		{"streamed late", "GET", nil, sends(200, html+strings.Repeat(" ", 1<<10)), ""},
 		{"HEAD", "HEAD", nil, sends(200, ""), ""},

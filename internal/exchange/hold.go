@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -14,7 +15,10 @@ func (x *Exchange) hold(status int, header http.Header) capture.Decision {
 	// A found date may still change: the tag may have been seen later, or a row may make it worth less.
 	open := x.kept.shared.is(dateFound) && (x.svc.Policy.Dates.FirstSeen || x.selected.row.uncertain)
 	if !open && c.byDate() {
-		if x.evaluate(status); x.verdict.result.Verdict != httpcond.Proceed {
+		switch x.evaluate(status); {
+		case x.mayLabel(header):
+			return x.holdForLabel()
+		case x.verdict.result.Verdict != httpcond.Proceed:
 			return x.answer(header)
 		}
 	}
@@ -39,6 +43,36 @@ func (x *Exchange) holdAll() capture.Decision {
 	return capture.Decision{
 		Action: capture.Hold, MaxBody: bounds.MaxBody, MaxDelay: bounds.MaxDelay, Declared: x.selected.declared,
 	}
+}
+
+// mayLabel reports whether the 304 that a date decides is to have the tag that the 200 would have (RFC 9110 §15.4.5). For
+// that the body is waited for where it would be read anyway. A client that has stored one of two versions of one second
+// would get the other one's name for it, and win a write with it: so the date has to be a strong one, be a minute old, as
+// clocks differ, and speak for the whole content, whoever asks.
+func (x *Exchange) mayLabel(header http.Header) bool {
+	s := x.selected
+	return x.verdict.result.Verdict == httpcond.NotModified && s.declared <= capture.DiscardLimit && x.speaksForAll(header) &&
+		!x.svc.unmoved.Found()
+}
+
+// speaksForAll reports whether the upstream's Last-Modified is the same for everybody, and so old that no change since
+// then can have left it as it is.
+func (x *Exchange) speaksForAll(header http.Header) bool {
+	s, a := x.selected, &x.asked
+	return !s.LastModified.IsZero() && s.Date.Sub(s.LastModified) >= time.Minute && !x.kept.shared.is(dateFound) &&
+		!a.claims.cookie.any() && !a.personal && !a.authenticated() && x.worthAlone(header)
+}
+
+// holdForLabel waits for the body, for no longer than it would be read if nobody needed it. If it does not come, the
+// answer is the same without the tag.
+func (x *Exchange) holdForLabel() capture.Decision {
+	x.selected.labelling = true
+	d := x.holdAll()
+	d.MaxBody = min(d.MaxBody, capture.DiscardLimit)
+	if d.MaxDelay <= 0 || d.MaxDelay > capture.QuietLimit {
+		d.MaxDelay = capture.QuietLimit
+	}
+	return d
 }
 
 // holdPassing holds what would pass but for Range. It gets no tag for that.

@@ -19,6 +19,7 @@ type selected struct {
 	madeHere            bool      // this instance has set the ETag: setTag when the body is here, compareHead at the head
 	untagged            bool      // held, but not for a tag; set by holdPassing, or with unstored
 	unstored            bool      // held, and then a row was found that says no-store; set by complete
+	labelling           bool      // a date has decided for a 304, which waits for its tag; set by holdForLabel
 	spilled             bool      // it was held, and cannot be any longer; set by spill
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -27,8 +28,9 @@ type Service struct {
 	// Log gets a line at DEBUG for each decision.
 	Log *zap.Logger
 
-	rules upstream.Rules // the policy's Shown, with the tags that got their quotes here; set by New
-	pool  sync.Pool      // of *Exchange
+	rules   upstream.Rules     // the policy's Shown, with the tags that got their quotes here; set by New
+	unmoved lastmodified.Watch // for upstreams' dates that say nothing of changes
+	pool    sync.Pool          // of *Exchange
 }
 
 // Keys has a key that is kept outside of the configuration.

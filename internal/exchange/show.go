@@ -90,6 +90,9 @@ func (x *Exchange) readConditions() {
 	c.original, c.pre = original, original.Preconditions(now, x.svc.Policy.Lenient)
 	c.ranges = original.RangeRequest(now, x.svc.Policy.Lenient)
 	x.shown.cond = c
+	if c.pre.IfModifiedSince.Valid {
+		x.asked.personal = x.asked.identified()
+	}
 	switch {
 	case shared.handedOn != nil:
 	case x.inner():

@@ -20,7 +20,11 @@ import (
 func (x *Exchange) complete() error {
 	x.enter(whole)
 	header, body := x.resp.OuterHeader(), x.resp.Body()
-	if x.selected.declared > int64(len(body)) {
+	switch cut := x.selected.declared > int64(len(body)); {
+	case cut && x.selected.labelling:
+		x.confirm()
+		return nil
+	case cut:
 		// Cut off, though nobody said so: the client has to see that as well.
 		x.dropDate(header)
 		x.dress(header)
@@ -30,17 +34,19 @@ func (x *Exchange) complete() error {
 	}
 	x.readBody(header, body)
 	x.sniff(header, body)
-	if !x.selected.untagged && x.goesUnstored(header) {
+	switch {
+	case x.selected.untagged:
+	case x.goesUnstored(header):
 		x.selected.untagged, x.selected.unstored = true, true
+	case x.selected.labelling:
+		x.selected.untagged = !x.mayLabel(header) // the row is known now
 	}
 	x.tagAndDress(header, body)
 	x.prepare(header, int64(len(body)))
 	x.visit.Save(true)
 	switch x.evaluate(http.StatusOK); x.verdict.result.Verdict {
 	case httpcond.NotModified:
-		x.notModified(header)
-		x.resp.SendHead(http.StatusNotModified)
-		flushHTTP3(x.resp.Outer(), x.asked.r)
+		x.confirm()
 	case httpcond.PreconditionFailed:
 		x.decide(journal.PreconditionFailed, x.because(), nil)
 		return x.refused()
@@ -48,6 +54,13 @@ func (x *Exchange) complete() error {
 		return x.proceed(header, body)
 	}
 	return nil
+}
+
+// confirm answers 304, with the validators that there are.
+func (x *Exchange) confirm() {
+	x.notModified(x.resp.OuterHeader())
+	x.resp.SendHead(http.StatusNotModified)
+	flushHTTP3(x.resp.Outer(), x.asked.r)
 }
 
 // tagAndDress makes the tag of what was held. A date may need the tag's digest, the rows that date, and whether the tag
@@ -59,6 +72,7 @@ func (x *Exchange) tagAndDress(header http.Header, body []byte) {
 		return
 	}
 	digest := x.digest(header, body)
+	x.watchDate(header, digest)
 	if x.svc.Policy.Dates.FirstSeen {
 		x.takeFirstSeen(header, hex.EncodeToString(digest[:]))
 	}
