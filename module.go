@@ -26,6 +26,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
@@ -54,6 +55,7 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
 
 	store validators.Store // nil: none is named
+	key   *storedkey.Key   // that tells users apart, where no secret does
 }
 
 // CaddyModule returns the Caddy module information.
@@ -63,7 +65,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and loads the store.
 func (a *App) Provision(ctx caddy.Context) (err error) {
-	a.MaxTotal = cmp.Or(a.MaxTotal, defaultMaxTotal)
+	a.MaxTotal, a.key = cmp.Or(a.MaxTotal, defaultMaxTotal), storedkey.New(ctx)
 	if err := a.check(); err != nil || a.StoreRaw == nil {
 		return err
 	}
@@ -78,8 +80,11 @@ func (a *App) check() error {
 	return config.CheckStore(a.StoreRaw)
 }
 
-// Start implements caddy.App; there is nothing to start.
-func (*App) Start() error { return nil }
+// Start implements caddy.App. Provision asks nothing of a storage.
+func (a *App) Start() error {
+	a.key.Start()
+	return nil
+}
 
 // Stop implements caddy.App; there is nothing to stop.
 func (*App) Stop() error { return nil }
@@ -93,11 +98,15 @@ func held() adminapi.Held {
 	return now
 }
 
-// configuredApp is the app of a configuration. If it has none, that is one with the defaults.
+// configuredApp is the app of a configuration. If it has none, that is one with the defaults, which Caddy starts if the
+// context is that of a handler that it loads.
 func configuredApp(ctx caddy.Context) (*App, error) {
 	app, err := ctx.AppIfConfigured("conditional_cache")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return &App{MaxTotal: defaultMaxTotal}, nil
+		if ctx.Module() == nil {
+			return &App{MaxTotal: defaultMaxTotal}, nil
+		}
+		app, err = ctx.App("conditional_cache")
 	}
 	if err != nil {
 		return nil, err
@@ -194,8 +203,8 @@ type ETag struct {
 	// Under replace and remove the upstream sees no conditional fields.
 	Existing string `json:"existing,omitempty"`
 
-	// A key for HMAC-SHA-256, so that a tag tells nothing of the content to those without it. May
-	// have global placeholders such as {env.SECRET} and {file./run/secret}. Needs hash `sha256` or none.
+	// A key for HMAC-SHA-256, so that a tag tells nothing of the content, nor of whom its date counts for (a random key in
+	// Caddy's storage hides that else). May have placeholders such as {env.SECRET}. Needs hash `sha256` or none.
 	Secret string `json:"secret,omitempty"`
 
 	// What is left out of the digest, so that it does not count as a change: `csrf` (the masks of CSRF tokens; the
@@ -333,8 +342,8 @@ type Remember struct {
 	// depends on and neither Vary nor cookies nor Authorization tell.
 	Key string `json:"key,omitempty"`
 
-	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `_ga*`.
-	// Case matters, as in cookies.
+	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `ab_*`.
+	// Case matters, as in cookies. Nor do these tell for whom the date in a tag counts.
 	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
 
 	// How long after their time validators are still used while one request asks for new ones, in whole
@@ -368,6 +377,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.service = exchange.New(compiled)
 	h.service.Log = h.logger
+	h.service.Keys = app.key.Needed(compiled.Identity.Key == nil)
 	if h.digest, err = h.configDigest(); err != nil {
 		return err
 	}
@@ -425,7 +435,7 @@ func (h *Handler) provisionMemory() {
 	}
 	h.service.Memory = &remember.Memory{
 		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
-		StaleIfError: time.Duration(r.StaleIfError), IgnoredCookies: r.IgnoreCookies, Keep: h.service.Policy.NotModified.Keep,
+		StaleIfError: time.Duration(r.StaleIfError), Cookies: h.service.Policy.Identity.Cookies, Keep: h.service.Policy.NotModified.Keep,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
@@ -48,7 +49,9 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 		NotModified:     valueOr(h.NotModified).compile(),
 		ContentLocation: h.ContentLocation,
 		Block:           h.Block,
-		Key:             valueOr(h.Remember).Key,
+		Identity: policy.Identity{
+			Cookies: identity.Rules{Ignored: valueOr(h.Remember).IgnoreCookies}, Text: valueOr(h.Remember).Key, Key: identity.KeyOf(tags.Maker.Secret),
+		},
 	}
 	if h.GuardWrites != nil {
 		p.Guard = h.GuardWrites.compile()

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -51,7 +52,7 @@ func TestCompileWords(t *testing.T) {
 		LastModified: &LastModified{Mode: "off", From: []LastModifiedSource{{FirstSeen: true}}, Lenient: true},
 		Expires:      "modified", ExpiresModified: caddy.Duration(time.Hour),
 		Buffer: &Buffer{MaxBody: 5, MaxDelay: -1}, Head: "get", Ranges: &Ranges{Mode: "stream", Max: 255}, GuardWrites: &GuardWrites{Require: true},
-		Remember: &Remember{Key: "k"}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
+		Remember: &Remember{Key: "k", IgnoreCookies: []string{"theme"}}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
 	})
 	want := &policy.Policy{
 		Treatment: upstream.Treatment{LastModified: upstream.AsSent, Existing: upstream.RemoveTag, Undated: true},
@@ -63,7 +64,10 @@ func TestCompileWords(t *testing.T) {
 		HeadAsGet: true, Ranges: policy.Ranges{Mode: policy.RangesStream, Max: 255},
 		NotModified:     policy.NotModified{Keep: map[string]bool{"Set-Cookie": true}, Drop: map[string]bool{"Link": true}},
 		Guard:           policy.Guard{Methods: []string{"PUT", "PATCH", "DELETE"}, Require: true},
-		ContentLocation: true, Block: "3", Key: "k",
+		ContentLocation: true, Block: "3",
+		Identity: policy.Identity{
+			Cookies: identity.Rules{Ignored: []string{"theme"}}, Text: "k", Key: identity.KeyOf([]byte("of the environment")),
+		},
 	}
 	want.Tags.Mode, want.Tags.Maker.SHA256 = policy.Strong, true
 	want.Tags.Maker.Secret, want.Tags.Maker.Epoch = []byte("of the environment"), "eof the environment"
@@ -73,6 +77,9 @@ func TestCompileWords(t *testing.T) {
 	got = compiled(t, &Handler{ETag: &ETag{Mode: "off"}, Expires: "off", Ranges: &Ranges{Mode: "off"}, LastModified: dates(LastModifiedSource{Header: "X-Date"})})
 	if got.Tags.Mode != policy.Off || !got.Treatment.Tagless || got.Freshness.Expires || got.Ranges != (policy.Ranges{Mode: policy.RangesOff, Max: 16}) || got.Dates.From == nil || got.Dates.FirstSeen {
 		t.Errorf("off: %+v", got)
+	}
+	if got.Identity.Key != nil {
+		t.Error("without a secret, who asks is digested with a key that is not one")
 	}
 	if got = compiled(t, &Handler{ETag: &ETag{Ignore: []string{"csrf"}}}); got.Tags.Mode != policy.Weak || got.Tags.Ignore == nil {
 		t.Errorf("ignore: %+v", got.Tags)

@@ -49,11 +49,12 @@ func hasContent(r *http.Request) bool {
 }
 
 // restsOnNothing reports whether a 304 of the upstream's says nothing of the content. A client's date, that of a tag of
-// ours too, is later than a build tool's: what has such a date was never modified since.
+// ours too, is later than a build tool's: what has such a date was never modified since. And the date in a tag of ours
+// counts for whom it was made, who is another one now, if a handler further in has found out a user.
 func (x *Exchange) restsOnNothing(status int) bool {
 	s := x.selected
 	return status == http.StatusNotModified && x.shown.again != nil && !x.kept.shared.is(made304) &&
-		upstream.Unfounded(s.etag, s.lastModified, s.now)
+		(upstream.Unfounded(s.etag, s.lastModified, s.now) || x.shown.cond.foundOut(&x.asked))
 }
 
 // misreads reports whether the answer to a Range is known to be wrong. Its fields do not tell: a part that lacks all

@@ -27,8 +27,7 @@ type asked struct {
 	fields   upstream.Fields // conditional fields and Range as they came to this instance; an outer one may have changed them
 	codable  bool            // the client accepts content codings
 	noStore  bool            // the request has Cache-Control: no-store
-	cookie   bool            // it has cookies
-	cert     bool            // its client has shown a certificate
+	claims   claims          // what it says of who asks
 	personal bool            // it is somebody's (see identified); known where something is said of freshness, or asked by date
 	location string          // for Content-Location; empty: none is added
 	urlHash  uint64          // for rows that spread their lifetimes
@@ -82,7 +81,7 @@ func upgrades(h http.Header) bool {
 // readFields reads what the memory has to know.
 func (a *asked) readFields() {
 	a.fields = upstream.Snapshot(a.r.Header)
-	a.cert = a.r.TLS != nil && len(a.r.TLS.PeerCertificates) > 0
+	a.claims.read(a.r)
 }
 
 // readRequest reads what else the request says, and what of it the configuration makes worth knowing. It is called by
@@ -92,10 +91,10 @@ func (x *Exchange) readRequest() {
 	h := a.r.Header
 	a.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
 	a.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
-	a.cookie = h["Cookie"] != nil
 	if p.ContentLocation {
 		a.location = locationOf(asSent(a.r).URL)
 	}
+	x.readText()
 	if p.Freshness.Any() {
 		a.personal = a.identified()
 	}
@@ -103,19 +102,6 @@ func (x *Exchange) readRequest() {
 		sent := asSent(a.r).URL
 		a.urlHash = freshness.HashURL(a.r.Host, sent.EscapedPath(), sent.RawQuery)
 	}
-}
-
-// identified reports whether the server or the upstream can tell who asks: credentials, a user that
-// Caddy has authenticated (whatever became of the credentials since), or a client certificate.
-func (a *asked) identified() bool { return a.r.Header["Authorization"] != nil || a.authenticated() }
-
-// authenticated reports whether this server has found out who asks. A handler further in may do that, too.
-func (a *asked) authenticated() bool {
-	if a.cert {
-		return true
-	}
-	user, _ := a.replacer.GetString("http.auth.user.id")
-	return user != ""
 }
 
 // replacerOf is a request's, with its placeholders.

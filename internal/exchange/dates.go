@@ -32,7 +32,7 @@ func (x *Exchange) beginDates() {
 		return
 	}
 	x.dates = &x.room.dates
-	x.dates.asked, x.dates.cookied = time.Now(), x.asked.cookie || x.asked.identified()
+	x.dates.asked, x.dates.cookied = time.Now(), x.asked.claims.cookie.any() || x.asked.identified()
 	if sources.FirstSeen {
 		x.dates.asSeen = x.asRemembered()
 		x.dates.asSeen.Header = x.asked.r.Header.Clone() // and the lists, as with a visit

@@ -32,7 +32,7 @@
 //
 // The fields of Exchange are what is known, and where it is set:
 //
-//	asked         the facts of the request                                     arrive.go
+//	asked         the facts of the request                                     arrive.go, who.go
 //	visit         the dealings with the memory                                 recall.go, memory.go
 //	shown         the request as the next handler gets it, and the way back    show.go, transfer.go, again.go
 //	kept          what handlers may keep                                       exchange.go
@@ -60,6 +60,7 @@
 //	the answer to a write     answer.go; the writer that sees its head come: package remember, Witness
 //	a write's coded tag       decode.go; its suffixes: packages upstream and tag
 //	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead
+//	for whom its date counts  who.go; what tells users apart: package identity
 //	what is said of a request service.go, tell: the debug line
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in

@@ -172,7 +172,7 @@ func (x *Exchange) modified(status int, header http.Header) time.Time {
 	}
 	own, _ := tag.Parse(upstream.ReadETag(header["Etag"]).Tag.Opaque)
 	switch {
-	case own.Date.IsZero():
+	case own.Date.IsZero() || !x.who().Has(own.Who):
 		return longAgo
 	case own.Date.After(s.Date):
 		return s.Date // a client has made it up

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 )
@@ -144,65 +145,33 @@ func TestTagOfNotModifiedByDateTravels(t *testing.T) {
 		step{fields: pairs("If-None-Match", datedTag), status: 304, reason: "remembered", want: pairs("Etag", datedTag)})
 }
 
+// unmoved counts the warnings of a date that stays while the content changes.
+func unmoved(logs *observer.ObservedLogs) int {
+	return logs.FilterMessageSnippet("stays the same while the content changes").Len()
+}
+
+// sees is one version of a page after another.
+func sees(t *testing.T, h *Handler, target string, fields []string, bodies ...string) {
+	t.Helper()
+	for _, body := range bodies {
+		_ = newVisit(t, "GET", target).to(h, sends(200, body, append(fields, "Content-Type", "text/plain")...))
+	}
+}
+
 // A date that stays while the content changes is told of, once, and 304s by it get no tag from then on.
 func TestConstantDate(t *testing.T) {
 	logs := watched(t)
-	warnings := func() int { return logs.FilterMessageSnippet("stays the same while the content changes").Len() }
-	see := func(t *testing.T, h *Handler, target, body string, fields ...string) {
-		t.Helper()
-		_ = newVisit(t, "GET", target).to(h, sends(200, body, append(fields, "Content-Type", "text/plain")...))
-	}
-	recent := func(at string) []string { return pairs("Last-Modified", modified, "Date", at) }
-	for name, fields := range map[string][]string{
-		"no date":                  nil,
-		"less than a minute old":   recent("Tue, 14 Nov 2023 22:14:19 GMT"),
-		"a coded body":             pairs("Last-Modified", modified, "Content-Encoding", "gzip"),
-		"Vary":                     pairs("Last-Modified", modified, "Vary", "Cookie"),
-		"Set-Cookie":               pairs("Last-Modified", modified, "Set-Cookie", "a=1"),
-		"private":                  pairs("Last-Modified", modified, "Cache-Control", "private"),
-		"the upstream's own tag":   pairs("Last-Modified", modified, "Etag", `"abc"`),
-		"a build tool's, not sent": pairs("Last-Modified", epochDate),
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := provisioned(t, nil)
-			for _, body := range []string{"a", "b", "c", "d"} {
-				see(t, h, "/", body, fields...)
-			}
-			if n := warnings(); n != 0 {
-				t.Errorf("%d warnings", n)
-			}
-		})
-	}
-	t.Run("last_modified remove", func(t *testing.T) {
-		h := provisioned(t, &Handler{LastModified: &LastModified{Mode: "remove"}})
-		for _, body := range []string{"a", "b", "c", "d"} {
-			see(t, h, "/", body, "Last-Modified", modified)
-		}
-		if n := warnings(); n != 0 {
-			t.Errorf("%d warnings", n)
-		}
-	})
-	t.Run("the date changes, too", func(t *testing.T) {
-		h := provisioned(t, nil)
-		for i, body := range []string{"a", "b", "c", "d", "d", "d"} {
-			see(t, h, "/", body, "Last-Modified", time.Unix(1_700_000_000+int64(i), 0).UTC().Format(http.TimeFormat))
-		}
-		for i := range 20 {
-			see(t, h, "/"+strings.Repeat("x", i), strings.Repeat("y", i), "Last-Modified", modified) // one date for many pages
-		}
-		see(t, h, "/", "once", "Last-Modified", modified)
-		if n := warnings(); n != 0 {
-			t.Errorf("%d warnings", n)
-		}
-	})
+	constant := pairs("Last-Modified", modified)
 	for name, h := range map[string]*Handler{"bare": nil, "existing replace": {ETag: &ETag{Existing: "replace"}}} {
 		t.Run(name, func(t *testing.T) {
-			before := warnings()
+			before := unmoved(logs)
 			h := provisioned(t, h)
-			for _, body := range []string{"a", "b", "c", "d", "e"} {
-				see(t, h, "/page?q", body, "Last-Modified", modified)
+			sees(t, h, "/page?q", constant, "a", "a", "b")
+			if n := unmoved(logs) - before; n != 0 {
+				t.Errorf("%d warnings of one change", n)
 			}
-			if n := warnings() - before; n != 1 {
+			sees(t, h, "/page?q", constant, "c", "d", "e")
+			if n := unmoved(logs) - before; n != 1 {
 				t.Errorf("%d warnings, want 1", n)
 			}
 			v := newVisit(t, "GET", "/", "If-Modified-Since", modified).to(h, sendsPage("Last-Modified", modified))
@@ -210,4 +179,44 @@ func TestConstantDate(t *testing.T) {
 			wantPairs(t, "the response", v.rec.Header(), pairs("Etag", ""))
 		})
 	}
+}
+
+// Nothing is told of dates that may be right, and of those that no client gets.
+func TestDatesThatAreNotConstant(t *testing.T) {
+	logs := watched(t)
+	constant := func(fields ...string) []string { return append(fields, "Last-Modified", modified) }
+	remove := &Handler{LastModified: &LastModified{Mode: "remove"}}
+	for _, tt := range []struct {
+		name    string
+		handler *Handler
+		fields  []string
+	}{
+		{name: "no date"},
+		{name: "less than a minute old", fields: constant("Date", "Tue, 14 Nov 2023 22:14:19 GMT")},
+		{name: "a coded body", fields: constant("Content-Encoding", "gzip")},
+		{name: "Vary", fields: constant("Vary", "Cookie")},
+		{name: "Set-Cookie", fields: constant("Set-Cookie", "a=1")},
+		{name: "private", fields: constant("Cache-Control", "private")},
+		{name: "the upstream's own tag", fields: constant("Etag", `"abc"`)},
+		{name: "a build tool's, not sent", fields: pairs("Last-Modified", epochDate)},
+		{name: "last_modified remove", handler: remove, fields: constant()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sees(t, provisioned(t, tt.handler), "/", tt.fields, "a", "b", "c", "d")
+			if n := unmoved(logs); n != 0 {
+				t.Errorf("%d warnings", n)
+			}
+		})
+	}
+	t.Run("changed with the content", func(t *testing.T) {
+		h := provisioned(t, nil)
+		for i := range 20 {
+			body := strings.Repeat("y", i)
+			sees(t, h, "/", pairs("Last-Modified", time.Unix(1_700_000_000+int64(i), 0).UTC().Format(http.TimeFormat)), body)
+			sees(t, h, "/"+body, constant(), body, body) // one date for many pages
+		}
+		if n := unmoved(logs); n != 0 {
+			t.Errorf("%d warnings", n)
+		}
+	})
 }

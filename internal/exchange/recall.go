@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -45,13 +43,9 @@ func (x *Exchange) asRemembered() remember.Request {
 	if r.TLS != nil {
 		request.Scheme = "https"
 	}
-	if key := x.svc.Policy.Key; key != "" {
-		var err error
-		if request.Extra, err = x.asked.replacer.ReplaceOrErr(key, false, true); err != nil {
-			request.Unshared = true // what tells users apart is not known, so that nobody is to share
-			x.svc.Log.Error("remember key: nothing is remembered", zap.Error(err))
-		}
-	}
+	x.readText()
+	request.Extra = x.asked.claims.text
+	request.Unshared = request.Unshared || x.asked.claims.unclear // so that nobody is to share
 	return request
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
@@ -22,6 +23,8 @@ type Service struct {
 	Memory *remember.Memory
 	// Dates knows when tags were first seen. It is needed where the policy asks for that.
 	Dates *remember.Memory
+	// Keys has the key that who asks is digested with, where the policy has none.
+	Keys Keys
 	// Log gets a line at DEBUG for each decision.
 	Log *zap.Logger
 
@@ -30,7 +33,13 @@ type Service struct {
 	pool    sync.Pool          // of *Exchange
 }
 
-// New returns the service of a policy. Memory, Dates and Log are the caller's to set before the first request.
+// Keys has a key that is kept outside of the configuration.
+type Keys interface {
+	// Get returns it; nil: it is not at hand. It does not wait, and may be called concurrently.
+	Get() *identity.Key
+}
+
+// New returns the service of a policy. Memory, Dates, Keys and Log are the caller's to set before the first request.
 func New(p *policy.Policy) *Service {
 	s := &Service{Policy: p, Log: zap.NewNop(), rules: p.Shown}
 	if p.Treatment.Existing == upstream.RepairTag {

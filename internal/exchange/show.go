@@ -24,6 +24,7 @@ type given struct {
 type conditions struct {
 	original upstream.Fields        // what the client sent; set by show
 	view     upstream.View          // what the upstream sees; set by present
+	user     string                 // whom Caddy knew then; set with it, where a date counts for him
 	pre      httpcond.Preconditions // what the client asks for; set by show
 	ranges   httpcond.RangeRequest  // … of which parts; set by show
 }
@@ -108,7 +109,9 @@ func (x *Exchange) present() {
 		if x.inner() {
 			c.original.Restore(r.Header)
 		}
-		c.view = upstream.Present(r.Header, &c.original, &c.pre, x.svc.rules)
+		if c.view = upstream.Present(r.Header, &c.original, &c.pre, x.rulesFor(c)); c.view == upstream.Translated {
+			c.user = x.asked.user()
+		}
 		c.original.Detach(r.Header)
 	}
 	x.shown.asGet = x.asked.method == http.MethodHead && (p.HeadAsGet || c.namesOurs())

@@ -150,7 +150,7 @@ func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || s.recoded || x.asked.codable && x.tagDependsOnCoding(header)
 	s.madeHere = true
 	x.noteMade()
-	value := digest.Field(weak, s.TagDate)
+	value := x.fieldOf(header, digest, weak)
 	header["Etag"] = x.one(value)
 	s.ETag = upstream.MadeETag(value, weak)
 }

@@ -205,17 +205,22 @@ func TestNoStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, up := range ups {
-				for _, personal := range []bool{false, true} {
-					got, h := row.NoStore(up), up.Clone()
-					if h == nil {
-						h = http.Header{}
-					}
-					row.Apply(h, Response{Now: now, Expires: true, Personal: personal})
-					if want := httpcond.HasDirective(h["Cache-Control"], "no-store"); got != want {
-						t.Errorf("%q (%d) on %v: %v, and what goes out is %v", directives, existing, up, got, h)
-					}
-				}
+				checkNoStore(t, row, up, directives)
 			}
+		}
+	}
+}
+
+func checkNoStore(t *testing.T, row *Row, up http.Header, directives string) {
+	t.Helper()
+	for _, personal := range []bool{false, true} {
+		got, h := row.NoStore(up), up.Clone()
+		if h == nil {
+			h = http.Header{}
+		}
+		row.Apply(h, Response{Now: now, Expires: true, Personal: personal})
+		if want := httpcond.HasDirective(h["Cache-Control"], "no-store"); got != want {
+			t.Errorf("%q (%d) on %v: %v, and what goes out is %v", directives, row.existing, up, got, h)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package httpcond
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // AcceptsCoding reports whether an Accept-Encoding field lets the response be
 // content-coded: it has a coding other than identity, or `*`, whose weight is
@@ -77,14 +80,14 @@ func MatchMediaType(pattern, contentType string) bool {
 }
 
 // OnlyVariesOn reports whether a Vary field is absent or names nothing but
-// field, a field name in any case; empty members do not count (RFC 9110
+// fields, field names in any case; empty members do not count (RFC 9110
 // §12.5.5, §5.6.1.2). `*` names everything.
-func OnlyVariesOn(lines []string, field string) bool {
+func OnlyVariesOn(lines []string, fields ...string) bool {
 	for _, line := range lines {
 		for line != "" {
 			var member string
 			member, line, _ = strings.Cut(line, ",")
-			if member = trimOWS(member); member != "" && !equalFold(member, field) {
+			if member = trimOWS(member); member != "" && !slices.ContainsFunc(fields, func(field string) bool { return equalFold(member, field) }) {
 				return false
 			}
 		}

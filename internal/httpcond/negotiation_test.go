@@ -96,6 +96,13 @@ func TestOnlyVariesOn(t *testing.T) {
 			t.Errorf("OnlyVariesOn(%q) = %v", tc.lines, got)
 		}
 	}
+	for vary, want := range map[string]bool{
+		"cookie": true, "Authorization, accept-encoding": true, "Cookie, Accept": false, "*": false, "": true,
+	} {
+		if got := OnlyVariesOn([]string{vary}, "Accept-Encoding", "Cookie", "Authorization"); got != want {
+			t.Errorf("OnlyVariesOn(%q, several) = %v", vary, got)
+		}
+	}
 	if OnlyVariesOn([]string{"Coo\u212aie"}, "Cookie") {
 		t.Error("names are folded beyond ASCII")
 	}

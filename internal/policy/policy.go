@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
@@ -42,8 +43,18 @@ type Policy struct {
 	// Block is the name of the block that the directive stands in. Of the handlers of one block that a request meets,
 	// only the outermost acts. Empty: every one acts.
 	Block string
-	// Key is what `remember` adds to the keys of its records, with placeholders of the request.
-	Key string
+	// Identity says by what a request tells who asks.
+	Identity Identity
+}
+
+// Identity says by what a request tells who asks, and what that is digested with.
+type Identity struct {
+	// Cookies say which of its cookies count.
+	Cookies identity.Rules
+	// Text is what `remember › key` adds, with placeholders of the request.
+	Text string
+	// Key is the one that the secret of entity tags gives; nil: there is none, and the one in Caddy's storage is used.
+	Key *identity.Key
 }
 
 // Tags says how entity tags are made.

@@ -135,7 +135,7 @@ func (v *Visit) Prepare(r Response) {
 		return
 	}
 	next := validators.Record{
-		Stamp: v.stamp, ETag: first(h["Etag"]), LastModified: r.LastModified, Size: r.Size,
+		Stamp: v.stamp, ETag: forAnybody(first(h["Etag"])), LastModified: r.LastModified, Size: r.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
@@ -215,7 +215,7 @@ func (v *Visit) Save(complete bool) {
 	switch {
 	case v.idle() || !v.known:
 	case !complete:
-		if v.next.ETag != v.record.ETag || !v.next.LastModified.Equal(v.record.LastModified) {
+		if !sameTag(v.next.ETag, v.record.ETag) || !v.next.LastModified.Equal(v.record.LastModified) {
 			v.Drop()
 		}
 	case v.next.Received.IsZero():
@@ -233,8 +233,28 @@ func (v *Visit) sameAgain() bool {
 	old, next := &v.record, &v.next
 	since := next.Received.Sub(old.Received) // negative when the clock was set back: the old one is of no use then
 	return !old.Received.IsZero() && since >= 0 && since+next.Lifetime-old.Lifetime <= next.Lifetime/10 && old.Lifetime <= next.Lifetime &&
-		old.ETag == next.ETag && old.LastModified.Equal(next.LastModified) && old.Size == next.Size && old.Flags == next.Flags &&
+		sameTag(old.ETag, next.ETag) && old.LastModified.Equal(next.LastModified) && old.Size == next.Size && old.Flags == next.Flags &&
 		slices.Equal(lasting(old), lasting(next))
+}
+
+// forAnybody is a tag as a record has it, which is for many: see tag.ForAnybody.
+func forAnybody(etag string) string {
+	named, ok := httpcond.ParseEntityTag(etag)
+	if opaque := tag.ForAnybody(named.Opaque); ok && opaque != named.Opaque {
+		named.Opaque = opaque
+		return named.String()
+	}
+	return etag
+}
+
+// sameTag reports whether two tags are the same in a record: to the letter, or but for their date and for whom that counts.
+func sameTag(a, b string) bool {
+	if a == b {
+		return true
+	}
+	tagA, okA := httpcond.ParseEntityTag(a)
+	tagB, okB := httpcond.ParseEntityTag(b)
+	return okA && okB && tagA.Weak == tagB.Weak && tag.Same(tagA.Opaque, tagB.Opaque)
 }
 
 // lasting are the lines of a record's fields, without Expires, which moves with the time.
@@ -330,7 +350,11 @@ func (v *Visit) NamesDated(opaque string) bool {
 	}
 	a, oursA := tag.Parse(opaque)
 	b, oursB := tag.Parse(remembered.Opaque)
-	return oursA && oursB && a.Digest == b.Digest && !a.Date.IsZero() && a.Date.Equal(b.Date)
+	r, date := &v.record, b.Date
+	if date.IsZero() && !r.Flags.Has(validators.FoundDate) && httpcond.StrongDate(r.LastModified, r.Date) {
+		date = r.LastModified // the tag had it, too: see forAnybody
+	}
+	return oursA && oursB && a.Digest == b.Digest && !a.Date.IsZero() && a.Date.Equal(date)
 }
 
 // NamesDate reports whether a Last-Modified is all that the record is compared by, and the same (RFC 9111 §4.3.4).
@@ -402,7 +426,7 @@ func (v *Visit) Differs(h http.Header, lastModified time.Time) bool {
 	if err == nil && r.Size >= 0 && length != r.Size {
 		return true
 	}
-	if h["Etag"] != nil && first(h["Etag"]) != r.ETag {
+	if h["Etag"] != nil && !sameTag(first(h["Etag"]), r.ETag) {
 		return true
 	}
 	return !lastModified.IsZero() && !r.Flags.Has(validators.FoundDate) && !lastModified.Equal(r.LastModified)

@@ -75,8 +75,11 @@ func cut(h hash.Hash, framed, body []byte) (d Digest) {
 
 // Field returns the value of an ETag field: the digest as an entity tag, weak or strong, carrying
 // date unless it is zero or before 1970.
-func (d Digest) Field(weak bool, date time.Time) string {
-	var space [2 + 2 + opaqueLen + 1 + maxDigits]byte
+func (d Digest) Field(weak bool, date time.Time) string { return d.FieldFor(weak, date, "") }
+
+// FieldFor is Field, with for whom the date counts: 12 digits from 0 to 9 and a to v, or empty for nobody in particular.
+func (d Digest) FieldFor(weak bool, date time.Time, who string) string {
+	var space [2 + 2 + opaqueLen + 1 + maxDigits + 1 + whoLen]byte
 	b := space[:0]
 	if weak {
 		b = append(b, 'W', '/')
@@ -87,6 +90,10 @@ func (d Digest) Field(weak bool, date time.Time) string {
 	if seconds := date.Unix(); !date.IsZero() && seconds > 0 {
 		b = append(b, '.')
 		b = strconv.AppendInt(b, seconds, 36)
+		if who != "" {
+			b = append(b, '.')
+			b = append(b, who...)
+		}
 	}
 	return string(append(b, '"'))
 }

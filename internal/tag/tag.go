@@ -1,10 +1,14 @@
 // Package tag makes this project's entity tags from content and recognises them when they come back.
 //
 // The opaque part of a tag is "cc1." and 32 lower-case hex digits, optionally followed by "." and a
-// date in Unix seconds, base 36:
+// date in Unix seconds, base 36, and that optionally by "." and 12 digits of base 32 for whom the date counts:
 //
 //	"cc1.0f343b0931126a20f133d67c2b018a3b"
 //	W/"cc1.0f343b0931126a20f133d67c2b018a3b.tk2v5s"
+//	W/"cc1.0f343b0931126a20f133d67c2b018a3b.tk2v5s.6q1d0vt2m9hk"
+//
+// The hex digits stand for the content. The date is the upstream's, and it may be the same for what it sends to one user
+// and to another: so it is worth something only for who was sent the tag.
 //
 // The number in the prefix is the version of the format. Changing what goes into the digest, or its
 // form, invalidates every client's stored responses and therefore needs a new number.
@@ -21,6 +25,7 @@ const (
 	digestLen = 32 // hex digits: 128 bits
 	opaqueLen = len(prefix) + digestLen
 	maxDigits = 8 // base 36: 36^8 seconds are some 89,000 years
+	whoLen    = 12
 )
 
 // Own is an entity tag of ours, taken apart.
@@ -30,6 +35,8 @@ type Own struct {
 	Digest string
 	// Date is the Last-Modified that the tag carries; zero when it carries none.
 	Date time.Time
+	// Who is for whom the date counts: 12 digits, empty for nobody in particular. There is none without a date.
+	Who string
 	// Coded tells that an encoder between us and the client has put its suffix to the tag: the client has
 	// the same content in other octets.
 	Coded bool
@@ -52,11 +59,26 @@ func Parse(opaque string) (own Own, ok bool) {
 	if rest == "" {
 		return own, true
 	}
-	own.Date, ok = parseDate(rest)
-	if !ok {
+	if rest[0] != '.' {
 		return Own{}, false
 	}
+	date, who, named := strings.Cut(rest[1:], ".")
+	if own.Date, ok = parseDate(date); !ok || named && !isWho(who) {
+		return Own{}, false
+	}
+	own.Who = who
 	return own, true
+}
+
+// ForAnybody is an opaque tag as it may be shown to others than those it was made for: a tag of ours that says for whom its
+// date counts has neither, as the date would count for nobody in particular then.
+func ForAnybody(opaque string) string {
+	own, _ := Parse(opaque)
+	if own.Who == "" {
+		return opaque
+	}
+	suffixed := opaque[opaqueLen:]
+	return opaque[:opaqueLen] + suffixed[len(withoutCoding(suffixed)):]
 }
 
 // Same reports whether two opaque tags stand for the same content: they are equal to the letter, or
@@ -127,14 +149,27 @@ func HasCodingSuffix(opaque string) bool { return WithoutCoding(opaque) != opaqu
 // IsCodingSuffix reports whether s is such a suffix, and nothing else.
 func IsCodingSuffix(s string) bool { return s != "" && withoutCoding(s) == "" }
 
-// parseDate reads ".<base 36>", in exactly the form Field writes.
+// parseDate reads base 36, in exactly the form that Field writes.
 func parseDate(s string) (time.Time, bool) {
-	if len(s) < 2 || len(s) > 1+maxDigits || s[0] != '.' || s[1] == '0' || strings.ToLower(s) != s {
+	if s == "" || len(s) > maxDigits || s[0] == '0' || strings.ToLower(s) != s {
 		return time.Time{}, false
 	}
-	seconds, err := strconv.ParseUint(s[1:], 36, 63)
+	seconds, err := strconv.ParseUint(s, 36, 63)
 	if err != nil {
 		return time.Time{}, false
 	}
 	return time.Unix(int64(seconds), 0).UTC(), true
+}
+
+// isWho reports whether s is 12 digits of base 32.
+func isWho(s string) bool {
+	if len(s) != whoLen {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'v') {
+			return false
+		}
+	}
+	return true
 }

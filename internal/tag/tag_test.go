@@ -9,10 +9,12 @@ import (
 
 const digest = "0f343b0931126a20f133d67c2b018a3b"
 
-// own is a tag of ours without a date, and dated one with the second 1,700,000,000.
+// own is a tag of ours without a date, and dated one with the second 1,700,000,000, which in named counts for somebody.
 const (
-	own   = "cc1." + digest
-	dated = own + ".s44we8"
+	own     = "cc1." + digest
+	dated   = own + ".s44we8"
+	someone = "6q1d0vt2m9hk"
+	named   = dated + "." + someone
 )
 
 var someDate = time.Unix(1_700_000_000, 0).UTC()
@@ -37,6 +39,10 @@ func TestParseRecognisesOurs(t *testing.T) {
 		{"suffix ;gzip after a date", dated + ";gzip", someDate},
 		{"a date that ends like a coding", own + ".abr", time.Unix(10*36*36+11*36+27, 0)},
 		{"a date that is a coding", own + ".gzip", time.Unix(16*36*36*36+35*36*36+18*36+25, 0)},
+		{"for somebody", named, someDate},
+		{"for somebody, suffix -gzip", named + "-gzip", someDate},
+		{"for somebody, suffix --br", named + "--br", someDate},
+		{"for somebody, suffix ;zstd", named + ";zstd", someDate},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,6 +52,9 @@ func TestParseRecognisesOurs(t *testing.T) {
 			}
 			if got.Digest != digest || !got.Date.Equal(tt.date) {
 				t.Errorf("Parse(%q) = %+v, want digest %s and date %v", tt.opaque, got, digest, tt.date)
+			}
+			if forSomebody := strings.Contains(tt.opaque, someone); forSomebody && got.Who != someone || !forSomebody && got.Who != "" {
+				t.Errorf("Parse(%q) is for %q", tt.opaque, got.Who)
 			}
 		})
 	}
@@ -85,6 +94,17 @@ func TestParseRefusesNearMisses(t *testing.T) {
 		{"an upper-case coding", own + "-GZIP"},
 		{"a coding without a mark", own + "gzip"},
 		{"a mark without a coding", own + "-"},
+		{"for nobody", dated + "."},
+		{"for somebody, without a date", own + "." + someone},
+		{"for somebody, an empty date", own + ".." + someone},
+		{"for somebody, before the date", own + "." + someone + ".s44we8"},
+		{"for somebody in 11 digits", named[:len(named)-1]},
+		{"for somebody in 13 digits", named + "0"},
+		{"for somebody in capitals", dated + "." + strings.ToUpper(someone)},
+		{"for somebody, a digit of base 36", dated + ".w" + someone[1:]},
+		{"for somebody, a space in it", dated + ". " + someone[1:]},
+		{"for two", named + "." + someone},
+		{"a suffix before for whom", dated + "-gzip." + someone},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,6 +159,27 @@ func opaque(tb testing.TB, field string) string {
 	return s
 }
 
+func TestFieldFor(t *testing.T) {
+	d := fromHex(t, digest)
+	for _, tt := range []struct {
+		name string
+		weak bool
+		date time.Time
+		who  string
+		want string
+	}{
+		{"somebody", false, someDate, someone, `"` + named + `"`},
+		{"somebody, weak", true, someDate, someone, `W/"` + named + `"`},
+		{"nobody", true, someDate, "", `W/"` + dated + `"`},
+		{"somebody, without a date", false, time.Time{}, someone, `"` + own + `"`},
+		{"somebody, at the epoch", false, time.Unix(0, 0), someone, `"` + own + `"`},
+	} {
+		if got := d.FieldFor(tt.weak, tt.date, tt.who); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 // What Field writes, Parse reads back; the last date is that of the last year HTTP can write.
 func TestFieldRoundTrip(t *testing.T) {
 	dates := []time.Time{{}, time.Unix(1, 0), someDate, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}
@@ -167,6 +208,9 @@ func TestSame(t *testing.T) {
 		{"ours, two dates", own + ".1", dated, true},
 		{"ours, coded or not", own, own + "-gzip", true},
 		{"ours, two codings and a date", dated + "-br", own + ";gzip", true},
+		{"ours, for somebody and for nobody", named, dated, true},
+		{"ours, for two people", named, own + ".1.000000000000", true},
+		{"ours, for somebody, other content", named, another + ".s44we8." + someone, false},
 		{"ours, other content", own, another, false},
 		{"ours, other content of the same date", dated, another + ".s44we8", false},
 		{"foreign, equal", "abc", "abc", true},
@@ -193,12 +237,23 @@ func TestSame(t *testing.T) {
 	}
 }
 
+func TestForAnybody(t *testing.T) {
+	for opaque, want := range map[string]string{
+		named: own, named + "-gzip": own + "-gzip", named + "--br": own + "--br", dated: dated, own: own, own + "-gzip": own + "-gzip",
+		"abc": "abc", "": "", named + "0": named + "0",
+	} {
+		if got := ForAnybody(opaque); got != want {
+			t.Errorf("%s is %s, want %s", opaque, got, want)
+		}
+	}
+}
+
 // FuzzParse: what Parse accepts, Field writes back, and the result stands for the same content at the
 // same date.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", own, dated, own + "-gzip", dated + "--gzip", own + ";br", own + ".0", own + ".1zzzzzzzz", own + ".zzzzzzzz",
-		"cc1." + strings.ToUpper(digest), "cc2." + digest, own[:len(own)-1], own + ".-1",
+		named, named + "-gzip", own + "." + someone, "cc1." + strings.ToUpper(digest), "cc2." + digest, own[:len(own)-1], own + ".-1",
 	} {
 		f.Add(seed)
 	}
@@ -210,7 +265,7 @@ func FuzzParse(f *testing.F) {
 		if !ok {
 			return
 		}
-		back := opaque(t, fromHex(t, got.Digest).Field(false, got.Date))
+		back := opaque(t, fromHex(t, got.Digest).FieldFor(false, got.Date, got.Who))
 		if !Same(s, back) || !Same(back, s) {
 			t.Errorf("%q comes back as %q, which is not the same", s, back)
 		}
@@ -250,10 +305,11 @@ func TestSameOctets(t *testing.T) {
 }
 
 func TestParseAndSameAllocateNothing(t *testing.T) {
-	coded, foreign := dated+"-gzip", "W3Csomething-of-the-upstream-gzip"
+	coded, foreign := named+"-gzip", "W3Csomething-of-the-upstream-gzip"
 	if n := testing.AllocsPerRun(100, func() {
 		Parse(own)
 		Parse(dated)
+		Parse(named)
 		Parse(coded)
 		Parse(foreign)
 		Same(own, coded)

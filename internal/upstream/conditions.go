@@ -203,7 +203,7 @@ type Rules struct {
 	// WithholdAll: the upstream's own tags are replaced or removed, so nothing it could say of a
 	// condition would be about what the client has.
 	WithholdAll bool
-	// Undated: the dates in tags are not used.
+	// Undated: the dates in tags are not used, or that of the one tag (see Dated) counts for somebody else than who asks.
 	Undated bool
 	// DatesFound: a client's date may be one that the upstream has never heard of. What it would say of it
 	// could be about another date, that of one file of several.
@@ -262,13 +262,21 @@ func presentDate(h http.Header, name string, c *httpcond.DateCondition) {
 // overrules.
 func presentOurs(h http.Header, f *Fields, pre *httpcond.Preconditions, rules Rules) View {
 	f.takeOff(h)
-	if own, ok := tag.Parse(pre.IfNoneMatch.Tags[0].Opaque); ok && !rules.Undated &&
-		onlyMember(f[IfNoneMatch], pre) && !own.Date.IsZero() {
+	if own, ok := Dated(pre); ok && !rules.Undated && onlyMember(f[IfNoneMatch], pre) {
 		h[names[IfModifiedSince]] = []string{httpcond.FormatDate(own.Date)}
 		return Translated
 	}
 	h[names[IfNoneMatch]] = slices.Clone(f[IfNoneMatch])
 	return Alone
+}
+
+// Dated returns the tag of ours whose date would go to the upstream in its place, if If-None-Match names one.
+func Dated(pre *httpcond.Preconditions) (own tag.Own, ok bool) {
+	if len(pre.IfNoneMatch.Tags) != 1 {
+		return tag.Own{}, false
+	}
+	own, ok = tag.Parse(pre.IfNoneMatch.Tags[0].Opaque)
+	return own, ok && !own.Date.IsZero()
 }
 
 // onlyMember reports whether If-None-Match consists of its one entity tag and nothing else. A malformed

@@ -142,6 +142,7 @@ func TestPresentTranslates(t *testing.T) {
 		{name: "weak", sent: request("If-None-Match", "W/"+dated)},
 		{name: "with encode's suffix", sent: request("If-None-Match", strings.TrimSuffix(dated, `"`)+`-gzip"`)},
 		{name: "with blanks around it", sent: request("If-None-Match", " "+dated+"\t")},
+		{name: "for somebody: whom is the caller's to know", sent: request("If-None-Match", strings.TrimSuffix(dated, `"`)+`.6q1d0vt2m9hk"`)},
 		{name: "beside another date, which it overrules (RFC 9110 §13.1.3)", sent: request("If-None-Match", dated, "If-Modified-Since", someDate)},
 		{name: "beside an invalid date", sent: request("If-None-Match", dated, "If-Modified-Since", "yesterday")},
 		{name: "beside a range", sent: request("If-None-Match", dated, "Range", "bytes=0-9")},
@@ -168,6 +169,7 @@ func TestPresentLeavesATagOfOursAlone(t *testing.T) {
 		{name: "an empty line beside ours", sent: request("If-None-Match", dated, "If-None-Match", "")},
 		{name: "`*` in a list with ours is malformed", sent: request("If-None-Match", "*, "+dated)},
 		{name: "dated, where dates are not used", sent: request("If-None-Match", dated), rules: Rules{Undated: true}},
+		{name: "for somebody else than who asks", sent: request("If-None-Match", strings.TrimSuffix(dated, `"`)+`.6q1d0vt2m9hk"`), rules: Rules{Undated: true}},
 		{name: "ours and a foreign one, without quotes", sent: request("If-None-Match", own+`, "abc"`), rules: Rules{Repaired: bare}},
 	} {
 		row.view, row.seen = Alone, request()
@@ -588,6 +590,26 @@ func TestTimesBefore1970AreUntrusted(t *testing.T) {
 	for _, opaque := range []string{"-gjdgxs-c", zeroTimePrefix + "c"} {
 		if !Untrusted(opaque, time.Time{}) {
 			t.Errorf("%q is trusted", opaque)
+		}
+	}
+}
+
+// Dated is the one tag that Present would translate, but for the rules and what stands beside it.
+func TestDated(t *testing.T) {
+	const somebody = "6q1d0vt2m9hk"
+	for line, who := range map[string]string{
+		dated: "", "W/" + dated: "", strings.TrimSuffix(dated, `"`) + "." + somebody + `"`: somebody,
+		strings.TrimSuffix(dated, `"`) + "." + somebody + `-gzip"`: somebody,
+	} {
+		pre := httpcond.ParsePreconditions(request("If-None-Match", line), time.Time{}, false)
+		if got, ok := Dated(&pre); !ok || got.Who != who || got.Date.Unix() != 1_700_000_000 {
+			t.Errorf("%s: %+v, %v", line, got, ok)
+		}
+	}
+	for _, line := range []string{"", "*", own, `"abc"`, dated + ", " + other, dated + `, "abc"`} {
+		pre := httpcond.ParsePreconditions(request("If-None-Match", line), time.Time{}, false)
+		if got, ok := Dated(&pre); ok {
+			t.Errorf("%s: %+v", line, got)
 		}
 	}
 }

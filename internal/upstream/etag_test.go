@@ -191,18 +191,18 @@ func TestMadeETag(t *testing.T) {
 }
 
 func TestUnfounded(t *testing.T) {
-	const epoch, real = "Tue, 01 Jan 1980 00:00:01 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"
+	const epoch, usual = "Tue, 01 Jan 1980 00:00:01 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"
 	for name, tt := range map[string]struct {
 		etag, date []string
 		want       bool
 	}{
 		"nothing":                    {nil, nil, false},
-		"a real date":                {nil, []string{real}, false},
+		"a real date":                {nil, []string{usual}, false},
 		"a build tool's":             {nil, []string{epoch}, true},
 		"in another form":            {nil, []string{"1"}, true},
 		"none that is understood":    {nil, []string{"yesterday"}, false},
 		"a tag beside it":            {[]string{`"abc"`}, []string{epoch}, true},
-		"a tag":                      {[]string{`"abc"`}, []string{real}, false},
+		"a tag":                      {[]string{`"abc"`}, []string{usual}, false},
 		"file_server's, of no time":  {[]string{`"` + zeroTimePrefix + `5"`}, nil, true},
 		"file_server's, weak":        {[]string{`W/"` + zeroTimePrefix + `5"`}, nil, true},
 		"file_server's, of 1980":     {[]string{`"` + strconv.FormatInt(315532800*1e9, 36) + `-5"`}, nil, true},
@@ -210,7 +210,7 @@ func TestUnfounded(t *testing.T) {
 		"an application's own":       {[]string{`"1-1"`}, nil, false},
 		"malformed":                  {[]string{zeroTimePrefix + "5"}, nil, false},
 		"a tag of ours":              {[]string{`"cc1.ffffffffffffffffffffffffffffffff"`}, nil, false},
-		"a tag of no time, and real": {[]string{`"` + zeroTimePrefix + `5"`}, []string{real}, true},
+		"a tag of no time, and real": {[]string{`"` + zeroTimePrefix + `5"`}, []string{usual}, true},
 	} {
 		if got := Unfounded(tt.etag, tt.date, time.Unix(1_800_000_000, 0)); got != tt.want {
 			t.Errorf("%s: %v", name, got)

@@ -52,7 +52,7 @@ type Validators struct {
 	ETag         ETag
 	LastModified time.Time // zero: none
 	Date         time.Time // the response's Date, or now; where neither Head.Dated nor a Last-Modified asks for it: now
-	TagDate      time.Time // the date that a tag made here carries; zero: none
+	TagDate      time.Time // the date that a tag made here carries, for who asks; zero: none
 }
 
 // Head is what the head of a response says of its validators. The lists are those of its fields.
@@ -88,7 +88,7 @@ func (t *Treatment) Read(head *Head, header http.Header) (v Validators) {
 		t.treatExisting(&v, head, header, raw)
 	}
 	if !t.Undated && head.Status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
-		httpcond.OnlyVariesOn(head.Vary, "Accept-Encoding") {
+		httpcond.OnlyVariesOn(head.Vary, "Accept-Encoding", "Cookie", "Authorization") {
 		v.TagDate = v.LastModified
 	}
 	return v
