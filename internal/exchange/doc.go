@@ -56,6 +56,7 @@
 //	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in README.md
 //	a condition               judge.go, evaluate; from memory: recall.go and memory.go; of writes: package guard
 //	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead
+//	when to ask a second time again.go: a Range that was misread, a 304 that rests on nothing
 //	what is said of a request service.go, tell: the debug line
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
