@@ -235,8 +235,9 @@ type LastModified struct {
 	// (RFC 9111 §4.2.2).
 	From []LastModifiedSource `json:"from,omitempty"`
 
-	// Whether date conditions in requests may be quoted or in another form than HTTP's. Without it an
-	// invalid date is ignored (RFC 9110 §13.1.3).
+	// Whether date conditions in requests may be quoted or in another form than HTTP's: with `; length=`
+	// behind them, fractions of a second or numeric zones, as RFC 3339 or Unix seconds. The upstream gets
+	// them in HTTP's form. Without it an invalid date is ignored (RFC 9110 §13.1.3).
 	Lenient bool `json:"lenient,omitempty"`
 }
 

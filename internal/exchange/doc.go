@@ -61,6 +61,7 @@
 //	a write's coded tag       decode.go; its suffixes: packages upstream and tag
 //	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead
 //	for whom its date counts  who.go; what tells users apart: package identity
+//	when to ask a second time again.go: a Range that was misread, a 304 that rests on nothing
 //	what is said of a request service.go, tell: the debug line
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
