@@ -41,6 +41,7 @@ type wrapper struct {
 	Sub    caddyhttp.Subroute          `json:"sub"`
 	One    json.RawMessage             `json:"one,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
 	Secret caddyhttp.RouteList         `json:"secret,omitempty"`
+	Own    mark                        `json:"own"`
 
 	Shown  caddyhttp.MiddlewareHandler `json:"-"`
 	Parent *wrapper                    `json:"-"`
@@ -417,10 +418,11 @@ func TestGroups(t *testing.T) {
 	if wantPlaces(t, after, "a", "b"); after["b"] == before["b"] {
 		t.Error("what a request comes to next does not count")
 	}
-	inside := func(group string) string {
-		return strings.Replace(route("", "b"), `{"handler": "static_response"`, `{"handler": "subroute", "routes": [`+route(group, "x")+`]}, {"handler": "static_response"`, 1)
+	inside := func(name, group string) string {
+		sub := fmt.Sprintf(`{"handler": "subroute", "routes": [%s]}, {"handler": "static_response"`, more(group))
+		return strings.Replace(route("", name), `{"handler": "static_response"`, sub, 1)
 	}
-	wantSame(t, routes(route("", "a"), inside("g1")), routes(route("", "a"), inside("g2")), "a", "b")
+	wantSame(t, routes(inside("a", "g1"), inside("b", "")), routes(inside("a", "g2"), inside("b", "")), "a", "b")
 }
 
 // TestBehind: what tells ties apart is seen through modules that handlers have loaded, and through maps.
@@ -452,12 +454,12 @@ func TestOthersHandlers(t *testing.T) {
 	const mark = `{"handler": "mark", "name": "%s"}`
 	routes := func(name string) string { return fmt.Sprintf(`[{"handle": [`+mark+`]}]`, name) }
 	wrapped := fmt.Sprintf(`{"handler": "wrapper", "routes": %s, "cases": {"x": {"handle": [`+mark+`]}, "y": {"handle": [`+mark+`]}},
-		"sub": {"routes": %s, "errors": {"routes": %s}}, "one": `+mark+`, "secret": %s}`,
+		"sub": {"routes": %s, "errors": {"routes": %s}}, "one": `+mark+`, "secret": %s, "own": {"name": "own"}}`,
 		routes("routes"), "x", "y", routes("sub"), routes("error"), "one", routes("secret"))
 	before := placesIn(t, inServer(`{"handle": [`+wrapped+`]}`))
-	wantPlaces(t, before, "routes", "x", "y", "sub", "error", "one")
+	wantPlaces(t, before, "routes", "x", "y", "sub", "error", "one", "own")
 	after := placesIn(t, inServer(`{"handle": [{"handler": "headers"}]}, {"handle": [`+wrapped+`]}`))
-	wantSame(t, before, after, "routes", "x", "y", "sub", "error", "one")
+	wantSame(t, before, after, "routes", "x", "y", "sub", "error", "one", "own")
 	limited := placesIn(t, inServer(`{"handle": [`+strings.Replace(wrapped, `"routes"`, `"limit": 1, "routes"`, 1)+`]}`))
 	if limited["x"] == before["x"] {
 		t.Error("the settings of a handler around it do not count")
