@@ -9,8 +9,7 @@ package conditionalcache
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
@@ -164,9 +164,14 @@ type Handler struct {
 	// Response matchers that rows of cache_control name.
 	ResponseMatchers map[string]caddyhttp.ResponseMatcher `json:"response_matchers,omitempty"`
 
-	// Of the handlers with the same block name that one request meets, only the outermost acts. The
-	// Caddyfile adapter gives each block a name, so that of sibling directives the most specific acts.
-	// Default: none, and every handler acts.
+	// Of the handlers with the same block name that one request meets, only the outermost acts. Default: none,
+	// and every handler acts. The Caddyfile adapter numbers the blocks, so that of sibling directives the most
+	// specific acts: `1`, `named 1`.
+	//
+	// A name of your own, which is no number, also stands for the place of the handler in what `remember` and
+	// `first_seen` keep: handlers that share a store, a block name and all other settings share that, on whatever
+	// server, route or node they are. Without it the place is found in the running server: its listen addresses,
+	// the matchers on the way to the handler, and the named route.
 	Block string `json:"block,omitempty"`
 
 	running
@@ -176,7 +181,8 @@ type Handler struct {
 type running struct {
 	logger  *zap.Logger
 	service *exchange.Service // serves requests by what the configuration says
-	digest  [sha256.Size]byte // see configDigest
+	digest  place.Digest      // see configDigest
+	spot    *spot             // where it stands; nil: nobody has to know
 	store   validators.Store  // nil: nothing here needs one
 	release func()            // takes the store off the admin API's list; nil if it is not there
 }
@@ -413,37 +419,20 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 }
 
 func (h *Handler) provisionMemory() {
-	h.service.Dates = &remember.Memory{Store: h.store, Secret: h.digest}
+	secret := h.digest
+	if numbered(h.Block) {
+		h.spot = new(spot)
+		_, _ = rand.Read(secret[:]) // shares nothing until settle knows better; it does not fail
+	}
+	h.service.Dates = &remember.Memory{Store: h.store, Secret: secret}
 	r := h.Remember
 	if r == nil {
 		return
 	}
 	h.service.Memory = &remember.Memory{
-		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
+		Store: h.store, Secret: secret, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
 		StaleIfError: time.Duration(r.StaleIfError), IgnoredCookies: r.IgnoreCookies, Keep: h.service.Policy.NotModified.Keep,
 	}
-}
-
-// configDigest stands for the part of the configuration that answers depend on: two handlers with the same one
-// give the same answers, on whatever node they are, and may share records. Only the store, the limits and
-// placeholders of the request are left out. It has the secret in it, and is safe as a key of digests.
-//
-// It follows the policy, which has the values of the placeholders in secret and epoch: these count, in hexadecimal, as
-// JSON would not tell all octets apart.
-func (h *Handler) configDigest() ([sha256.Size]byte, error) {
-	digested := *h
-	if h.ETag != nil {
-		etag := *h.ETag
-		etag.Secret, etag.Epoch = hex.EncodeToString(h.service.Policy.Tags.Maker.Secret), hex.EncodeToString([]byte(h.service.Policy.Tags.Maker.Epoch))
-		digested.ETag = &etag
-	}
-	if h.Remember != nil {
-		remembering := *h.Remember
-		remembering.StoreRaw = nil
-		digested.Remember = &remembering
-	}
-	text, err := json.Marshal(&digested)
-	return sha256.Sum256(text), err
 }
 
 // config is the configuration as package config has it.
