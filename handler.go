@@ -20,7 +20,8 @@ import (
 
 // ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
 //
-// This is the life of a request; each step has its files in internal/exchange, whose documentation says more:
+// Before the first request of a handler that remembers something, it is found out where it stands: settle. This is the life
+// of a request; each step has its files in internal/exchange, whose documentation says more:
 //
 //	Arrive   reads the facts, or says why it does not act             arrive.go, sent.go
 //	Pass     judges a guarded write; lets all else through            pass.go, write.go, reading.go
