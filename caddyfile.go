@@ -28,6 +28,9 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 	return h, nil
 }
 
+// namedBlock begins the names of blocks in named routes.
+const namedBlock = "named "
+
 // blockName names the block of directives that a directive stands in. Siblings share it; a nested
 // block has another one, though Caddy hands the parent's state down to it. Site blocks have one name
 // in common, which does not matter: no request is in two of them.
@@ -47,7 +50,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 	}
 	name := strconv.Itoa(i + 1)
 	if helper.IsNamedRoute() {
-		return "named " + name // all named routes of a configuration are adapted with one count of their own
+		return namedBlock + name // all named routes of a configuration are adapted with one count of their own
 	}
 	return name
 }

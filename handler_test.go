@@ -248,6 +248,9 @@ func TestConfigDigestIsTheSameOnEveryNode(t *testing.T) {
 		"another store":        func(h *Handler) { h.Remember.StoreRaw = []byte(`{"name": "memory", "max_entries": 10}`) },
 		"the secret elsewhere": func(h *Handler) { h.ETag.Secret = "{env.CONDITIONAL_CACHE_SECRET}" },
 		"the secret in a file": secretFromFile(t, "one"),
+		"a block above":        func(h *Handler) { h.Block = "12" },
+		"in a named route":     func(h *Handler) { h.Block = "named 1" },
+		"no block":             func(h *Handler) { h.Block = "" },
 	} {
 		if digestOf(t, change) != want {
 			t.Errorf("%s: the digest is another one", name)
@@ -270,7 +273,8 @@ func TestConfigDigestTellsConfigurationsApart(t *testing.T) {
 		"epoch for secret":  func(h *Handler) { h.ETag.Secret, h.ETag.Epoch = "", "one" },
 		"mode":              func(h *Handler) { h.ETag.Mode = "weak" },
 		"ignore":            func(h *Handler) { h.ETag.Ignore = []string{"nonce"} },
-		"block":             func(h *Handler) { h.Block = "2" },
+		"block":             func(h *Handler) { h.Block = "named" },
+		"block with number": func(h *Handler) { h.Block = "block 2" },
 		"ttl":               func(h *Handler) { h.Remember.TTL *= 2 },
 		"grace":             func(h *Handler) { h.Remember.Grace = caddy.Duration(time.Minute) },
 		"stale_if_error":    func(h *Handler) { h.Remember.StaleIfError = caddy.Duration(time.Minute) },
@@ -290,6 +294,76 @@ func TestConfigDigestTellsConfigurationsApart(t *testing.T) {
 			t.Errorf("%s: the digest is that of %s", name, other)
 		}
 		seen[got] = name
+	}
+}
+
+// site is where a handler stands, or may stand: nil is no server.
+type site func(*Handler) *caddyhttp.Server
+
+// behind is a site with the handler behind a matcher.
+func behind(path string) site {
+	return func(h *Handler) *caddyhttp.Server {
+		sets := caddyhttp.MatcherSets{{caddyhttp.MatchPath{path}}}
+		return &caddyhttp.Server{Listen: []string{":80"}, Routes: caddyhttp.RouteList{{MatcherSets: sets, Handlers: []caddyhttp.MiddlewareHandler{h}}}}
+	}
+}
+
+// load readies a remembering handler of a site, as each reload does, and returns what a GET comes to there.
+func (s site) load(t *testing.T, block string, log *zap.Logger, upstream caddyhttp.Handler) (get func(etag string) http.Header) {
+	t.Helper()
+	h := provisioned(t, &Handler{Remember: &Remember{TTL: caddy.Duration(time.Hour), Key: t.Name()}, Block: block})
+	h.logger = log
+	server := s(h)
+	return func(etag string) http.Header {
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		if etag != "" {
+			r.Header.Set("If-None-Match", etag)
+		}
+		if err := h.ServeHTTP(answer, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), answer, server), upstream); err != nil {
+			t.Error(err)
+		}
+		return answer.Header()
+	}
+}
+
+// Handlers with one configuration share what they remember if they stand in one place of two configurations. Where the
+// place is not known they do not, and it is said once for each.
+func TestPlace(t *testing.T) {
+	var hidden site = func(*Handler) *caddyhttp.Server { return new(caddyhttp.Server) }
+	var nowhere site = func(*Handler) *caddyhttp.Server { return nil }
+	for name, tt := range map[string]struct {
+		before, after site
+		block         string
+		shared        bool
+		reason        string // what is said; empty: nothing
+	}{
+		"one place":              {before: behind("/a"), after: behind("/a"), block: "1", shared: true},
+		"another place":          {before: behind("/a"), after: behind("/b"), block: "1"},
+		"a place behind another": {before: hidden, after: hidden, reason: "hides it"},
+		"no server":              {before: nowhere, after: nowhere, reason: "no server"},
+		"a name for a place":     {before: behind("/a"), after: nowhere, block: "name", shared: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.WarnLevel)
+			upstream := new(page)
+			get := tt.before.load(t, tt.block, zap.New(core), upstream)
+			etag := get("").Get("Etag")
+			if get(etag); len(upstream.asked) != 1 {
+				t.Error("not remembered before the reload")
+			}
+			get = tt.after.load(t, tt.block, zap.New(core), upstream)
+			if get(etag); (len(upstream.asked) == 1) != tt.shared {
+				t.Errorf("the upstream was asked %q; shared is to be %v", upstream.asked, tt.shared)
+			}
+			var said []string
+			for _, entry := range logs.All() {
+				said = append(said, fmt.Sprint(entry.Message, entry.ContextMap()["reason"]))
+			}
+			if ok := slices.EqualFunc(said, []string{tt.reason, tt.reason}, strings.Contains); ok != (tt.reason != "") || !ok && said != nil {
+				t.Errorf("said %q", said)
+			}
+		})
 	}
 }
 

@@ -9,8 +9,7 @@ package conditionalcache
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
@@ -170,9 +170,14 @@ type Handler struct {
 	// Response matchers that rows of cache_control name.
 	ResponseMatchers map[string]caddyhttp.ResponseMatcher `json:"response_matchers,omitempty"`
 
-	// Of the handlers with the same block name that one request meets, only the outermost acts. The
-	// Caddyfile adapter gives each block a name, so that of sibling directives the most specific acts.
-	// Default: none, and every handler acts.
+	// Of the handlers with the same block name that one request meets, only the outermost acts. Default: none,
+	// and every handler acts. The Caddyfile adapter numbers the blocks, so that of sibling directives the most
+	// specific acts: `1`, `named 1`.
+	//
+	// A name of your own, which is no number, also stands for the place of the handler in what `remember` and
+	// `first_seen` keep: handlers that share a store, a block name and all other settings share that, on whatever
+	// server, route or node they are. Without it the place is found in the running server: its listen addresses,
+	// the matchers on the way to the handler, and the named route.
 	Block string `json:"block,omitempty"`
 
 	running
@@ -182,7 +187,8 @@ type Handler struct {
 type running struct {
 	logger  *zap.Logger
 	service *exchange.Service // serves requests by what the configuration says
-	digest  [sha256.Size]byte // see configDigest
+	digest  place.Digest      // see configDigest
+	spot    *spot             // where it stands; nil: nobody has to know
 	store   validators.Store  // nil: nothing here needs one
 	release func()            // takes the store off the admin API's list; nil if it is not there
 }
@@ -304,6 +310,20 @@ type Buffer struct {
 	// How long a response is held, counted from its head; what takes longer is streamed. Negative: no
 	// limit. Default: 200ms.
 	MaxDelay caddy.Duration `json:"max_delay,omitempty"`
+}
+
+// Ranges says which responses Range is answered out of, and how often.
+type Ranges struct {
+	// `on` (default): 200 responses to GET that have a strong validator and are held, or declare a length of at
+	// most max_body, unless the upstream says `Accept-Ranges: none`. `stream`: whatever the upstream says; one
+	// range also of those that declare a greater length, cut out of the passing body, up to its last byte; and
+	// those without a validator, where no content coding can follow. With such a one nobody can tell whether two
+	// parts are of the same version. `off`: none.
+	Mode string `json:"mode,omitempty"`
+
+	// How many ranges are answered in one response, from 1 to 1000; to more of them the whole is sent. Those that
+	// stand side by side in the request, and touch or overlap, are one. Default: 16. Not beside `off`.
+	Max int `json:"max,omitempty"`
 }
 
 // NotModified changes the set of fields of a 304 (RFC 9110 §15.4.5).
@@ -429,70 +449,20 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 }
 
 func (h *Handler) provisionMemory() {
-	h.service.Dates = &remember.Memory{Store: h.store, Secret: h.digest}
+	secret := h.digest
+	if numbered(h.Block) {
+		h.spot = new(spot)
+		_, _ = rand.Read(secret[:]) // shares nothing until settle knows better; it does not fail
+	}
+	h.service.Dates = &remember.Memory{Store: h.store, Secret: secret}
 	r := h.Remember
 	if r == nil {
 		return
 	}
 	h.service.Memory = &remember.Memory{
-		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
+		Store: h.store, Secret: secret, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
 		StaleIfError: time.Duration(r.StaleIfError), Cookies: h.service.Policy.Identity.Cookies, Keep: h.service.Policy.NotModified.Keep,
 	}
-}
-
-// configDigest stands for the part of the configuration that answers depend on: two handlers with the same one
-// give the same answers, on whatever node they are, and may share records. Only the store, the limits and
-// placeholders of the request are left out. It has the secret in it, and is safe as a key of digests.
-//
-// It follows the policy, which has the values of the placeholders in secret and epoch: these count, in hexadecimal, as
-// JSON would not tell all octets apart.
-func (h *Handler) configDigest() ([sha256.Size]byte, error) {
-	digested := *h
-	if h.ETag != nil {
-		etag := *h.ETag
-		etag.Secret, etag.Epoch = hex.EncodeToString(h.service.Policy.Tags.Maker.Secret), hex.EncodeToString([]byte(h.service.Policy.Tags.Maker.Epoch))
-		digested.ETag = &etag
-	}
-	if h.Remember != nil {
-		remembering := *h.Remember
-		remembering.StoreRaw = nil
-		digested.Remember = &remembering
-	}
-	text, err := json.Marshal(&digested)
-	return sha256.Sum256(text), err
-}
-
-// config is the configuration as package config has it.
-func (h *Handler) config() *config.Handler {
-	c := &config.Handler{
-		ETag:             (*config.ETag)(h.ETag),
-		Expires:          h.Expires,
-		ExpiresModified:  h.ExpiresModified,
-		Buffer:           (*config.Buffer)(h.Buffer),
-		Head:             h.Head,
-		Ranges:           (*config.Ranges)(h.Ranges),
-		GuardWrites:      (*config.GuardWrites)(h.GuardWrites),
-		Remember:         (*config.Remember)(h.Remember),
-		NotModified:      (*config.NotModified)(h.NotModified),
-		ContentLocation:  h.ContentLocation,
-		ResponseMatchers: h.ResponseMatchers,
-		Block:            h.Block,
-	}
-	if h.LastModified != nil {
-		c.LastModified = h.LastModified.config()
-	}
-	for _, row := range h.CacheControl {
-		c.CacheControl = append(c.CacheControl, config.CacheControl(row))
-	}
-	return c
-}
-
-func (l *LastModified) config() *config.LastModified {
-	c := &config.LastModified{Mode: l.Mode, Lenient: l.Lenient}
-	for _, source := range l.From {
-		c.From = append(c.From, config.LastModifiedSource(source))
-	}
-	return c
 }
 
 // Interface guards

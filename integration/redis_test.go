@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -78,34 +79,25 @@ type redisNode struct {
 	cmd   *exec.Cmd
 }
 
-// startNode runs one. The site's name is the same on all nodes, whatever their ports.
+// startNode runs one.
 func startNode(t *testing.T, redis, upstream string) *redisNode {
+	t.Helper()
+	return startNodeWith(t, redis, "http:// {\nbind fd/3\nconditional_cache {\nremember 1h\n}\nreverse_proxy "+upstream+"\n}")
+}
+
+// startNodeWith runs one with other sites. All nodes listen at fd/3: it is the same address on all of them, as that of
+// machines with one configuration is, and another port each.
+func startNodeWith(t *testing.T, redis, sites string) *redisNode {
 	t.Helper()
 	binary, err := caddyBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
+	socket, port := listening(t)
+	defer socket.Close()
 	dir := t.TempDir()
-	port, admin := freePort(t), fmt.Sprintf("localhost:%d", freePort(t))
-	config := fmt.Sprintf(`{
-	admin %s
-	persist_config off
-	auto_https off
-	grace_period 100ms
-	conditional_cache {
-		store redis {
-			address %s
-		}
-	}
-}
-http://:%d {
-	bind 127.0.0.1
-	conditional_cache {
-		remember 1h
-	}
-	reverse_proxy %s
-}
-`, admin, redis, port, upstream)
+	admin := fmt.Sprintf("localhost:%d", freePort(t))
+	config := nodeConfig(admin, redis, sites)
 	path := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -119,6 +111,7 @@ http://:%d {
 	n.cmd = exec.Command(binary, "run", "--config", path)
 	n.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	n.cmd.Stderr = log
+	n.cmd.ExtraFiles = []*os.File{socket}
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +125,52 @@ http://:%d {
 		return err == nil
 	})
 	return n
+}
+
+// listening is a socket that listens at a port.
+func listening(t *testing.T) (*os.File, int) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	socket, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return socket, listener.Addr().(*net.TCPAddr).Port
+}
+
+// nodeConfig is the Caddyfile of a node.
+func nodeConfig(admin, redis, sites string) string {
+	return fmt.Sprintf(`{
+	admin %s
+	persist_config off
+	auto_https off
+	grace_period 100ms
+	conditional_cache {
+		store redis {
+			address %s
+		}
+	}
+}
+%s
+`, admin, redis, sites)
+}
+
+// load loads other sites, by the admin API.
+func (n *redisNode) load(t *testing.T, redis, sites string) {
+	t.Helper()
+	config := nodeConfig(strings.TrimPrefix(n.admin, "http://"), redis, sites)
+	resp, err := http.Post(n.admin+"/load", "text/caddyfile", strings.NewReader(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if said, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		t.Fatalf("loading: %d %s\n%s", resp.StatusCode, said, config)
+	}
 }
 
 // eventually waits until something is so.

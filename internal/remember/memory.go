@@ -21,8 +21,8 @@ import (
 // Memory is the memory of one handler. It is not changed once it is in use, and can be used concurrently.
 type Memory struct {
 	Store validators.Store
-	// Secret is what digests are made with: another configuration has other keys, and what Vary selects by
-	// cannot be guessed from them without it.
+	// Secret is what digests are made with: another configuration, and a handler in another place, has other keys,
+	// and what Vary selects by cannot be guessed from them without it.
 	Secret [32]byte
 	// TTL is how long a record is used without asking; 0: as long as the response says.
 	TTL time.Duration
