@@ -71,7 +71,7 @@ func TestGuardKnownFromTheHead(t *testing.T) {
 	missing.name, missing.get, missing.fields, missing.reason = "404", aborting(sends(404, page), http.ErrAbortHandler), pairs("If-None-Match", "*"), "none_matched"
 	runGuardTrials(t, []guardTrial{aborted, failed, missing})
 
-	for mediaType, enough := range map[string]int{"video/mp4": 64 << 10, "text/event-stream": 0} {
+	for mediaType, enough := range map[string]int{"video/mp4": 1 << 20, "text/event-stream": 0} {
 		var taken int
 		u := &resource{get: endless(mediaType, &taken)}
 		v := newVisit(t, "PUT", "/", "If-None-Match", `"x"`).to(provisioned(t, &Handler{

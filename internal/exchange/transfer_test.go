@@ -17,7 +17,7 @@ import (
 func endless(mediaType string, sent *int) caddyhttp.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		addPairs(w.Header(), pairs("Content-Type", mediaType))
-		return hauls(w, 1<<20, sent)
+		return hauls(w, 4<<20, sent)
 	}
 }
 
@@ -41,10 +41,10 @@ func TestHeadAsGetEndsTheTransfer(t *testing.T) {
 	}{
 		{"events", func(n *int) caddyhttp.HandlerFunc { return endless("text/event-stream", n) }, 0},
 		{"frames", func(n *int) caddyhttp.HandlerFunc { return endless("multipart/x-mixed-replace", n) }, 0},
-		{"over max_body", func(n *int) caddyhttp.HandlerFunc { return endless("text/plain", n) }, 64 << 10},
+		{"over max_body", func(n *int) caddyhttp.HandlerFunc { return endless("text/plain", n) }, 1 << 20},
 		{"declared over max_body", func(n *int) caddyhttp.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) error {
-				addPairs(w.Header(), pairs("Content-Length", "1048576"))
+				addPairs(w.Header(), pairs("Content-Length", "4194304"))
 				return endless("text/plain", n)(w, r)
 			}
 		}, 0},
