@@ -133,8 +133,7 @@ func (x *Exchange) presentRange(w http.ResponseWriter) {
 		return
 	}
 	upstream.PresentRange(r.Header, x.asked.method, &x.shown.cond.ranges, time.Now())
-	hasBody := r.ContentLength > 0 || len(r.TransferEncoding) > 0 // over HTTP/3 an unknown length is mostly none
-	if r.Header["Range"] != nil && !hasBody && x.svc.Policy.Tags.Mode != policy.Off {
+	if r.Header["Range"] != nil && !hasContent(r) && x.svc.Policy.Tags.Mode != policy.Off {
 		x.shown.again = x.anew(w)
 	}
 }
