@@ -3,13 +3,13 @@ package guard
 import (
 	"context"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/delivery"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 )
 
@@ -35,9 +35,9 @@ type passing struct {
 	cancel context.CancelFunc
 	body   *turnBody // nil: it is here, or there is none, or the turn is not ours
 
+	sent delivery.Delivery
+
 	mu     sync.Mutex
-	traced bool        // a transport tells how far it has come; set by trace
-	sent   bool        // it has, or has had, a connection to an upstream; set by trace
 	headed bool        // the head of the answer has come; set by answered
 	bound  *time.Timer // ends it though the upstream has not answered; set by left
 }
@@ -76,7 +76,7 @@ func (g *Write) bind() (unbind func()) {
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(p.client))
 	unwatch := context.AfterFunc(p.client, p.left)
-	*g.R = *g.R.WithContext(httptrace.WithClientTrace(ctx, p.trace())) // in place: handlers outside know this request by its address
+	*g.R = *g.R.WithContext(p.sent.Watch(ctx)) // in place: handlers outside know this request by its address
 	over := make(chan struct{})
 	if !g.early.whole && sent != nil && sent != http.NoBody {
 		p.body = &turnBody{ReadCloser: sent, rest: g.R.ContentLength}
@@ -92,24 +92,11 @@ func (g *Write) bind() (unbind func()) {
 	}
 }
 
-// trace finds out whether anything was sent. A transport that does not tell may have sent it.
-func (p *passing) trace() *httptrace.ClientTrace {
-	set := func(what *bool) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		*what = true
-	}
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { set(&p.traced) },
-		GotConn: func(httptrace.GotConnInfo) { set(&p.sent) },
-	}
-}
-
 // left is called when the client has left.
 func (p *passing) left() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.headed || !p.maySent() {
+	if p.headed || !p.sent.MayBeSent() {
 		p.cancel()
 		return
 	}
@@ -125,15 +112,6 @@ func (p *passing) answered() {
 		p.cancel()
 	}
 }
-
-// unsettled reports whether an upstream may still be doing the write.
-func (p *passing) unsettled() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.maySent()
-}
-
-func (p *passing) maySent() bool { return p.sent || !p.traced }
 
 func (p *passing) end() {
 	p.mu.Lock()
@@ -179,7 +157,7 @@ func (g *Write) endTurn(status int) {
 		return
 	}
 	switch p := g.passing; {
-	case !p.unsettled():
+	case !p.sent.MayBeSent():
 		g.turn.End()
 	case p.body.isWhole():
 		g.turn.Keep(MaxUnsettled, g.settled(status))
