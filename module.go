@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,7 +31,9 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
 
-const defaultMaxTotal = 256 << 20
+// defaultMaxTotal is max_total where none is set: 256 MiB, or a quarter of the memory limit of this process, if that is
+// less. Caddy sets that limit by its cgroup, unless GOMEMLIMIT does.
+func defaultMaxTotal() int64 { return min(256<<20, debug.SetMemoryLimit(-1)/4) }
 
 func init() {
 	caddy.RegisterModule(new(Handler))
@@ -46,7 +49,8 @@ func init() {
 // App holds what all `conditional_cache` handlers of a process share. It is optional.
 type App struct {
 	// The bytes of response bodies held at one time by this process, over all sites and requests.
-	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB).
+	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB), or a quarter of the memory
+	// limit of the process (GOMEMLIMIT, or what Caddy sets it to by its cgroup), if that is less.
 	MaxTotal int64 `json:"max_total,omitempty"`
 
 	// The store of every `remember`, and of every source `first_seen`, of a handler that does not name one itself.
@@ -63,7 +67,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and loads the store.
 func (a *App) Provision(ctx caddy.Context) (err error) {
-	a.MaxTotal = cmp.Or(a.MaxTotal, defaultMaxTotal)
+	a.MaxTotal = cmp.Or(a.MaxTotal, defaultMaxTotal())
 	if err := a.check(); err != nil || a.StoreRaw == nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (*App) Stop() error { return nil }
 
 // held is for the admin API, which outlives configurations as well.
 func held() adminapi.Held {
-	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal}
+	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal()}
 	if app, err := configuredApp(caddy.ActiveContext()); err == nil {
 		now.MaxTotal = app.MaxTotal
 	}
@@ -97,7 +101,7 @@ func held() adminapi.Held {
 func configuredApp(ctx caddy.Context) (*App, error) {
 	app, err := ctx.AppIfConfigured("conditional_cache")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return &App{MaxTotal: defaultMaxTotal}, nil
+		return &App{MaxTotal: defaultMaxTotal()}, nil
 	}
 	if err != nil {
 		return nil, err
