@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,7 +32,9 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
 
-const defaultMaxTotal = 256 << 20
+// defaultMaxTotal is max_total where none is set: 256 MiB, or a quarter of the memory limit of this process, if that is
+// less. Caddy sets that limit by its cgroup, unless GOMEMLIMIT does.
+func defaultMaxTotal() int64 { return min(256<<20, debug.SetMemoryLimit(-1)/4) }
 
 func init() {
 	caddy.RegisterModule(new(Handler))
@@ -47,7 +50,8 @@ func init() {
 // App holds what all `conditional_cache` handlers of a process share. It is optional.
 type App struct {
 	// The bytes of response bodies held at one time by this process, over all sites and requests.
-	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB).
+	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB), or a quarter of the memory
+	// limit of the process (GOMEMLIMIT, or what Caddy sets it to by its cgroup), if that is less.
 	MaxTotal int64 `json:"max_total,omitempty"`
 
 	// The store of every `remember`, and of every source `first_seen`, of a handler that does not name one itself.
@@ -65,7 +69,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and loads the store.
 func (a *App) Provision(ctx caddy.Context) (err error) {
-	a.MaxTotal, a.key = cmp.Or(a.MaxTotal, defaultMaxTotal), storedkey.New(ctx)
+	a.MaxTotal, a.key = cmp.Or(a.MaxTotal, defaultMaxTotal()), storedkey.New(ctx)
 	if err := a.check(); err != nil || a.StoreRaw == nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func (*App) Stop() error { return nil }
 
 // held is for the admin API, which outlives configurations as well.
 func held() adminapi.Held {
-	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal}
+	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal()}
 	if app, err := configuredApp(caddy.ActiveContext()); err == nil {
 		now.MaxTotal = app.MaxTotal
 	}
@@ -104,7 +108,7 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 	app, err := ctx.AppIfConfigured("conditional_cache")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		if ctx.Module() == nil {
-			return &App{MaxTotal: defaultMaxTotal}, nil
+			return &App{MaxTotal: defaultMaxTotal()}, nil
 		}
 		app, err = ctx.App("conditional_cache")
 	}

@@ -18,7 +18,10 @@ var pools [len(classes)]sync.Pool
 
 // Budget counts the bytes that are held at one time. The limit comes with each request for bytes, so
 // that one counter can outlive changes of configuration.
-type Budget struct{ held atomic.Int64 }
+type Budget struct {
+	held atomic.Int64
+	trim trim
+}
 
 // Held returns the bytes held now.
 func (b *Budget) Held() int64 { return b.held.Load() }
@@ -32,12 +35,13 @@ func (b *Budget) acquire(n, limit int64) bool {
 		}
 		// Checked before it is taken: a request in vain must not turn away another one that fits.
 		if b.held.CompareAndSwap(held, held+n) {
+			b.trim.taken(held + n)
 			return true
 		}
 	}
 }
 
-func (b *Budget) release(n int64) { b.held.Add(-n) }
+func (b *Budget) release(n int64) { b.trim.released(b, b.held.Add(-n)) }
 
 // buffer is one growing slice out of the pools, charged to a budget by its capacity. It is contiguous,
 // so that a body is hashed and written in one piece.

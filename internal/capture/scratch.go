@@ -50,3 +50,6 @@ func (s *Scratch) Bytes() []byte { return s.bytes }
 
 // Free gives the memory back.
 func (s *Scratch) Free() { s.release(false) }
+
+// Abandon gives the memory up, to the garbage collector, as somebody may still be reading it.
+func (s *Scratch) Abandon() { s.release(true) }

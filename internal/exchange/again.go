@@ -43,11 +43,6 @@ func (a *again) forget() {
 	*a = again{note: a.note}
 }
 
-// hasContent reports whether a request has content. Over HTTP/3 a length that is not known is mostly none.
-func hasContent(r *http.Request) bool {
-	return r.ContentLength > 0 || len(r.TransferEncoding) > 0 || r.ContentLength < 0 && r.ProtoMajor == 2
-}
-
 // restsOnNothing reports whether a 304 of the upstream's says nothing of the content. A client's date, that of a tag of
 // ours too, is later than a build tool's: what has such a date was never modified since. And the date in a tag of ours
 // counts for whom it was made, who is another one now, if a handler further in has found out a user.

@@ -38,7 +38,7 @@ func (x *Exchange) asRemembered() remember.Request {
 	r := x.asked.r
 	request := remember.Request{
 		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
-		Unshared: x.asked.authenticated() || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
+		Unshared: x.asked.authenticated() || hasContent(r), // what content asks for is in no key
 	}
 	if r.TLS != nil {
 		request.Scheme = "https"

@@ -60,8 +60,9 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	}
 	m.judged = true
 	g := guard.Write{
-		To: w, R: r, Next: next, Said: &m.said, Queue: turns, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
+		To: w, R: r, Next: next, Said: &m.said, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
 		Read: s.reader(next, m.blocks, &probe{byDate: pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present}), Learned: &m.learned,
+		Site: guard.Site{Queue: turns, Budget: &Budget, Limit: s.Policy.Bounds.MaxTotal, Log: s.Log},
 	}
 	err := g.Serve()
 	s.tell(m.said.Last(), r, r.Method, zap.Error(err))

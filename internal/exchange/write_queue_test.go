@@ -62,11 +62,11 @@ func hanging(next caddyhttp.HandlerFunc) caddyhttp.HandlerFunc {
 // A client that has left gets no answer, and the upstream no write.
 func TestGuardClientGone(t *testing.T) {
 	t.Run("before its turn", func(t *testing.T) {
-		release, err := exchange.Writes.Acquire(t.Context(), "example.com/?")
+		turn, err := exchange.Writes.Acquire(t.Context(), "example.com/?")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer release()
+		defer turn.End()
 		u := new(resource)
 		v := newVisit(t, "PUT", "http://example.com/", "If-Match", strongTag)
 		ctx, leave := context.WithCancel(v.r.Context())
@@ -136,27 +136,38 @@ func readsBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// A client that takes its time with the body keeps others waiting for MaxTurn, and only if there are any.
+// A client that takes its time with a long body keeps others waiting for half of what they may wait, and only if there are
+// any. With a short one it keeps nobody waiting.
 func TestGuardHurriesSlowBodies(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
+		length int64
 		others bool
 		status int
-	}{{"nobody waits", false, 204}, {"another one waits", true, 408}} {
+		after  time.Duration // how long the other one waits
+	}{
+		{"nobody waits", 1 << 20, false, 204, 0},
+		{"another one waits", 1 << 20, true, 408, 5 * time.Second},
+		{"a short body", 60, true, 204, 0},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := provisioned(t, strong())
 				slow := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
-				slow.r.Body = &slowBody{left: 60}
+				slow.r.Body, slow.r.ContentLength = &slowBody{left: 60}, tt.length
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
 					slow.serve(h, readsBody)
 				}()
-				time.Sleep(5 * time.Second) //nolint:forbidigo // in a bubble of synctest
+				synctest.Wait()
+				start := time.Now()
 				if second := newVisit(t, http.MethodPut, "/", "If-Match", strongTag); tt.others {
 					second.serve(h, readsBody)
 					wantStatus(t, second, http.StatusNoContent)
+					if took := time.Since(start); took < tt.after || took > tt.after+100*time.Millisecond {
+						t.Errorf("the other one waited for %s, want %s", took, tt.after)
+					}
 				}
 				<-done
 				wantStatus(t, slow, tt.status)
@@ -186,7 +197,7 @@ func TestGuardQueue(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				release, err := exchange.Writes.Acquire(t.Context(), "example.com/a?b")
+				turn, err := exchange.Writes.Acquire(t.Context(), "example.com/a?b")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -196,7 +207,7 @@ func TestGuardQueue(t *testing.T) {
 					v.r.URL.Path, v.r.RequestURI = "/index.php", "/index.php?b"
 				}
 				v.serve(provisioned(t, strong()), u.ServeHTTP)
-				release()
+				turn.End()
 				if !tt.waits {
 					if v.status() != 204 {
 						t.Errorf("status %d", v.status())

@@ -14,9 +14,10 @@ const (
 	MaxWait = 10 * time.Second
 	// MaxWaiters is how many writes wait for one URI at a time, besides the one whose turn it is.
 	MaxWaiters = 32
-	// MaxTurn is how long the client of the write whose turn it is may take to send its body while others
-	// wait.
-	MaxTurn = MaxWait
+	// MinTurn is how long a turn lasts at least, however many wait.
+	MinTurn = 250 * time.Millisecond
+	// spare is what is left of a wait when the turn comes at last, for the write itself.
+	spare = 1500 * time.Millisecond
 )
 
 // Errors of Queue.Acquire.
@@ -25,33 +26,111 @@ var (
 	ErrTooLong = errors.New("the writes before this one took too long")
 )
 
+// UnsettledError is the error of Queue.Acquire where the turn is kept.
+type UnsettledError struct {
+	For time.Duration // for how long it still is
+}
+
+// Error implements error.
+func (*UnsettledError) Error() string {
+	return "the write before this one was not answered, and the upstream may still be doing it"
+}
+
 // Queue lets one write at a time through for each key, in the order in which they came. The zero value
 // is ready; it may be used concurrently. A key that nobody uses takes no memory.
 type Queue struct {
 	mu    sync.Mutex
-	lines map[string][]*waiter // with an entry for every key whose turn is taken
+	lines map[string]*line // one for every key whose turn is taken
 }
 
-// waiter is one write that waits. Its channel is closed when its turn has come.
-type waiter struct{ turn chan struct{} }
+// line is those who wait for one key.
+type line struct {
+	waiters []*waiter
+	kept    time.Time // until when the turn is kept though nobody has it; zero: somebody has it
+}
 
-// Acquire waits for the turn of a write, MaxWait at most. The returned function ends the turn; it has
-// to be called, may be called from any goroutine, and counts once. On an error there is nothing to
-// end: ErrTooMany, ErrTooLong, or the context's.
-func (q *Queue) Acquire(ctx context.Context, key string) (release func(), err error) {
+// waiter is one write that waits. Its channel is closed when its turn has come, or when it is turned away.
+type waiter struct {
+	turn chan struct{}
+	came time.Time
+	err  error // why it was turned away; set before the channel is closed
+}
+
+// Turn is the turn of one write. It has to be ended in one of the three ways, from any goroutine; the first call counts. A
+// nil Turn is none.
+type Turn struct {
+	queue *Queue
+	key   string
+	once  sync.Once
+}
+
+// End gives the turn to the next one.
+func (t *Turn) End() {
+	if t != nil {
+		t.once.Do(func() { t.queue.pass(t.key) })
+	}
+}
+
+// Keep ends the turn after d, in which it is nobody's: who waits is turned away with an UnsettledError, and so is who
+// comes. At its end then is called.
+func (t *Turn) Keep(d time.Duration, then func()) {
+	if t == nil {
+		return
+	}
+	t.once.Do(func() {
+		t.queue.keep(t.key, d)
+		time.AfterFunc(d, func() {
+			t.queue.pass(t.key)
+			then()
+		})
+	})
+}
+
+// Linger ends the turn, which began at a time, when it is due for the sake of those who wait, and after d in any case.
+func (t *Turn) Linger(began time.Time, d time.Duration) {
+	if t == nil {
+		return
+	}
+	t.once.Do(func() {
+		go func() {
+			ticker := time.NewTicker(look)
+			defer ticker.Stop()
+			for until := time.Now().Add(d); time.Now().Before(until) && !t.isDue(began); {
+				<-ticker.C
+			}
+			t.queue.pass(t.key)
+		}()
+	})
+}
+
+// isDue reports whether a turn that began at a time should have ended by now.
+func (t *Turn) isDue(began time.Time) bool {
+	due := t.queue.due(t.key, began)
+	return !due.IsZero() && !time.Now().Before(due)
+}
+
+// look is how often it is looked whether others wait for the end of a turn.
+const look = 10 * time.Millisecond
+
+// Acquire waits for the turn of a write, MaxWait at most. On an error there is nothing to end: ErrTooMany, ErrTooLong,
+// an UnsettledError, or the context's.
+func (q *Queue) Acquire(ctx context.Context, key string) (*Turn, error) {
 	w, err := q.enter(key)
 	if err != nil {
 		return nil, err
 	}
-	release = sync.OnceFunc(func() { q.pass(key) })
+	turn := &Turn{queue: q, key: key}
 	if w == nil {
-		return release, nil
+		return turn, nil
 	}
 	timer := time.NewTimer(MaxWait)
 	defer timer.Stop()
 	select {
 	case <-w.turn:
-		return release, nil
+		if w.err != nil {
+			return nil, w.err
+		}
+		return turn, nil
 	case <-timer.C:
 		err = ErrTooLong
 	case <-ctx.Done():
@@ -68,31 +147,61 @@ func (q *Queue) Len() int {
 	return len(q.lines)
 }
 
-// Waiting is the number of those who wait for a key.
-func (q *Queue) Waiting(key string) int {
+// due is when a turn that began at a time has to end for the sake of those who wait; zero: nobody does. It is one of as
+// many parts of MaxWait as there are writes, and earlier where one of them could not wait so long: if those before it had
+// MinTurn each.
+func (q *Queue) due(key string, began time.Time) (due time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.lines[key])
+	l := q.lines[key]
+	if l == nil || len(l.waiters) == 0 {
+		return time.Time{}
+	}
+	due = began.Add(MaxWait / time.Duration(len(l.waiters)+1))
+	for i, w := range l.waiters {
+		if by := w.came.Add(MaxWait - spare - time.Duration(i)*MinTurn); by.Before(due) {
+			due = by
+		}
+	}
+	if least := began.Add(MinTurn); due.Before(least) {
+		return least
+	}
+	return due
 }
 
 // enter takes the turn, if it is free, and else a place at the end of the line.
 func (q *Queue) enter(key string) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	line, taken := q.lines[key]
+	l := q.lines[key]
 	switch {
-	case !taken:
+	case l == nil:
 		if q.lines == nil {
-			q.lines = make(map[string][]*waiter)
+			q.lines = make(map[string]*line)
 		}
-		q.lines[key] = nil
+		q.lines[key] = new(line)
 		return nil, nil //nolint:nilnil // no waiter: there is nobody to wait for
-	case len(line) >= MaxWaiters:
+	case !l.kept.IsZero():
+		return nil, &UnsettledError{time.Until(l.kept)}
+	case len(l.waiters) >= MaxWaiters:
 		return nil, ErrTooMany
 	}
-	w := &waiter{turn: make(chan struct{})}
-	q.lines[key] = append(line, w)
+	w := &waiter{turn: make(chan struct{}), came: time.Now()}
+	l.waiters = append(l.waiters, w)
 	return w, nil
+}
+
+// keep turns those away who wait.
+func (q *Queue) keep(key string, d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[key]
+	l.kept = time.Now().Add(d)
+	for _, w := range l.waiters {
+		w.err = &UnsettledError{d}
+		close(w.turn)
+	}
+	l.waiters = nil
 }
 
 // pass hands the turn to the first in line, or forgets the key.
@@ -103,23 +212,29 @@ func (q *Queue) pass(key string) {
 }
 
 func (q *Queue) passLocked(key string) {
-	line := q.lines[key]
-	if len(line) == 0 {
+	l := q.lines[key]
+	if len(l.waiters) == 0 {
 		delete(q.lines, key)
 		return
 	}
-	close(line[0].turn)
-	q.lines[key] = slices.Delete(line, 0, 1) // clears the last place, so that no waiter is kept alive
+	close(l.waiters[0].turn)
+	l.waiters = slices.Delete(l.waiters, 0, 1) // clears the last place, so that no waiter is kept alive
 }
 
 // leave gives up a place. A turn that came in the same moment goes to the next one.
 func (q *Queue) leave(key string, w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	line := q.lines[key]
-	if i := slices.Index(line, w); i >= 0 {
-		q.lines[key] = slices.Delete(line, i, i+1)
+	select {
+	case <-w.turn:
+		if w.err == nil {
+			q.passLocked(key)
+		}
 		return
+	default:
 	}
-	q.passLocked(key)
+	l := q.lines[key]
+	if i := slices.Index(l.waiters, w); i >= 0 {
+		l.waiters = slices.Delete(l.waiters, i, i+1)
+	}
 }

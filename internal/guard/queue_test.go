@@ -15,11 +15,11 @@ import (
 // take is Acquire where nothing should go wrong.
 func take(t *testing.T, q *Queue, key string) func() {
 	t.Helper()
-	release, err := q.Acquire(t.Context(), key)
+	turn, err := q.Acquire(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return release
+	return turn.End
 }
 
 // wantEmpty: a key that nobody uses takes no memory.
@@ -164,18 +164,154 @@ func TestQueueUnderLoad(t *testing.T) {
 			for range rounds {
 				key := rand.IntN(keys)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(200))*time.Microsecond)
-				release, err := q.Acquire(ctx, strconv.Itoa(key))
+				turn, err := q.Acquire(ctx, strconv.Itoa(key))
 				if err == nil {
 					served[key]++
-					release()
+					switch rand.IntN(50) {
+					case 0:
+						turn.Keep(time.Microsecond, func() {})
+					case 1:
+						turn.Linger(time.Now().Add(-time.Second), time.Microsecond)
+					default:
+						turn.End()
+					}
 				}
 				cancel()
 			}
 		})
 	}
 	wg.Wait()
+	for range 1000 { // turns that were kept end a little later
+		if q.Len() == 0 {
+			break
+		}
+		<-time.After(time.Millisecond)
+	}
 	wantEmpty(t, &q)
 	if served == [keys]int{} {
 		t.Error("nobody was served")
 	}
+}
+
+// A turn that is kept is nobody's: who waits and who comes hears of it at once, and for how long. Then the key is free.
+func TestQueueKeepsATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q Queue
+		turn, err := q.Acquire(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waited error
+		go func() { _, waited = q.Acquire(t.Context(), "a") }()
+		synctest.Wait()
+		told := time.Time{}
+		start := time.Now()
+		turn.Keep(10*time.Second, func() { told = time.Now() })
+		turn.End() // too late
+		synctest.Wait()
+		wantUnsettled(t, waited, 10*time.Second)
+		time.Sleep(4 * time.Second) //nolint:forbidigo // in a bubble of synctest
+		_, err = q.Acquire(t.Context(), "a")
+		wantUnsettled(t, err, 6*time.Second)
+		take(t, &q, "b")()
+		time.Sleep(6 * time.Second) //nolint:forbidigo // in a bubble of synctest
+		synctest.Wait()
+		if told.Sub(start) != 10*time.Second {
+			t.Errorf("the end was told after %s", told.Sub(start))
+		}
+		take(t, &q, "a")()
+		wantEmpty(t, &q)
+	})
+}
+
+func wantUnsettled(t *testing.T, err error, left time.Duration) {
+	t.Helper()
+	if unsettled, ok := errors.AsType[*UnsettledError](err); !ok || unsettled.For != left {
+		t.Errorf("%v, want one that lasts for %s", err, left)
+	}
+}
+
+// A turn that lingers lasts as long as one may, and no longer than that for those who wait.
+func TestQueueLingers(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		waiting int
+		ends    time.Duration
+	}{{"nobody waits", 0, 10 * time.Second}, {"one waits", 1, 5 * time.Second}, {"four wait", 4, 2 * time.Second}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { lingers(t, tt.waiting, tt.ends) })
+		})
+	}
+}
+
+func lingers(t *testing.T, waiting int, ends time.Duration) {
+	t.Helper()
+	var q Queue
+	turn, err := q.Acquire(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	turn.Linger(start, 10*time.Second)
+	ended := make([]time.Duration, waiting)
+	for i := range ended {
+		go func() {
+			take(t, &q, "a")()
+			ended[i] = time.Since(start)
+		}()
+	}
+	time.Sleep(ends - time.Millisecond) //nolint:forbidigo // in a bubble of synctest
+	if q.Len() == 0 {
+		t.Error("it has ended already")
+	}
+	time.Sleep(2 * look) //nolint:forbidigo // in a bubble of synctest
+	synctest.Wait()
+	wantEmpty(t, &q)
+	for _, after := range ended {
+		if after < ends || after > ends+look {
+			t.Errorf("a turn came after %s, want %s", after, ends)
+		}
+	}
+}
+
+// However many wait, and whenever they came, all have their turn before they have waited for MaxWait, if those before them
+// take no longer than they may.
+func TestQueueServesAllInTime(t *testing.T) {
+	for _, waiters := range []int{1, 2, 3, 5, 10, 20, MaxWaiters} {
+		for _, apart := range []time.Duration{0, 10 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second} {
+			synctest.Test(t, func(t *testing.T) { servesInTime(t, waiters, apart) })
+		}
+	}
+}
+
+func servesInTime(t *testing.T, waiters int, apart time.Duration) {
+	t.Helper()
+	var q Queue
+	hold := func(turn *Turn) {
+		for began := time.Now(); !turn.isDue(began) && !q.due("a", began).IsZero(); {
+			time.Sleep(look) //nolint:forbidigo // in a bubble of synctest
+		}
+		turn.End()
+	}
+	first, err := q.Acquire(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range waiters {
+		all.Go(func() {
+			time.Sleep(time.Duration(i) * apart) //nolint:forbidigo // in a bubble of synctest
+			start := time.Now()
+			turn, err := q.Acquire(t.Context(), "a")
+			if err != nil {
+				t.Errorf("%d, %s apart: the %dth got %v after %s", waiters, apart, i, err, time.Since(start))
+				return
+			}
+			hold(turn)
+		})
+	}
+	synctest.Wait()
+	hold(first)
+	all.Wait()
+	wantEmpty(t, &q)
 }

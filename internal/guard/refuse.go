@@ -21,7 +21,7 @@ const statusClientGone = 499
 // one: net/http knows that, but not behind the body that Caddy has put in place of its own. Where the
 // connection is to end, nothing is waited for.
 func (g *Write) leaveBodyUnread() {
-	if g.R.ProtoMajor == 1 && strings.EqualFold(strings.TrimSpace(g.R.Header.Get("Expect")), "100-continue") {
+	if g.R.ProtoMajor == 1 && expectsContinue(g.R) {
 		g.To.Header()["Connection"] = []string{"close"}
 	}
 }
@@ -40,11 +40,11 @@ func (g *Write) gone() error {
 func (g *Write) unavailable(reason journal.Reason, err error) error {
 	g.Said.Decide(journal.Failed, reason, nil)
 	g.passCORS()
-	retry := "1"
+	header := g.To.Header()
 	if g.asked != nil {
-		retry = cmp.Or(g.asked.Header().Get("Retry-After"), retry)
+		header = g.asked.Header()
 	}
-	g.To.Header().Set("Retry-After", retry)
+	g.To.Header().Set("Retry-After", cmp.Or(header.Get("Retry-After"), "1"))
 	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.Err != nil {
 		err = handlerErr.Err // without the ID that Caddy gives an error, and where it was made
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -28,19 +29,18 @@ type Write struct {
 	Next caddyhttp.Handler   // who does it, and answers the GET before
 
 	Terms
-	Learned *Learned // what the instances that this write meets know of it; it is told before the write goes on
-	// Queue is where it waits for its turn; nil: an instance further out has done so.
-	Queue *Queue
-	Read  Read            // how the GET is asked, and its answer read
-	Said  *journal.Record // where it is told what became of the write
+	Site
+	Learned *Learned        // what the instances that this write meets know of it; it is told before the write goes on
+	Read    Read            // how the GET is asked, and its answer read
+	Said    *journal.Record // where it is told what became of the write
 
-	handle   capture.Handle   // what the next handlers hold of the answer
-	answer   capture.Response // what stands behind it; neither is used again
-	sent     upstream.Fields  // what the client sent; set by Serve
-	turn     turn             // in the queue
-	asked    *Sink            // the fields of the answer to the GET; set by ask or glance
-	current  Current          // what the write would change; set by learn or glance
-	answered bool             // an answer was given that is no error; set by gone or forbid
+	sent     upstream.Fields // what the client sent; set by Serve
+	early    early           // its body, if that is short; set by readEarly
+	turn     *Turn           // in the queue; nil before it has come, and without a queue; set by lineUp
+	passing  *passing        // what is known of it while the next handlers have it; set by pass
+	asked    *Sink           // the fields of the answer to the GET; set by ask or glance
+	current  Current         // what the write would change; set by learn or glance
+	answered bool            // an answer was given that is no error; set by gone or forbid
 }
 
 // Terms are what a write is judged by.
@@ -56,11 +56,22 @@ type Learned struct {
 	Ours      bool // what clients get of the current representation has a tag of ours
 }
 
+// Site is where writes meet.
+type Site struct {
+	// Queue is where a write waits for its turn; nil: an instance further out has done so.
+	Queue *Queue
+	// Budget is what short bodies are charged to while they wait, up to Limit.
+	Budget *capture.Budget
+	Limit  int64
+	// Log is told of turns that go on though nobody knows whether the write is done.
+	Log *zap.Logger
+}
+
 // Serve takes the steps of a guarded write, up to the first that answers it.
 func (g *Write) Serve() (err error) {
 	g.sent = upstream.Snapshot(g.R.Header)
 	defer func() { g.leave(err) }()
-	for _, step := range [...]func() error{g.require, g.lineUp, g.ask, g.judge} {
+	for _, step := range [...]func() error{g.require, g.readEarly, g.lineUp, g.ask, g.judge} {
 		if err = step(); err != nil {
 			g.leaveBodyUnread()
 		}
@@ -74,7 +85,8 @@ func (g *Write) Serve() (err error) {
 // leave ends the turn, and gives the request its fields back; but for an error, whose answer is under no
 // condition.
 func (g *Write) leave(err error) {
-	g.turn.end()
+	g.turn.End()
+	g.early.free()
 	if err != nil {
 		upstream.Remove(g.R.Header)
 	} else {
@@ -120,47 +132,3 @@ func (g *Write) glance() {
 		return nil
 	})
 }
-
-// pass lets the write through. Its turn ends when the head of the answer is there: what comes after it
-// is not the next write's concern.
-func (g *Write) pass() error {
-	defer g.hurry()()
-	g.answer.Start(&g.handle, &capture.Options{Outer: g.To, Exchange: g}) // nothing is held
-	returned := false
-	defer func() {
-		if !returned {
-			g.Said.Decide(journal.Failed, journal.Aborted, nil)
-		}
-		g.answer.Settle() // who still writes after a panic writes to nobody
-	}()
-	err := g.Next.ServeHTTP(&g.handle, g.R)
-	returned = true
-	if err != nil {
-		g.Said.Decide(journal.Failed, journal.Error, nil)
-	}
-	if g.answer.Settle() == capture.Untouched {
-		g.answer.Adopt()
-	}
-	return err
-}
-
-// Field implements capture.Exchange. What the answer's fields say is not asked.
-func (*Write) Field(string, []string) {}
-
-// Head is the first of those that decide.
-func (g *Write) Head(status int, _ http.Header) capture.Decision {
-	g.turn.end()
-	if g.turn.late.Load() && status == statusClientGone {
-		// It has not gone; the request was ended in its place.
-		return capture.Decision{Action: capture.Answer, Status: http.StatusRequestTimeout}
-	}
-	return capture.Decision{Action: capture.Stream}
-}
-
-// Spill is the second. Nothing is held, so it is not called.
-func (*Write) Spill(http.Header, capture.Reason) capture.Decision {
-	return capture.Decision{Action: capture.Stream}
-}
-
-// Hijacked ends the turn: no head comes any more.
-func (g *Write) Hijacked() { g.turn.end() }

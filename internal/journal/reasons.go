@@ -92,6 +92,7 @@ const (
 	GuardRequired
 	GuardUnavailable
 	GuardQueue
+	GuardUnsettled
 	GuardForbidden
 	GuardWeakTag
 	CodedTag
@@ -168,6 +169,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	// Of guarded writes.
 	GuardRequired:    {"guard_required", "there is no condition, or none that counts"},
 	GuardUnavailable: {"guard_unavailable", "the current version could not be read"},
+	GuardUnsettled:   {"guard_unsettled", "the write before this one was not answered, and may still be done"},
 	GuardQueue:       {"guard_queue", "the writes before this one took too long"},
 	GuardForbidden:   {"guard_forbidden", "who writes may not read, and got the answer to that"},
 	GuardWeakTag:     {"guard_weak_tag", "a weak tag of the upstream, in the form of ours, is current: the write went on with its If-Match"},

@@ -1,0 +1,196 @@
+package guard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+)
+
+// MaxEarly is how long a body may be, in bytes, to be read before the write takes its turn.
+const MaxEarly = 64 << 10
+
+// errLate ends a body that takes too long while others wait.
+var errLate = errors.New("the body took too long while other writes to the same URI were waiting")
+
+// turnBody is a body that comes while it is the write's turn.
+type turnBody struct {
+	io.ReadCloser
+
+	mu   sync.Mutex
+	rest int64 // bytes to come; negative: not known
+	over bool  // it has come to its end, or to an error; set by Read
+	all  bool  // … and the whole of it was given out; set by Read
+	late bool  // it takes too long, and nothing more of it is given out; set by giveUp
+}
+
+// Read implements io.Reader.
+func (b *turnBody) Read(p []byte) (int, error) {
+	if b.isLate() {
+		return 0, errLate
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.late {
+		return 0, errLate // or the upstream would have it whole after all
+	}
+	if b.rest > 0 {
+		b.rest = max(b.rest-int64(n), 0)
+	}
+	b.all = b.all || err == io.EOF || b.rest == 0
+	b.over = b.all || err != nil
+	return n, err
+}
+
+// giveUp ends the body, unless it has come to its end by itself.
+func (b *turnBody) giveUp() (late bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late = !b.over
+	return b.late
+}
+
+// isLate reports whether it was given up; nil was not.
+func (b *turnBody) isLate() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.late
+}
+
+// isOver reports whether there is nothing more to wait for.
+func (b *turnBody) isOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over || b.late
+}
+
+// hurry ends a write whose body takes longer than its turn may, for the sake of those who wait. To end its context is not
+// enough: a transport that reads from the client is in that read until the read ends. A deadline for it does that, however
+// much the client sends meanwhile.
+func (g *Write) hurry(over <-chan struct{}) {
+	p := g.passing
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-ticker.C:
+		}
+		switch {
+		case p.body.isOver():
+			return
+		case g.turn.isDue(p.began) && p.body.giveUp():
+			g.turn.End() // the upstream does not have the whole of it, and never will
+			_ = http.NewResponseController(g.To).SetReadDeadline(time.Now())
+			p.cancel()
+			return
+		}
+	}
+}
+
+// isWhole reports whether all of it was given out; nil had been before.
+func (b *turnBody) isWhole() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all
+}
+
+// failed is the error of a write that the next handlers could not do.
+func (g *Write) failed(err error) error {
+	if g.passing.body.isLate() {
+		g.closeAfter()
+		return caddyhttp.Error(http.StatusRequestTimeout, errLate)
+	}
+	g.endTurn(statusOf(err))
+	return err
+}
+
+// closeAfter ends the connection with the answer: what is left of the body would stand in the next request's way.
+func (g *Write) closeAfter() {
+	if g.R.ProtoMajor == 1 {
+		g.To.Header()["Connection"] = []string{"close"}
+	}
+}
+
+func statusOf(err error) int {
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.StatusCode != 0 {
+		return handlerErr.StatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+// early is a body that was read before the write's turn.
+type early struct {
+	space *capture.Scratch // nil: nothing was read
+	whole bool             // … and it is all there is
+}
+
+// free takes what was read off the budget. The memory is the garbage collector's: a transport may still be reading it.
+func (e *early) free() {
+	if e.space != nil {
+		e.space.Abandon()
+	}
+}
+
+// readEarly reads a short body before the write waits for its turn, so that its client keeps nobody waiting. A longer one
+// stays where it is, and so does that of a client that expects a 100 (Continue): it is asked for it when the write is
+// allowed (RFC 9110 §10.1.1). What cannot be read is not sent.
+func (g *Write) readEarly() error {
+	body := g.R.Body
+	if g.Queue == nil || body == nil || body == http.NoBody || g.R.ContentLength > MaxEarly || expectsContinue(g.R) {
+		return nil
+	}
+	g.early.space = capture.NewScratch(g.Budget, g.Limit)
+	_, err := g.early.space.ReadFrom(io.LimitReader(body, MaxEarly+1))
+	read := g.early.space.Bytes()
+	replay := io.Reader(bytes.NewReader(read))
+	switch g.early.whole = err == nil && len(read) <= MaxEarly; {
+	case g.early.whole:
+	case err == nil || errors.Is(err, capture.ErrBudget):
+		replay = io.MultiReader(replay, body) // the rest comes when it is its turn
+	default:
+		return g.unreadable(err)
+	}
+	g.R.Body = &struct {
+		io.Reader
+		io.Closer
+	}{replay, body}
+	return nil
+}
+
+// unreadable refuses a write whose body cannot be read.
+func (g *Write) unreadable(err error) error {
+	if g.R.Context().Err() != nil || errors.Is(err, io.ErrUnexpectedEOF) {
+		return g.gone()
+	}
+	g.Said.Decide(journal.Failed, journal.Error, nil)
+	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		return handlerErr // such as the 413 of request_body
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return caddyhttp.Error(http.StatusRequestTimeout, err)
+	}
+	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("the body cannot be read: %w", err))
+}
+
+func expectsContinue(r *http.Request) bool {
+	return strings.EqualFold(strings.TrimSpace(r.Header.Get("Expect")), "100-continue")
+}
