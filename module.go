@@ -421,6 +421,7 @@ func (h *Handler) provisionMemory() {
 	h.service.Memory = &remember.Memory{
 		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
 		StaleIfError: time.Duration(r.StaleIfError), IgnoredCookies: r.IgnoreCookies, Keep: h.service.Policy.NotModified.Keep,
+		Drop: h.service.Policy.NotModified.Drop,
 	}
 }
 

@@ -52,7 +52,7 @@
 //
 // # Where to change what
 //
-//	a field of the 304        notmodified.go, trim; of one from memory: package remember, fieldNames
+//	a field of the 304        notmodified.go, trim; of one from memory: package remember, carries
 //	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in README.md
 //	a condition               judge.go, evaluate; from memory: recall.go and memory.go; of writes: package guard
 //	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead

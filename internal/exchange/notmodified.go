@@ -28,7 +28,7 @@ func (x *Exchange) notModified(header http.Header) {
 	x.decide(journal.NotModified, x.because(), header)
 }
 
-// trim leaves out what a 304 does not carry. What one from memory has is up to remember.Visit, in its fieldNames.
+// trim leaves out what a 304 does not carry. What one from memory has is up to remember.Visit, in its carries.
 func (x *Exchange) trim(header http.Header) {
 	set := &x.svc.Policy.NotModified
 	for name := range header {

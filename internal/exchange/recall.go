@@ -39,7 +39,7 @@ func (x *Exchange) Recall(w http.ResponseWriter) bool {
 func (x *Exchange) asRemembered() remember.Request {
 	r := x.asked.r
 	request := remember.Request{
-		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
+		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header, Origin: r.Header["Origin"],
 		Unshared: x.asked.authenticated() || r.ContentLength > 0 || len(r.TransferEncoding) > 0, // what content asks for is in no key
 	}
 	if r.TLS != nil {

@@ -19,3 +19,11 @@ func DroppedFromNotModified(name string) bool {
 	}
 	return strings.HasPrefix(name, "Content-")
 }
+
+// CheckedOnNotModified reports whether a field, its name in canonical form, is
+// one that a browser looks for in the 304 itself, and not in what it has
+// stored: without it a script of another origin is refused the page, though
+// the 200 had it (Fetch, CORS protocol; Resource Timing; CORP).
+func CheckedOnNotModified(name string) bool {
+	return strings.HasPrefix(name, "Access-Control-") || name == "Timing-Allow-Origin" || name == "Cross-Origin-Resource-Policy"
+}

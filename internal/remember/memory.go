@@ -32,8 +32,8 @@ type Memory struct {
 	// IgnoredCookies are names of cookies that make no difference; one with a * at its end stands for all that
 	// begin so.
 	IgnoredCookies []string
-	// Keep are the names of fields, besides those of RFC 9110 §15.4.5, that a 304 has.
-	Keep map[string]bool
+	// Keep are the names of fields, besides the usual ones, that a 304 has; Drop are those that it has not.
+	Keep, Drop map[string]bool
 
 	keys       madeKeys
 	refreshing sync.Map // of validators.Digest: who asks the next handler though others are answered

@@ -162,7 +162,7 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 	if size > maxSize {
 		return false
 	}
-	for _, name := range v.fieldNames() {
+	for _, name := range v.carried(h) {
 		for _, line := range h[name] {
 			if size += len(name) + len(line); size > maxSize {
 				return false
@@ -173,16 +173,47 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 	return true
 }
 
-// fieldNames are the names of the fields that a record has lines of, for the 304 that stands for it. One that is not from
-// memory is made by exchange, in its trim.
-func (v *Visit) fieldNames() []string {
-	names := []string{"Cache-Control", "Content-Location", "Expires", "Vary"}
-	for name := range v.m.Keep {
-		if !slices.Contains(notKept, name) && !slices.Contains(names, name) {
+// carried are the names of the fields of a 200, or of the 304 that confirms it, that a record has lines of, for the 304
+// that stands for it. They are sorted, so that the same fields make the same record. A 304 that is not from memory is
+// made by exchange, in its trim.
+func (v *Visit) carried(h http.Header) []string {
+	names := make([]string, 0, 8)
+	for name, lines := range h {
+		if len(lines) > 0 && v.carries(name) && (required(name) || !v.setOutside(name, lines)) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
+}
+
+func (v *Visit) carries(name string) bool {
+	switch {
+	case required(name):
+		return true
+	case httpcond.CheckedOnNotModified(name):
+		return !v.m.Drop[name]
+	}
+	return v.m.Keep[name] && !slices.Contains(notKept, name)
+}
+
+// required reports whether a field is one of those that a 304 must have if the 200 has it (RFC 9110 §15.4.5), and that
+// have no place of their own in a record.
+func required(name string) bool {
+	switch name {
+	case "Cache-Control", "Content-Location", "Expires", "Vary":
+		return true
+	}
+	return false
+}
+
+// setOutside reports whether a field is as handlers outside have set it before. They do so for each response, and what
+// they say may be something else by then: another configuration may have been loaded.
+func (v *Visit) setOutside(name string, lines []string) bool {
+	if v.Outside == nil {
+		return false
+	}
+	return slices.Equal(v.Outside.Outside(name), lines)
 }
 
 // notKept are fields that have a place of their own in a record, or none at all.
@@ -380,10 +411,8 @@ func (v *Visit) merge(h http.Header) http.Header {
 	for name, value := range v.record.Fields() {
 		merged[name] = append(merged[name], value)
 	}
-	for _, name := range v.fieldNames() {
-		if h[name] != nil {
-			merged[name] = h[name]
-		}
+	for _, name := range v.carried(h) {
+		merged[name] = h[name]
 	}
 	return merged
 }

@@ -26,6 +26,9 @@ const (
 type Visit struct {
 	// Why is why the request was not answered from memory; its caller notes it here.
 	Why string
+	// Outside knows the lines of a field that handlers outside have set before; nil: nobody does. Its caller sets it when
+	// there is a response.
+	Outside interface{ Outside(name string) []string }
 
 	waited time.Duration // for the store; all calls of one request together take no longer than one may; see Wait
 
