@@ -25,6 +25,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
@@ -420,8 +421,8 @@ func (h *Handler) provisionMemory() {
 	}
 	h.service.Memory = &remember.Memory{
 		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
-		StaleIfError: time.Duration(r.StaleIfError), IgnoredCookies: r.IgnoreCookies, Keep: h.service.Policy.NotModified.Keep,
-		Drop: h.service.Policy.NotModified.Drop,
+		StaleIfError: time.Duration(r.StaleIfError), Cookies: identity.Rules{Ignored: r.IgnoreCookies},
+		Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop,
 	}
 }
 

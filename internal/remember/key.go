@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -160,35 +161,24 @@ func plainList(lines []string) string {
 	return strings.NewReplacer(" ", "", "\t", "").Replace(joined)
 }
 
-// countedCookies are the cookies of a request that count, as it has them.
+// countedCookies are the cookies of a request that answers may depend on, as it has them.
 func (m *Memory) countedCookies(lines []string) string {
 	var counted []string
-	for _, line := range lines {
-		for pair := range strings.SplitSeq(line, ";") {
-			if pair = strings.Trim(pair, " \t"); pair != "" && !m.ignoresCookie(pair) {
-				counted = append(counted, pair)
-			}
+	for pair := range identity.Cookies(lines) {
+		if !m.Cookies.Ignores(pair) {
+			counted = append(counted, pair)
 		}
 	}
 	return strings.Join(counted, "; ")
 }
 
-// hasCookies reports whether a request has a cookie that counts.
+// hasCookies reports whether a request has a cookie that answers may depend on.
 func (m *Memory) hasCookies(h http.Header) bool {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
 		return false
 	}
-	return len(m.IgnoredCookies) == 0 || m.countedCookies(lines) != ""
-}
-
-func (m *Memory) ignoresCookie(pair string) bool {
-	name, _, _ := strings.Cut(pair, "=")
-	name = strings.Trim(name, " \t")
-	return slices.ContainsFunc(m.IgnoredCookies, func(pattern string) bool {
-		prefix, open := strings.CutSuffix(pattern, "*")
-		return name == pattern || open && strings.HasPrefix(name, prefix)
-	})
+	return len(m.Cookies.Ignored) == 0 || m.countedCookies(lines) != ""
 }
 
 // addedHere are fields that reverse_proxy writes by itself, so that what the client sent of them selects nothing.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -29,9 +30,8 @@ type Memory struct {
 	Grace time.Duration
 	// StaleIfError is for how long after that a failure of the next handler is answered from the record.
 	StaleIfError time.Duration
-	// IgnoredCookies are names of cookies that make no difference; one with a * at its end stands for all that
-	// begin so.
-	IgnoredCookies []string
+	// Cookies say which cookies make no difference.
+	Cookies identity.Rules
 	// Keep are the names of fields, besides the usual ones, that a 304 has; Drop are those that it has not.
 	Keep, Drop map[string]bool
 

@@ -259,7 +259,7 @@ func TestValuesNominatedByVarySelect(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, time.Minute)
-			s.m.IgnoredCookies = []string{"_ga*", "x"}
+			s.m.Cookies.Ignored = []string{"_ga*", "x"}
 			s.visit(s.request("/page", c.first...), "Vary: "+c.vary)
 			if ok, why := s.answers(s.request("/page", c.then...)); ok != c.want {
 				t.Errorf("answered: %v (%s), want %v", ok, why, c.want)
@@ -270,7 +270,7 @@ func TestValuesNominatedByVarySelect(t *testing.T) {
 
 func TestCookiesThatDoNotCountAreNone(t *testing.T) {
 	s := newSite(t, time.Minute)
-	s.m.IgnoredCookies = []string{"_ga*"}
+	s.m.Cookies.Ignored = []string{"_ga*"}
 	s.visit(s.request("/page", "Cookie: _ga=1; _gat=2"))
 	if ok, why := s.answers(s.request("/page", "Cookie: _ga=3")); !ok {
 		t.Errorf("not answered: %s", why)
