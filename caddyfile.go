@@ -85,6 +85,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        store          memory { max_entries <n> } | redis { ... }
 //	        key            <text with placeholders>
 //	        ignore_cookies <pattern...>
+//	        ignore_set_cookie <pattern...>
 //	        grace          <duration>
 //	        stale_if_error <duration>
 //	    }
@@ -366,7 +367,12 @@ func (p *parser) remember() error {
 	return p.Block("remember", tokens.Options{
 		"store":          func() (err error) { r.StoreRaw, err = p.Store(); return err },
 		"key":            func() (err error) { r.Key, err = p.Key(); return err },
-		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.Cookies(); return err },
+		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.Cookies(config.IgnoreCookies); return err },
+		"ignore_set_cookie": func() (err error) {
+			p.place(config.OfSetCookie)
+			r.IgnoreSetCookie, err = p.Cookies(config.IgnoreSetCookie)
+			return err
+		},
 		"grace":          func() (err error) { r.Grace, err = p.Span("grace"); return err },
 		"stale_if_error": func() (err error) { r.StaleIfError, err = p.Span("stale_if_error"); return err },
 	})
@@ -449,11 +455,14 @@ func (p *parser) checkTogether() error {
 	return p.places[of].At(err)
 }
 
-// warn logs what is valid in rows, and probably not what was meant, with its line. Caddy's own directives do
+// warn logs what is valid, and probably not what was meant, with its line. Caddy's own directives do
 // it in this way, too: the adapter's list of warnings is not open to them.
 func (p *parser) warn(logger *zap.Logger) {
 	for _, warning := range p.h.config().Warnings() {
-		at := p.rows[warning.Row]
+		at := p.places[warning.Of]
+		if warning.Row != config.NoRow {
+			at = p.rows[warning.Row]
+		}
 		logger.Warn(warning.Text, zap.String("file", at.File()), zap.Int("line", at.Line()))
 	}
 }

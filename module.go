@@ -317,7 +317,7 @@ type GuardWrites struct {
 // Remember says how long validators are remembered, where, and for whom. A request whose condition matches what is
 // remembered gets its 304 without the next handler being asked; every other request goes there.
 //
-// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or that set cookies, nor for
+// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or set cookies that count, nor for
 // requests with Authorization, cookies, a client certificate or a user whom Caddy has authenticated, unless the
 // response says that it is for all of them alike. Whatever else tells one user from another has to be in `key`.
 type Remember struct {
@@ -336,6 +336,11 @@ type Remember struct {
 	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `_ga*`.
 	// Case matters, as in cookies.
 	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
+
+	// The names of cookies that a response may set and still be remembered, in the same form: the token that every guest
+	// gets (`XSRF-TOKEN`), those of load balancers; no session. Only requests that have all of them (but a load balancer's)
+	// are answered from memory. Name them in `ignore_cookies` as well.
+	IgnoreSetCookie []string `json:"ignore_set_cookie,omitempty"`
 
 	// How long after their time validators are still used while one request asks for new ones, in whole
 	// seconds, one year at most. Default: not at all.
@@ -377,7 +382,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) warn() {
 	for _, warning := range h.config().Warnings() {
-		h.logger.Warn(warning.Text, zap.Int("row", warning.Row+1))
+		var fields []zap.Field
+		if warning.Row != config.NoRow {
+			fields = append(fields, zap.Int("row", warning.Row+1))
+		}
+		h.logger.Warn(warning.Text, fields...)
 	}
 }
 
@@ -420,9 +429,8 @@ func (h *Handler) provisionMemory() {
 		return
 	}
 	h.service.Memory = &remember.Memory{
-		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
-		StaleIfError: time.Duration(r.StaleIfError), Cookies: identity.Rules{Ignored: r.IgnoreCookies},
-		Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop,
+		Store: h.store, Secret: h.digest, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace), StaleIfError: time.Duration(r.StaleIfError), Cookies: identity.Rules{Ignored: r.IgnoreCookies},
+		SetCookies: identity.Rules{Ignored: r.IgnoreSetCookie}, Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop,
 	}
 }
 

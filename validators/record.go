@@ -34,6 +34,10 @@ type Record struct {
 
 	Flags Flags
 
+	// SetCookies are the names of the cookies that the response sets, sorted, separated by commas: a request that lacks one
+	// is not to be answered from the record, as that would set none. Empty: any may be.
+	SetCookies string
+
 	// Nominated are the names of the request fields whose values select one of several records, in lower case,
 	// sorted, separated by commas. A record that has it has nothing else but Stamp and Variants.
 	Nominated string

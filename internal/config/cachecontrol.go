@@ -187,14 +187,19 @@ func (c CacheControl) covers(other CacheControl) bool {
 		strings.HasPrefix(strings.ToLower(other.Path), prefix)
 }
 
-// Warning is about a row that is valid, and probably not what was meant.
+// Warning is about a row, or another part, that is valid, and probably not what was meant.
 type Warning struct {
-	// Row is the row's place among CacheControl, from 0 on.
-	Row  int
+	// Row is the row's place among CacheControl, from 0 on; NoRow where it is about another part.
+	Row int
+	// Of is that other part, such as OfSetCookie; empty for a row.
+	Of   string
 	Text string
 }
 
-// Warnings are those of the rows, in their order. Of rows that Check refuses there are none.
+// NoRow is the Row of a warning that is about no row.
+const NoRow = -1
+
+// Warnings are those of the rows, in their order, and then those of `remember`. Of what Check refuses there are none.
 func (h *Handler) Warnings() (all []Warning) {
 	for i, row := range h.CacheControl {
 		compiled, err := row.compile()
@@ -209,5 +214,5 @@ func (h *Handler) Warnings() (all []Warning) {
 			all = append(all, Warning{Row: i, Text: subject + ": " + text})
 		}
 	}
-	return all
+	return append(all, valueOr(h.Remember).warnings()...)
 }

@@ -116,6 +116,9 @@ var rows = map[string]struct {
 	"all cookies":        {Handler{Remember: &Remember{IgnoreCookies: []string{"*"}}}, "ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies"},
 	"cookies amidst":     {Handler{Remember: &Remember{IgnoreCookies: []string{"a*b"}}}, `ignore_cookies: "a*b" has an asterisk elsewhere than at its end`},
 	"no cookie":          {Handler{Remember: &Remember{IgnoreCookies: []string{"a b"}}}, `ignore_cookies: "a b" is not the name of a cookie, or the beginning of one and *, such as _ga*`},
+	"all set cookies":    {Handler{Remember: &Remember{IgnoreSetCookie: []string{"*"}}}, "ignore_set_cookie: * would remember pages of users who have just signed in; name the cookies"},
+	"no set cookie":      {Handler{Remember: &Remember{IgnoreSetCookie: []string{"a=1"}}}, `ignore_set_cookie: "a=1" is not the name of a cookie, or the beginning of one and *, such as _ga*`},
+	"set cookies":        {h: Handler{Remember: &Remember{IgnoreCookies: []string{"a"}, IgnoreSetCookie: []string{"a", "b*"}}}},
 	"a cookie twice":     {Handler{Remember: &Remember{IgnoreCookies: []string{"a", "a"}}}, "ignore_cookies: a is named twice; name it once"},
 	"remember key":       {Handler{Remember: &Remember{Key: "{host}"}}, "key: {host} is not known; write {http.request.host}"},
 	"store":              {Handler{Remember: &Remember{StoreRaw: []byte(`"memory"`)}}, `store has to be an object that has a name, such as {"name": "memory"}`},
@@ -202,7 +205,7 @@ func TestWarnings(t *testing.T) {
 		CacheControl{Path: "/A", Directives: []string{"max-age=1h"}}, CacheControl{Path: "/b", Directives: []string{"max-age=x"}},
 		CacheControl{MediaType: "Text/*", Directives: []string{"max-age=366d immutable"}}, CacheControl{Directives: []string{"public"}},
 	)
-	want := []Warning{{2, "cache_control text/*: max-age is over a year"}, {2, "cache_control text/*: immutable on pages"}, {3, "cache_control: public says"}}
+	want := []Warning{{2, "", "cache_control text/*: max-age is over a year"}, {2, "", "cache_control text/*: immutable on pages"}, {3, "", "cache_control: public says"}}
 	got := h.Warnings()
 	if len(got) != len(want) {
 		t.Fatalf("got %+v", got)

@@ -32,6 +32,8 @@ type Memory struct {
 	StaleIfError time.Duration
 	// Cookies say which cookies make no difference.
 	Cookies identity.Rules
+	// SetCookies say which cookies a response may set and be remembered.
+	SetCookies identity.Rules
 	// Keep are the names of fields, besides the usual ones, that a 304 has; Drop are those that it has not.
 	Keep, Drop map[string]bool
 

@@ -27,10 +27,11 @@ const maxSize = 4 << 10
 type judgement struct {
 	made     bool
 	refused  bool // nobody may keep it for others
-	cookie   bool // it sets one
+	cookie   bool // it sets one that may be somebody's
 	personal bool // it is of who asks, in some other way
 	public   bool
-	explicit bool // it says something of its freshness
+	explicit bool   // it says something of its freshness
+	needed   string // the cookies that a request has to have to be answered with it, as Record.SetCookies
 	flags    validators.Flags
 	date     time.Time
 	age      time.Duration // when it came
@@ -52,8 +53,9 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 		}
 	}
 	kept := freshness.ReadKept(h, date, now)
+	needed, ok := v.m.readSetCookies(h["Set-Cookie"], v.request.Header["Cookie"], now)
 	v.judged = judgement{
-		made: true, refused: refuses(h, &kept), cookie: h["Set-Cookie"] != nil, explicit: freshness.Explicit(h), public: kept.Public, flags: flagsOf(h, &kept),
+		made: true, refused: refuses(h, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(h), public: kept.Public, flags: flagsOf(h, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -137,6 +139,7 @@ func (v *Visit) Prepare(r Response) {
 	next := validators.Record{
 		Stamp: v.stamp, ETag: first(h["Etag"]), LastModified: r.LastModified, Size: r.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
+		SetCookies: v.judged.needed,
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
 		next.ETag = ""
@@ -158,7 +161,7 @@ func (v *Visit) Prepare(r Response) {
 
 // addFields adds the lines that a 304 is to carry; false if they are too long.
 func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
-	size := len(r.ETag)
+	size := len(r.ETag) + len(r.SetCookies)
 	if size > maxSize {
 		return false
 	}
@@ -265,8 +268,9 @@ func (v *Visit) sameAgain() bool {
 		slices.Equal(lasting(old), lasting(next))
 }
 
-// lasting are the lines of a record's fields, without Expires, which moves with the time.
+// lasting are the lines of a record's fields, without Expires, which moves with the time, and the cookies that it needs.
 func lasting(r *validators.Record) (lines []string) {
+	lines = append(lines, r.SetCookies)
 	for name, value := range r.Fields() {
 		if name != "Expires" {
 			lines = append(lines, name, value)
@@ -396,6 +400,7 @@ func (v *Visit) Confirm(h http.Header) {
 	v.next = validators.Record{
 		Stamp: v.stamp, ETag: v.record.ETag, LastModified: v.record.LastModified, Size: v.record.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
+		SetCookies: v.neededStill(),
 	}
 	switch {
 	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, merged):
@@ -403,6 +408,14 @@ func (v *Visit) Confirm(h http.Header) {
 	case !v.sameAgain():
 		v.put()
 	}
+}
+
+// neededStill are the cookies that a confirmed record needs: a 304 need not set again what the 200 has set.
+func (v *Visit) neededStill() string {
+	if v.judged.needed == "" || v.judged.needed == v.record.SetCookies {
+		return v.record.SetCookies
+	}
+	return joinNames(slices.DeleteFunc(strings.Split(v.record.SetCookies+","+v.judged.needed, ","), func(name string) bool { return name == "" }))
 }
 
 // merge is what a client has after a 304: the remembered fields, but for those that it brings anew.

@@ -15,6 +15,7 @@ const (
 	WhyMiss      = "miss"       // nothing is remembered
 	WhyStale     = "stale"      // it was, but for too long
 	WhyPersonal  = "personal"   // not for who asks
+	WhyCookies   = "cookies"    // who asks lacks a cookie that the next handler would set
 	WhyRequest   = "request"    // the request wants another answer
 	WhyChanged   = "changed"    // no condition matches what is remembered
 	WhyNoStore   = "no_store"   // the store does not answer
@@ -158,6 +159,8 @@ func (v *Visit) Unusable() (why string) {
 		return WhyMiss
 	case !v.mayAnswer():
 		return WhyPersonal
+	case v.lacksCookies():
+		return WhyCookies
 	case v.terms.NoStore || v.terms.NoCache:
 		return WhyRequest
 	}
@@ -217,7 +220,7 @@ func (v *Visit) MayCover(now time.Time) bool {
 		return false
 	}
 	record, ok := v.Record()
-	if !ok || v.terms.NoStore || v.terms.NoCache {
+	if !ok || v.lacksCookies() || v.terms.NoStore || v.terms.NoCache {
 		return false
 	}
 	age := now.Sub(record.Received)
