@@ -60,6 +60,8 @@ const (
 	NeverStale
 	// FoundDate: the LastModified is not the upstream's, and matches no date but itself.
 	FoundDate
+	// NamedTag: whether the ETag is weak may be as a client has named it, and not as the 200 has it.
+	NamedTag
 )
 
 // Has reports whether all of the flags are set.

@@ -78,5 +78,5 @@
 // instance stands further out, Field and Head of that one run in this goroutine, too, and with them head, facts and
 // sent. Code there reads x.asked, and of the request itself its context only, not its URI, fields or
 // variables. Where it needs these, it asks first whether an instance gaveUp (asSentAtHead, sourceRequest). It may ask
-// a store (takeFirstSeen, Confirm), and the handler's next write waits for that.
+// a store (takeFirstSeen, learnFromHead, Confirm), and the handler's next write waits for that.
 package exchange

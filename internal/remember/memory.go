@@ -5,6 +5,7 @@
 //
 //	Begin ──▶ MayAnswer ──▶ Fill                        answered from memory
 //	      └─▶ Detach ──▶ Judge ──▶ Prepare ──▶ Save     the next handler has answered with a 200
+//	                └─▶ MayLearn, Prepare …  a 304 says of itself what its 200 would
 //	                └─▶ Confirm              it, or its head, says that what is remembered is still true
 //	                └─▶ Drop                 it says something else
 //	Leave, in any case

@@ -31,6 +31,7 @@ type judgement struct {
 	personal bool // it is of who asks, in some other way
 	public   bool
 	explicit bool   // it says something of its freshness
+	itself   bool   // … by fields that no handler outside has set
 	needed   string // the cookies that a request has to have to be answered with it, as Record.SetCookies
 	flags    validators.Flags
 	date     time.Time
@@ -55,7 +56,7 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 	kept := freshness.ReadKept(h, date, now)
 	needed, ok := v.m.readSetCookies(h["Set-Cookie"], v.request.Header["Cookie"], now)
 	v.judged = judgement{
-		made: true, refused: refuses(h, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(h), public: kept.Public, flags: flagsOf(h, &kept),
+		made: true, refused: refuses(h, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(h), itself: v.says(h, "Cache-Control") || v.says(h, "Expires"), public: kept.Public, flags: flagsOf(h, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -122,6 +123,8 @@ type Response struct {
 	LastModified time.Time
 	Trust        httpcond.DateTrust // of LastModified
 	Size         int64              // of its content; -1: not known
+	// Named: it is a 304, and its tag may be as weak or as strong as a client has named it.
+	Named bool
 }
 
 // Prepare makes the record of a 200, whose fields are those that go out, to be saved once its body is
@@ -143,6 +146,9 @@ func (v *Visit) Prepare(r Response) {
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
 		next.ETag = ""
+	}
+	if r.Named {
+		next.Flags |= validators.NamedTag
 	}
 	switch r.Trust {
 	case httpcond.TrustOrder:
@@ -383,7 +389,7 @@ func (v *Visit) Confirm(h http.Header) {
 	merged := v.merge(h)
 	flags := v.record.Flags
 	if v.judged.explicit {
-		flags = v.judged.flags | v.record.Flags&validators.FoundDate
+		flags = v.judged.flags | v.record.Flags&(validators.FoundDate|validators.NamedTag)
 		if !v.judged.public {
 			flags &^= validators.Cookies // the 304's own Vary may not be among what goes out
 		}

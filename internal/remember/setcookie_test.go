@@ -92,7 +92,7 @@ func TestA304ThatSetsCookies(t *testing.T) {
 		s.visit(s.request("/page"), "Set-Cookie: t=1")
 		s.now = noon.Add(50 * time.Second)
 		var v remember.Visit
-		v.Begin(t.Context(), s.m, s.request("/page", "Cookie: t=1"), s.now)
+		v.Begin(t.Context(), s.m, s.request("/page"), s.now)
 		v.Detach()
 		h := header(line)
 		v.Judge(h, s.now)
