@@ -60,6 +60,10 @@ func (r *Row) Spreads() bool { return r.jitter != 0 }
 // Private reports whether the row says that a response is for one user.
 func (r *Row) Private() bool { return r.shared.policy.words&private != 0 }
 
+// Personal reports whether the row says of itself that a response is not to be kept for others: what it says of one that
+// sets a cookie only is not among that.
+func (r *Row) Personal() bool { return r.shared.policy.personal() }
+
 // Dated reports whether the row leaves it to Response.AfterModified how long a response lasts.
 func (r *Row) Dated() bool {
 	p := &r.shared.policy

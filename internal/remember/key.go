@@ -129,6 +129,10 @@ func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header)
 	d.write(base.Sum[:])
 	d.add(nominated)
 	for name := range strings.SplitSeq(nominated, ",") {
+		if name == byWho {
+			d.add(m.whoAsks(h))
+			continue
+		}
 		m.addValue(&d, name, h)
 	}
 	return validators.Key{Sum: d.sum(), URI: base.URI}

@@ -21,7 +21,7 @@ func (v *Visit) MayLearn(vary []string) bool {
 	}
 	names := strings.Split(nominated, ",")
 	for name := range strings.SplitSeq(v.nominated, ",") {
-		if !slices.Contains(names, name) {
+		if name != byWho && !slices.Contains(names, name) {
 			return false
 		}
 	}

@@ -53,10 +53,11 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 			date, dated = t, true
 		}
 	}
-	kept := freshness.ReadKept(h, date, now)
+	own := v.own(h)
+	kept := freshness.ReadKept(own, date, now)
 	needed, ok := v.m.readSetCookies(h["Set-Cookie"], v.request.Header["Cookie"], now)
 	v.judged = judgement{
-		made: true, refused: refuses(h, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(h), itself: v.says(h, "Cache-Control") || v.says(h, "Expires"), public: kept.Public, flags: flagsOf(h, &kept),
+		made: true, refused: refuses(own, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(own), itself: v.says(h, "Cache-Control") || v.says(h, "Expires"), public: kept.Public, flags: flagsOf(own, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -135,13 +136,15 @@ func (v *Visit) Prepare(r Response) {
 	}
 	h := r.Header
 	v.next = validators.Record{}
-	if !v.allowed(v.judged.flags) {
-		v.ends = v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
+	out := freshness.ReadKept(h, v.judged.date, v.judged.received)
+	flags, forbidden := v.lifts(&out, v.judged.flags), v.forbids(&out)
+	if forbidden || !v.allowed(flags) {
+		v.ends = forbidden || v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
 		return
 	}
 	next := validators.Record{
 		Stamp: v.stamp, ETag: first(h["Etag"]), LastModified: r.LastModified, Size: r.Size,
-		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
+		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
 		SetCookies: v.judged.needed,
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
@@ -294,7 +297,7 @@ func (v *Visit) put() {
 			vary = append(vary, value)
 		}
 	}
-	nominated, ok := nominate(vary, v.nominated)
+	nominated, ok := nominate(vary, v.selectors())
 	if !ok {
 		v.Drop()
 		return
@@ -397,8 +400,10 @@ func (v *Visit) Confirm(h http.Header) {
 			flags |= validators.Cookies
 		}
 	}
-	if !v.allowed(flags) {
-		if v.judged.refused {
+	out := freshness.ReadKept(merged, v.judged.date, v.judged.received)
+	flags = v.lifts(&out, flags)
+	if forbidden := v.forbids(&out); forbidden || !v.allowed(flags) {
+		if forbidden || v.judged.refused {
 			v.Drop()
 		}
 		return

@@ -30,6 +30,8 @@ type Visit struct {
 	// Outside knows the lines of a field that handlers outside have set before; nil: nobody does. Its caller sets it when
 	// there is a response.
 	Outside interface{ Outside(name string) []string }
+	// ForCookie: what goes out is private only because it sets a cookie, as a row has put that in; its caller notes it here.
+	ForCookie bool
 
 	waited time.Duration // for the store; all calls of one request together take no longer than one may; see Wait
 
@@ -62,6 +64,7 @@ type lookup struct {
 type change struct {
 	judged judgement         // what the upstream allows; set by Judge, narrowed by Forbid
 	next   validators.Record // what Save saves; none: nothing; set by Prepare or Confirm
+	byWho  bool              // it is selected by who asks; set by lifts
 	ends   bool              // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
 }
 
