@@ -8,7 +8,7 @@ import (
 )
 
 // TestRowsAndWhatIsRemembered: what the upstream says and what goes out are judged, with a ttl as without.
-func TestRowsAndWhatIsRemembered(t *testing.T) { //nolint:funlen // a table
+func TestRowsAndWhatIsRemembered(t *testing.T) {
 	cookie, authorized := pairs("Cookie", "id=1"), pairs("Authorization", "x")
 	all := func(directives ...string) CacheControl { return CacheControl{Directives: directives} }
 	replacing := func(directives ...string) CacheControl {
@@ -119,8 +119,13 @@ func TestPublicByAHandlerOutside(t *testing.T) {
 		fields []string
 		asked  bool
 	}{
-		{pairs("Cookie", "id=1"), true}, {pairs("Cookie", "id=1"), false}, {pairs("Cookie", "id=2"), true},
-		{pairs("Authorization", "x"), true}, {pairs("Authorization", "x"), true}, {nil, true}, {nil, false},
+		{pairs("Cookie", "id=1"), true},
+		{pairs("Cookie", "id=1"), false},
+		{pairs("Cookie", "id=2"), true},
+		{pairs("Authorization", "x"), true},
+		{pairs("Authorization", "x"), true},
+		{nil, true},
+		{nil, false},
 	} {
 		if got := asked(c.fields...); got != c.asked {
 			t.Errorf("step %d: asked: %v", i+1, got)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCookiesThatMakeNoPagePersonal(t *testing.T) {
-	const token, balancer = "Set-Cookie: XSRF-TOKEN=a%3D; Path=/; SameSite=Lax; Secure", "Set-Cookie: AWSALB=abc; Expires=Wed, 04 Mar 2026 19:00:00 GMT; Path=/"
+	const token, balancer = "Set-Cookie: XSRF-TOKEN=a%3D; Path=/; SameSite=Lax; Secure", "Set-Cookie: AWSALB=abc; Expires=Wed, 04 Mar 2026 19:00:00 GMT; Path=/" //nolint:gosec // nobody's
 	hex64 := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	cases := []struct {
 		name     string
