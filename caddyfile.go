@@ -90,6 +90,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        store          memory { max_entries <n> } | redis { ... }
 //	        key            <text with placeholders>
 //	        ignore_cookies <pattern...>
+//	        ignore_set_cookie <pattern...>
 //	        grace          <duration>
 //	        stale_if_error <duration>
 //	    }
@@ -382,7 +383,12 @@ func (p *parser) remember() error {
 	return p.Block("remember", tokens.Options{
 		"store":          func() (err error) { r.StoreRaw, err = p.Store(); return err },
 		"key":            func() (err error) { r.Key, err = p.Key(); return err },
-		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.Cookies(); return err },
+		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.Cookies(config.IgnoreCookies); return err },
+		"ignore_set_cookie": func() (err error) {
+			p.place(config.OfSetCookie)
+			r.IgnoreSetCookie, err = p.Cookies(config.IgnoreSetCookie)
+			return err
+		},
 		"grace":          func() (err error) { r.Grace, err = p.Span("grace"); return err },
 		"stale_if_error": func() (err error) { r.StaleIfError, err = p.Span("stale_if_error"); return err },
 	})

@@ -146,6 +146,18 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestSetCookieWarnings: what is about no row is logged as well, by the adapter with its line.
+func TestSetCookieWarnings(t *testing.T) {
+	h := &Handler{Remember: &Remember{IgnoreSetCookie: pairs("XSRF-TOKEN")}}
+	if got := warned(t, h); len(got) != 1 || !strings.Contains(got[0], ": remember ignore_set_cookie: clients that have got XSRF-TOKEN") {
+		t.Errorf("got %q", got)
+	}
+	got := adapterWarnings(t, caddyfile.NewTestDispenser("conditional_cache {\n remember {\n  grace 1m\n  ignore_set_cookie a b\n  ignore_cookies b\n }\n}"))
+	if len(got) != 1 || got[0].ContextMap()["line"] != int64(4) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // The adapter warns with file and line, as Caddy's own directives do.
 func TestAdapterWarnings(t *testing.T) {
 	for text, want := range map[string][]int{
@@ -280,6 +292,7 @@ func TestConfigDigestTellsConfigurationsApart(t *testing.T) {
 		"stale_if_error":    func(h *Handler) { h.Remember.StaleIfError = caddy.Duration(time.Minute) },
 		"key":               func(h *Handler) { h.Remember.Key = "{http.request.host}" },
 		"ignore_cookies":    func(h *Handler) { h.Remember.IgnoreCookies = []string{"_ga*"} },
+		"ignore_set_cookie": func(h *Handler) { h.Remember.IgnoreSetCookie = []string{"_ga*"} },
 		"no remember":       func(h *Handler) { h.Remember = nil },
 		"row":               func(h *Handler) { h.CacheControl = []CacheControl{{Directives: []string{"max-age=1"}}} },
 		"row with a path":   func(h *Handler) { h.CacheControl = []CacheControl{{Path: "/a", Directives: []string{"max-age=1"}}} },

@@ -25,6 +25,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
@@ -351,7 +352,7 @@ type GuardWrites struct {
 // Remember says how long validators are remembered, where, and for whom. A request whose condition matches what is
 // remembered gets its 304 without the next handler being asked; every other request goes there.
 //
-// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or that set cookies, nor for
+// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or set cookies that count, nor for
 // requests with Authorization, cookies, a client certificate or a user whom Caddy has authenticated, unless the
 // response says that it is for all of them alike. Whatever else tells one user from another has to be in `key`.
 type Remember struct {
@@ -370,6 +371,11 @@ type Remember struct {
 	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `ab_*`.
 	// Case matters, as in cookies. Nor do these tell for whom the date in a tag counts.
 	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
+
+	// The names of cookies that a response may set and still be remembered, in the same form: the token that every guest
+	// gets (`XSRF-TOKEN`), those of load balancers; no session. Only requests that have all of them (but a load balancer's)
+	// are answered from memory. Name them in `ignore_cookies` as well.
+	IgnoreSetCookie []string `json:"ignore_set_cookie,omitempty"`
 
 	// How long after their time validators are still used while one request asks for new ones, in whole
 	// seconds, one year at most. Default: not at all.
@@ -464,8 +470,9 @@ func (h *Handler) provisionMemory() {
 		return
 	}
 	h.service.Memory = &remember.Memory{
-		Store: h.store, Secret: secret, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace),
-		StaleIfError: time.Duration(r.StaleIfError), Cookies: h.service.Policy.Identity.Cookies, Keep: h.service.Policy.NotModified.Keep,
+		Store: h.store, Secret: secret, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace), StaleIfError: time.Duration(r.StaleIfError),
+		Cookies: h.service.Policy.Identity.Cookies, SetCookies: identity.Rules{Ignored: r.IgnoreSetCookie},
+		Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop,
 	}
 }
 

@@ -251,6 +251,8 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"cookies as text":          {`"remember": {"ignore_cookies": "_ga*"}`, okApp, `ignore_cookies`},
 	"every cookie":             {`"remember": {"ignore_cookies": ["*"]}`, okApp, `ignore_cookies: * would give everybody`},
 	"a cookie without a name":  {`"remember": {"ignore_cookies": [""]}`, okApp, `ignore_cookies: "" is not the name of a cookie`},
+	"every cookie set":         {`"remember": {"ignore_set_cookie": ["*"]}`, okApp, `ignore_set_cookie: * would remember pages`},
+	"set cookies as text":      {`"remember": {"ignore_set_cookie": "a"}`, okApp, `ignore_set_cookie`},
 	"store as text":            {`"remember": {"store": "memory"}`, okApp, `store has to be an object that has a name`},
 	"store null":               {`"remember": {"store": null}`, okApp, `store has to be an object that has a name`},
 	"store without a name":     {`"remember": {"store": {"max_entries": 1}}`, okApp, `store has to be an object that has a name`},

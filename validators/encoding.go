@@ -8,14 +8,14 @@ import (
 
 // version is the first octet of every encoded record. What begins with another one is not read: after a change
 // of the encoding, nodes of both versions can share a store, each with records of its own.
-const version = 1
+const version = 2
 
 // ErrEncoding is what Decode returns for what it cannot read.
 var ErrEncoding = errors.New("not a record of this version")
 
 // AppendBinary appends the record's encoding, which Decode reads. It never fails.
 //
-//	version flags forgotten purged etag last-modified size received date age lifetime nominated variants fields
+//	version flags forgotten purged etag last-modified size received date age lifetime cookies nominated variants fields
 //
 // Version and flags are octets, the stamp's halves have eight, little-endian, numbers are varints, texts have their
 // length before them, and the fields go to the end.
@@ -30,6 +30,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendVarint(b, unix(r.Date))
 	b = binary.AppendVarint(b, int64(r.InitialAge/time.Second))
 	b = binary.AppendVarint(b, int64(r.Lifetime/time.Millisecond))
+	b = appendText(b, r.SetCookies)
 	b = appendText(b, r.Nominated)
 	b = appendText(b, r.Variants)
 	return append(b, r.fields...), nil
@@ -53,6 +54,7 @@ func Decode(s string) (Record, error) {
 		Date:         fromUnix(in.number()),
 		InitialAge:   times(in.number(), time.Second),
 		Lifetime:     times(in.number(), time.Millisecond),
+		SetCookies:   in.text(),
 		Nominated:    in.text(),
 		Variants:     in.text(),
 		fields:       in.rest,

@@ -34,6 +34,10 @@ type Record struct {
 
 	Flags Flags
 
+	// SetCookies are the names of the cookies that the response sets, sorted, separated by commas: a request that lacks one
+	// is not to be answered from the record, as that would set none. Empty: any may be.
+	SetCookies string
+
 	// Nominated are the names of the request fields whose values select one of several records, in lower case,
 	// sorted, separated by commas. A record that has it has nothing else but Stamp and Variants.
 	Nominated string
@@ -56,6 +60,8 @@ const (
 	NeverStale
 	// FoundDate: the LastModified is not the upstream's, and matches no date but itself.
 	FoundDate
+	// NamedTag: whether the ETag is weak may be as a client has named it, and not as the 200 has it.
+	NamedTag
 )
 
 // Has reports whether all of the flags are set.
@@ -78,8 +84,11 @@ func (r *Record) AddField(name, value string) {
 }
 
 // wellKnown are names that are kept as their place in this list, and a length of 0. The list is part of the
-// encoding: it may only grow at its end, to 255 names, under the same version.
-var wellKnown = []string{"", "Cache-Control", "Content-Location", "Expires", "Vary"}
+// encoding: it may only grow at its end, to 255 names, under the same version. Who does not know a place yet has no record.
+var wellKnown = []string{
+	"", "Cache-Control", "Content-Location", "Expires", "Vary", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
+	"Access-Control-Expose-Headers", "Timing-Allow-Origin", "Cross-Origin-Resource-Policy",
+}
 
 // Fields are the lines added by AddField, in their order. The strings share the record's memory.
 func (r *Record) Fields() iter.Seq2[string, string] {
@@ -96,7 +105,10 @@ func (r *Record) Fields() iter.Seq2[string, string] {
 
 // cutField takes one line off; name is empty when what is there is not one.
 func cutField(s string) (name, value, rest string) {
-	if len(s) > 2 && s[1] == 0 && s[0] > 0 && int(s[0]) < len(wellKnown) {
+	if len(s) > 2 && s[1] == 0 {
+		if int(s[0]) >= len(wellKnown) {
+			return "", "", "" // of a longer list
+		}
 		name, rest = wellKnown[s[0]], s[2:]
 	} else {
 		name, rest, _ = cutText(s)

@@ -23,6 +23,7 @@ func full() validators.Record {
 		InitialAge:   90 * time.Second,
 		Lifetime:     1500 * time.Millisecond,
 		Flags:        validators.Cookies | validators.FoundDate,
+		SetCookies:   "XSRF-TOKEN,theme",
 	}
 	r.AddField("Cache-Control", "public, max-age=60")
 	r.AddField("Vary", "Accept-Encoding")
@@ -74,9 +75,14 @@ func TestDecodeRefusesRubbish(t *testing.T) {
 	r := full()
 	whole := encode(t, &r)
 	variants := encode(t, &validators.Record{Nominated: "cookie", Variants: "short"})
-	wide := whole[:18] + "\x00" + strings.Repeat("\xff", 9) + "\x02" + "\x00\x02\x00\x00\x00\x00\x00"
+	wide := whole[:18] + "\x00" + strings.Repeat("\xff", 9) + "\x02" + "\x00\x02\x00\x00\x00\x00\x00\x00"
+	cut := r
+	cut.AddField("Cache-Control", "x") // two octets for the name, two for the value
+	longer := []byte(encode(t, &cut))
+	longer[len(longer)-4] = 200
 	cases := map[string]string{
-		"a number of 65 bits": wide, "nothing": "", "version 2": "\x02" + whole[1:], "text": "hello, is this a record of any version at all?",
+		"a name of a longer list": string(longer),
+		"a number of 65 bits":     wide, "nothing": "", "version 1": "\x01" + whole[1:], "version 3": "\x03" + whole[1:], "text": "hello, is this a record of any version at all?",
 		"nobody's time": encode(t, &validators.Record{ETag: `"x"`}), "broken list of variants": variants, "more": whole + "x",
 	}
 	for name, s := range cases {

@@ -71,6 +71,21 @@ func drop(outer, inner http.Header, name string) {
 	}
 }
 
+// lines are those of a remembered field; nil: it is none.
+func (s *saved) lines(name string) []string {
+	for i := range s.few[:s.n] {
+		if s.few[i].name == name {
+			return s.few[i].lines
+		}
+	}
+	for i := range s.more {
+		if s.more[i].name == name {
+			return s.more[i].lines
+		}
+	}
+	return nil
+}
+
 // restore makes header hold exactly the remembered fields.
 func (s *saved) restore(header http.Header) {
 	clear(header)

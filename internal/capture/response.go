@@ -56,7 +56,7 @@ type Decision struct {
 }
 
 // Exchange decides what becomes of a response. Its methods are called with the response's lock held. Of the response
-// they may call Status, OuterHeader and Restore, which take no lock; Settle, Close and Complete would wait for ever.
+// they may call Status, OuterHeader, Outside and Restore, which take no lock; Settle, Close and Complete would wait for ever.
 type Exchange interface {
 	// Field is called for each field of the final head, in no order, before Head is.
 	Field(name string, lines []string)

@@ -123,6 +123,10 @@ func (w *Response) Whole(declared int64) bool {
 // OuterHeader is the map of the writer below: after a head, the fields that go out with it.
 func (w *Response) OuterHeader() http.Header { return w.opt.Outer.Header() }
 
+// Outside are the lines of a field that were there at Start, from handlers outside. Of a map that is shared nothing is
+// known.
+func (w *Response) Outside(name string) []string { return w.before.lines(name) }
+
 // Adopt copies the inner handlers' fields out though they wrote no head: those of an error (Allow,
 // WWW-Authenticate, Retry-After), or of an answer that an outer handler will give.
 func (w *Response) Adopt() {

@@ -191,7 +191,7 @@ func (c CacheControl) covers(other CacheControl) bool {
 type Warning struct {
 	// Row is the row's place among CacheControl, from 0 on; NoRow where it is about another part.
 	Row int
-	// Of is that other part, as OfExpression names it; empty for a row.
+	// Of is that other part, as OfExpression and OfSetCookie name it; empty for a row.
 	Of   string
 	Text string
 }
@@ -199,7 +199,7 @@ type Warning struct {
 // NoRow is the Row of a warning that is about no row.
 const NoRow = -1
 
-// Warnings are those of the rows, in their order, and then those of `etag`. Of what Check refuses there are none.
+// Warnings are those of the rows, in their order, and then those of `etag` and `remember`. Of what Check refuses there are none.
 func (h *Handler) Warnings() (all []Warning) {
 	for i, row := range h.CacheControl {
 		compiled, err := row.compile()
@@ -214,5 +214,5 @@ func (h *Handler) Warnings() (all []Warning) {
 			all = append(all, Warning{Row: i, Text: subject + ": " + text})
 		}
 	}
-	return append(all, valueOr(h.ETag).warnings()...)
+	return append(append(all, valueOr(h.ETag).warnings()...), valueOr(h.Remember).warnings()...)
 }

@@ -15,12 +15,13 @@ import (
 
 // Remember is `remember`.
 type Remember struct {
-	TTL           caddy.Duration
-	StoreRaw      json.RawMessage
-	Key           string
-	IgnoreCookies []string
-	Grace         caddy.Duration
-	StaleIfError  caddy.Duration
+	TTL             caddy.Duration
+	StoreRaw        json.RawMessage
+	Key             string
+	IgnoreCookies   []string
+	IgnoreSetCookie []string
+	Grace           caddy.Duration
+	StaleIfError    caddy.Duration
 }
 
 const maxRemembered = 365 * 24 * time.Hour
@@ -36,7 +37,10 @@ func (r Remember) Check() error {
 			return fmt.Errorf("remember: %s %v is not a duration of whole seconds such as 10m, from 1s to 365d", span.name, time.Duration(span.time))
 		}
 	}
-	if err := CheckCookies(r.IgnoreCookies); err != nil {
+	if err := IgnoreCookies.Check(r.IgnoreCookies); err != nil {
+		return err
+	}
+	if err := IgnoreSetCookie.Check(r.IgnoreSetCookie); err != nil {
 		return err
 	}
 	if r.Key != "" {
@@ -53,23 +57,62 @@ func IsSpan(d time.Duration) bool {
 	return d >= time.Second && d <= maxRemembered && d%time.Second == 0
 }
 
-// CheckCookies refuses what stands for no cookie, or for all. A cookie's name is a token (RFC 6265 §4.1.1), which may have an asterisk in it; here that stands
-// for the rest of a name, and nowhere but at the end.
-func CheckCookies(patterns []string) error {
+// Cookies are patterns of the names of cookies, as an option takes them.
+type Cookies struct {
+	Of      string // the option
+	Example string
+	all     string // what would become of all cookies
+}
+
+// The options that take them.
+var (
+	IgnoreCookies   = Cookies{"ignore_cookies", "_ga*", "would give everybody what one user's cookies stand for"}
+	IgnoreSetCookie = Cookies{"ignore_set_cookie", "XSRF-TOKEN", "would remember pages of users who have just signed in"}
+)
+
+// Check refuses what stands for no cookie, or for all. A cookie's name is a token (RFC 6265 §4.1.1), which may have an
+// asterisk in it; here that stands for the rest of a name, and nowhere but at the end.
+func (c Cookies) Check(patterns []string) error {
 	for i, pattern := range patterns {
 		name, _ := strings.CutSuffix(pattern, "*")
 		switch {
 		case pattern == "*":
-			return errors.New("ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies")
+			return fmt.Errorf("%s: * %s; name the cookies", c.Of, c.all)
 		case strings.Contains(name, "*"):
-			return fmt.Errorf("ignore_cookies: %q has an asterisk elsewhere than at its end", pattern)
+			return fmt.Errorf("%s: %q has an asterisk elsewhere than at its end", c.Of, pattern)
 		case !httpcond.IsToken(name):
-			return fmt.Errorf("ignore_cookies: %q is not the name of a cookie, or the beginning of one and *, such as _ga*", pattern)
+			return fmt.Errorf("%s: %q is not the name of a cookie, or the beginning of one and *, such as _ga*", c.Of, pattern)
 		case slices.Contains(patterns[:i], pattern):
-			return fmt.Errorf("ignore_cookies: %s is named twice; name it once", pattern)
+			return fmt.Errorf("%s: %s is named twice; name it once", c.Of, pattern)
 		}
 	}
 	return nil
+}
+
+// warnings are about cookies that may be set, but of which it is not said that no answer depends on them: who has one of
+// them is answered from memory only where a response is for all.
+func (r Remember) warnings() (all []Warning) {
+	var missing []string
+	for _, pattern := range r.IgnoreSetCookie {
+		if !slices.ContainsFunc(r.IgnoreCookies, func(other string) bool { return coversCookies(other, pattern) }) {
+			missing = append(missing, pattern)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	names := strings.Join(missing, " ")
+	return []Warning{{Row: NoRow, Of: OfSetCookie, Text: "remember ignore_set_cookie: clients that have got " + names +
+		" send it, and who sends a cookie is answered from memory only where the response is public; if no answer depends on it, add ignore_cookies " + names}}
+}
+
+// OfSetCookie is ignore_set_cookie as what a warning is about.
+const OfSetCookie = "remember ignore_set_cookie"
+
+// coversCookies reports whether a pattern stands for every cookie that other stands for.
+func coversCookies(pattern, other string) bool {
+	prefix, open := strings.CutSuffix(pattern, "*")
+	return pattern == other || open && strings.HasPrefix(other, prefix)
 }
 
 // CheckKey refuses braces that are not those of a placeholder. What it cannot know is which placeholders the rest

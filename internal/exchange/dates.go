@@ -36,6 +36,7 @@ func (x *Exchange) beginDates() {
 	if sources.FirstSeen {
 		x.dates.asSeen = x.asRemembered()
 		x.dates.asSeen.Header = x.asked.r.Header.Clone() // and the lists, as with a visit
+		x.dates.asSeen.Origin = nil                      // a page has one date, whatever a script's origin is told of it
 	}
 }
 

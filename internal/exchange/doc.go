@@ -52,7 +52,7 @@
 //
 // # Where to change what
 //
-//	a field of the 304        notmodified.go, trim; of one from memory: package remember, fieldNames
+//	a field of the 304        notmodified.go, trim; of one from memory: package remember, carries
 //	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in README.md
 //	which Range is answered   slice.go, judgeRange; by what terms: package httpcond, range.go
 //	who has misread a Range   again.go, misreads, and writers.go
@@ -84,5 +84,5 @@
 // instance stands further out, Field and Head of that one run in this goroutine, too, and with them head, facts and
 // sent. Code there reads x.asked, and of the request itself its context only, not its URI, fields or
 // variables. Where it needs these, it asks first whether an instance gaveUp (asSentAtHead, sourceRequest). It may ask
-// a store (takeFirstSeen, Confirm), and the handler's next write waits for that.
+// a store (takeFirstSeen, learnFromHead, Confirm), and the handler's next write waits for that.
 package exchange

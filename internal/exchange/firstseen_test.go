@@ -49,6 +49,26 @@ func TestFirstSeen(t *testing.T) {
 	}
 }
 
+// TestFirstSeenForEveryOrigin: a page has one date, whoever asks from where.
+func TestFirstSeenForEveryOrigin(t *testing.T) {
+	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}, Block: t.Name()})
+	date := newVisit(t, http.MethodGet, "/").to(h, sendsPage()).rec.Header().Get("Last-Modified")
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Unix() == seconds(t, date) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // until a second is over
+	}
+	v := newVisit(t, http.MethodGet, "/", "Origin", "https://a.example").to(h, sendsPage())
+	wantPairs(t, "another origin's", v.rec.Header(), pairs("Last-Modified", date))
+}
+
+func seconds(t *testing.T, date string) int64 {
+	t.Helper()
+	at, err := http.ParseTime(date)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.Unix()
+}
+
 func TestFirstSeenOfOtherDatesAndTags(t *testing.T) {
 	h := provisioned(t, &Handler{LastModified: &LastModified{From: []LastModifiedSource{{FirstSeen: true}}}, Block: t.Name()})
 	v := newVisit(t, http.MethodGet, "/", "Cookie", "a=1").to(h, sendsPage("Last-Modified", modified))

@@ -130,6 +130,10 @@ func (x *Exchange) applyRow(header http.Header) {
 			resp.LastModified = x.modified(status, header)
 		}
 	}
+	if x.visit != nil {
+		x.visit.ForCookie = header["Set-Cookie"] != nil && !x.asked.personal && !freshness.Explicit(header) &&
+			(state.choice == nil || !state.choice.Personal())
+	}
 	switch {
 	case state.choice != nil:
 		state.choice.Apply(header, resp)

@@ -40,6 +40,7 @@ func (x *Exchange) readHead(status int, header http.Header) {
 	if x.restsOnNothing(status) || x.misreads(status) {
 		x.shown.again.wanted = true
 	} else if x.visit != nil {
+		x.visit.Outside = &x.resp
 		x.visit.Judge(header, x.selected.now)
 		if x.asked.authenticated() {
 			x.visit.Forbid() // a handler further in has found out who asks

@@ -73,7 +73,8 @@ func (x *Exchange) answer(header http.Header) capture.Decision {
 	d := capture.Decision{Action: capture.Answer, Declared: x.unread()}
 	if x.verdict.result.Verdict == httpcond.NotModified {
 		s := x.selected
-		known := x.visit != nil && s.ETag.Usable && x.visit.Names(s.ETag.Tag.String())
+		learned := x.learnFromHead(header)
+		known := !learned && x.visit != nil && s.ETag.Usable && x.visit.Names(s.ETag.Tag.String())
 		x.notModified(header)
 		if known {
 			x.visit.Confirm(header)

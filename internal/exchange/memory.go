@@ -84,6 +84,47 @@ func (x *Exchange) prepare(header http.Header, size int64) {
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
 }
 
+// learnFromHead makes the record of a 200 that goes out as a 304, as its own tag has decided at its head: what an upstream
+// says of itself is as good as in a 200 that goes out. Where the row that applies is known with the body only, it is not.
+func (x *Exchange) learnFromHead(header http.Header) bool {
+	if x.visit == nil || x.headPasses() || !x.selected.ETag.Usable || x.selected.row.uncertain {
+		return false
+	}
+	x.dress(header)
+	x.prepare(header, x.selected.declared)
+	x.visit.Save(true)
+	return true
+}
+
+// learnFrom304 makes a record of an upstream's 304, where that says of itself what its 200 would say: its tag, and how long
+// it lasts, by a word of its own. No tag may come from the client: an upstream that is asked by a date as well may answer
+// to that one, and then sends back whatever tag it was asked by; of several, it may send back any.
+func (x *Exchange) learnFrom304(header http.Header) {
+	c, s := x.shown.cond, x.selected
+	switch {
+	case x.visit == nil || c == nil || c.view != upstream.Unchanged || x.headPasses() || !s.ETag.Usable:
+		return
+	case !c.asksByOneTag(s.ETag.Tag.Opaque):
+		return
+	case s.row.hidden || s.row.uncertain || x.svc.Policy.Freshness.AfterModified != 0:
+		return // the 200 may have had another lifetime
+	case !x.visit.MayLearn(s.vary):
+		return
+	}
+	x.visit.Prepare(remember.Response{Header: header, Size: -1, Named: true})
+	x.visit.Save(true)
+}
+
+// asksByOneTag reports whether there is no condition but an If-None-Match of this tag alone.
+func (c *conditions) asksByOneTag(opaque string) bool {
+	f := &c.original
+	if f[upstream.IfModifiedSince] != nil || f[upstream.IfMatch] != nil || f[upstream.IfUnmodifiedSince] != nil || len(f[upstream.IfNoneMatch]) != 1 {
+		return false
+	}
+	named, ok := httpcond.ParseEntityTag(f[upstream.IfNoneMatch][0])
+	return ok && named.Opaque == opaque
+}
+
 // recalling says why the answer is not from memory.
 func (x *Exchange) recalling() zap.Field {
 	if x.visit == nil || x.visit.Why == "" {

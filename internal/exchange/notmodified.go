@@ -28,7 +28,7 @@ func (x *Exchange) notModified(header http.Header) {
 	x.decide(journal.NotModified, x.because(), header)
 }
 
-// trim leaves out what a 304 does not carry. What one from memory has is up to remember.Visit, in its fieldNames.
+// trim leaves out what a 304 does not carry. What one from memory has is up to remember.Visit, in its carries.
 func (x *Exchange) trim(header http.Header) {
 	set := &x.svc.Policy.NotModified
 	for name := range header {
@@ -48,17 +48,20 @@ func (x *Exchange) trim(header http.Header) {
 // with the client's own tag if it answers a translated condition.
 func (x *Exchange) relayNotModified(header http.Header) capture.Decision {
 	reason := journal.Inner
-	confirmed := false
+	confirmed, relayed := false, false
 	if !x.kept.shared.is(made304) {
 		reason = journal.Upstream
 		x.kept.shared.set(made304)
-		confirmed = x.takeUpstreams304(header)
+		confirmed, relayed = x.takeUpstreams304(header), true
 		x.trim(header)
 	}
 	httpcond.DropNonces(header) // a handler in between may have set one
 	x.dress(header)
-	if confirmed {
+	switch {
+	case confirmed:
 		x.visit.Confirm(header)
+	case relayed:
+		x.learnFrom304(header)
 	}
 	x.decide(journal.NotModified, reason, header)
 	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}
@@ -84,10 +87,16 @@ func (x *Exchange) takeUpstreams304(header http.Header) (confirmed bool) {
 
 // formOf is the tag in the form that the client knows it by, or empty if that is the remembered one.
 func (s *Service) formOf(matched httpcond.EntityTag, visit *remember.Visit) string {
-	if _, ours := tag.Parse(matched.Opaque); !ours || visit.Is(matched.String()) {
+	_, ours := tag.Parse(matched.Opaque)
+	switch {
+	case visit.Is(matched.String()):
 		return ""
+	case ours:
+		return s.namedForm(matched).String()
+	case visit.Named():
+		return matched.String()
 	}
-	return s.namedForm(matched).String()
+	return ""
 }
 
 // namedForm is a client's tag of ours as a 304 returns it. Under auto it stays as weak as the client knows it:

@@ -37,7 +37,7 @@ func (x *Exchange) Recall(w http.ResponseWriter) bool {
 func (x *Exchange) asRemembered() remember.Request {
 	r := x.asked.r
 	request := remember.Request{
-		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header,
+		Scheme: "http", Host: r.Host, URL: sentURL(r), Header: r.Header, Origin: r.Header["Origin"],
 		Unshared: x.asked.authenticated() || hasContent(r), // what content asks for is in no key
 	}
 	if r.TLS != nil {

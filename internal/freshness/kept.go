@@ -13,6 +13,9 @@ type Kept struct {
 	// Refused: it is not to be kept, or not for others, or not to be used without asking: no-store, private,
 	// no-cache, or what only may mean one of them.
 	Refused bool
+	// Personal: it is not to be kept, or not for others: no-store or private, or what only may mean one of them. What is
+	// Refused besides is not to be used without asking.
+	Personal bool
 	// Public: for everybody, whatever the request says of who asks.
 	Public bool
 	// Credentials: for everybody, though the request had Authorization (RFC 9111 §3.5).
@@ -38,8 +41,10 @@ func ReadKept(h http.Header, date, now time.Time) Kept {
 	if p.seconds[maxAge] == unsaid && hasValue(h["Expires"]) {
 		p.seconds[maxAge] = lifetimeOf(h["Expires"], date, now)
 	}
+	personal := p.personal()
 	kept := Kept{
-		Refused:     p.neverStored() || p.words&(private|noCache) != 0 || !onlyCookies(p.privateFields) || !onlyCookies(p.noCacheFields),
+		Refused:     personal || p.words&noCache != 0 || !onlyCookies(p.noCacheFields),
+		Personal:    personal,
 		Public:      p.words&public != 0,
 		Credentials: p.words&(public|mustRevalidate) != 0 || p.seconds[sMaxAge] != unsaid,
 		NeverStale:  p.words&(mustRevalidate|proxyRevalidate) != 0 || p.seconds[sMaxAge] != unsaid,
@@ -54,7 +59,12 @@ func ReadKept(h http.Header, date, now time.Time) Kept {
 // the server (CDN-Cache-Control of RFC 9213, Surrogate-Control), say that a response is not to be kept for others.
 func RefusesSharing(lines []string) bool {
 	p := read(lines)
-	return p.words&(noStore|private|noCache) != 0
+	return p.words&(noStore|private|noCache) != 0 || !onlyCookies(p.privateFields) || !onlyCookies(p.noCacheFields)
+}
+
+// personal reports whether nobody is to keep a response for others.
+func (p *policy) personal() bool {
+	return p.neverStored() || p.words&private != 0 || !onlyCookies(p.privateFields)
 }
 
 // onlyCookies reports whether all names of a qualified private or no-cache are of fields that are never kept.

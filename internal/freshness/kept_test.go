@@ -26,14 +26,14 @@ func TestReadKept(t *testing.T) {
 		{"public", http.Header{"Cache-Control": {"Public"}}, Kept{Public: true, Credentials: true}},
 		{"must-revalidate (§3.5)", http.Header{"Cache-Control": {"must-revalidate"}}, Kept{Credentials: true, NeverStale: true}},
 		{"proxy-revalidate", http.Header{"Cache-Control": {"proxy-revalidate"}}, Kept{NeverStale: true}},
-		{"no-store", http.Header{"Cache-Control": {"no-store"}}, Kept{Refused: true}},
+		{"no-store", http.Header{"Cache-Control": {"no-store"}}, Kept{Refused: true, Personal: true}},
 		{"no-store lifted by must-understand (§5.2.2.3)", http.Header{"Cache-Control": {"no-store, must-understand"}}, Kept{}},
-		{"private", http.Header{"Cache-Control": {"public, private"}}, Kept{Refused: true, Public: true, Credentials: true}},
-		{"private of a field", http.Header{"Cache-Control": {`private="X-User"`}}, Kept{Refused: true}},
+		{"private", http.Header{"Cache-Control": {"public, private"}}, Kept{Refused: true, Personal: true, Public: true, Credentials: true}},
+		{"private of a field", http.Header{"Cache-Control": {`private="X-User"`}}, Kept{Refused: true, Personal: true}},
 		{"private of cookies", http.Header{"Cache-Control": {`private="set-cookie"`}}, Kept{}},
 		{"no-cache of a field", http.Header{"Cache-Control": {`no-cache="etag, set-cookie"`}}, Kept{Refused: true}},
 		{"no-cache of cookies", http.Header{"Cache-Control": {`no-cache="set-cookie, Set-Cookie2"`}}, Kept{}},
-		{"an open quote", http.Header{"Cache-Control": {`private="set-cookie`}}, Kept{Refused: true}},
+		{"an open quote", http.Header{"Cache-Control": {`private="set-cookie`}}, Kept{Refused: true, Personal: true}},
 		{"Pragma", http.Header{"Pragma": {"no-cache"}, "Expires": {"Wed, 04 Mar 2026 12:00:30 GMT"}}, Kept{Refused: true, Explicit: true, Lifetime: 30 * time.Second}},
 		{"Pragma beside Cache-Control", http.Header{"Pragma": {"no-cache"}, "Cache-Control": {"max-age=1"}}, Kept{Explicit: true, Lifetime: time.Second}},
 	}
@@ -51,7 +51,7 @@ func TestReadKept(t *testing.T) {
 func TestRefusesSharing(t *testing.T) {
 	for line, want := range map[string]bool{
 		"": false, "max-age=60": false, "no-store": true, "PRIVATE": true, "no-cache": true,
-		`content="ESI/1.0", no-store`: true, `content="no-store"`: false, "no-store-remote": false,
+		`content="ESI/1.0", no-store`: true, `content="no-store"`: false, `private="x-user"`: true, `no-cache="etag"`: true, `private="set-cookie"`: false, "no-store-remote": false,
 	} {
 		if RefusesSharing([]string{line}) != want {
 			t.Errorf("%q: %v", line, !want)

@@ -69,6 +69,10 @@ func (r *Row) NoStore(h http.Header) bool {
 	return r.existing == Merge && row || httpcond.HasDirective(h["Cache-Control"], "no-store")
 }
 
+// Personal reports whether the row says of itself that a response is not to be kept for others: what it says of one that
+// sets a cookie only is not among that.
+func (r *Row) Personal() bool { return r.shared.policy.personal() }
+
 // Dated reports whether the row leaves it to Response.AfterModified how long a response lasts.
 func (r *Row) Dated() bool {
 	p := &r.shared.policy

@@ -55,3 +55,11 @@ func HasNonce(lines []string) bool {
 
 // IsPolicy reports whether a field, its name in canonical form, is a Content-Security-Policy.
 func IsPolicy(name string) bool { return name == policies[0] || name == policies[1] }
+
+// CheckedOnNotModified reports whether a field, its name in canonical form, is
+// one that a browser looks for in the 304 itself, and not in what it has
+// stored: without it a script of another origin is refused the page, though
+// the 200 had it (Fetch, CORS protocol; Resource Timing; CORP).
+func CheckedOnNotModified(name string) bool {
+	return strings.HasPrefix(name, "Access-Control-") || name == "Timing-Allow-Origin" || name == "Cross-Origin-Resource-Policy"
+}

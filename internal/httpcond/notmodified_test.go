@@ -67,3 +67,18 @@ func TestDropNonces(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckedOnNotModified(t *testing.T) {
+	const checked = "Access-Control-Allow-Origin Access-Control-Allow-Credentials Access-Control-Expose-Headers " +
+		"Timing-Allow-Origin Cross-Origin-Resource-Policy"
+	for name := range strings.FieldsSeq(checked) {
+		if http.CanonicalHeaderKey(name) != name || !CheckedOnNotModified(name) || DroppedFromNotModified(name) {
+			t.Errorf("%s is not checked", name)
+		}
+	}
+	for name := range strings.FieldsSeq("Access-Control Cross-Origin-Opener-Policy Content-Type Etag Set-Cookie") {
+		if CheckedOnNotModified(name) {
+			t.Errorf("%s is checked", name)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (r *Rules) Ignores(pair string) bool {
 	if len(r.Ignored) == 0 {
 		return false
 	}
-	name := nameOf(pair)
+	name := NameOf(pair)
 	return slices.ContainsFunc(r.Ignored, func(pattern string) bool {
 		prefix, open := strings.CutSuffix(pattern, "*")
 		return name == pattern || open && strings.HasPrefix(name, prefix)
@@ -82,7 +82,8 @@ func has(lines []string, pair string) bool {
 	return false
 }
 
-func nameOf(pair string) string {
+// NameOf is the name of a cookie as Cookies gives it.
+func NameOf(pair string) string {
 	name, _, _ := strings.Cut(pair, "=")
 	return strings.Trim(name, " \t")
 }
@@ -95,10 +96,19 @@ func nameOf(pair string) string {
 // are names that operators give, so they count. So does __cf_bm, as it is no load balancer's: it is Cloudflare's judgement
 // of the client. Where these change often, ignore_cookies leaves them out.
 func signsNobodyIn(pair string) bool {
+	name, _, _ := strings.Cut(pair, "=")
+	if name == "_ga" || name == "_gid" || Balances(pair) {
+		return true
+	}
+	property, ok := strings.CutPrefix(name, "_ga_")
+	return ok && property != "" && consistsOf(property, isUpperOrDigit)
+}
+
+// Balances reports whether a cookie is one that load balancers find their way back by, under a name that is theirs alone.
+func Balances(pair string) bool {
 	name, value, _ := strings.Cut(pair, "=")
 	switch name {
-	case "_ga", "_gid", // Google Analytics
-		"AWSALB", "AWSALBCORS", "AWSALBTG", "AWSALBTGCORS", "AWSELB", "AWSELBCORS", // Amazon's balancers
+	case "AWSALB", "AWSALBCORS", "AWSALBTG", "AWSALBTGCORS", "AWSELB", "AWSELBCORS", // Amazon's balancers
 		"AWSALBAPP-0", "AWSALBAPP-1", "AWSALBAPP-2", "AWSALBAPP-3",
 		"ARRAffinity", "ARRAffinitySameSite", "ApplicationGatewayAffinity", "ApplicationGatewayAffinityCORS", "ASLBSA", "ASLBSACORS", // Azure's
 		"GCLB", "GCILB", // Google's
@@ -107,8 +117,7 @@ func signsNobodyIn(pair string) bool {
 	case "lb": // Caddy's, which is a digest; a name so short may be anybody's, too
 		return len(value) == 64 && consistsOf(value, isHex)
 	}
-	property, ok := strings.CutPrefix(name, "_ga_")
-	return ok && property != "" && consistsOf(property, isUpperOrDigit)
+	return false
 }
 
 func consistsOf(s string, is func(byte) bool) bool {

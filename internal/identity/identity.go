@@ -87,7 +87,7 @@ func (r *Rules) Who(asks *Request, key *Key) Who {
 	case key == nil:
 		return Unknown
 	}
-	slices.SortStableFunc(cookies, func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) })
+	slices.SortStableFunc(cookies, func(a, b string) int { return strings.Compare(NameOf(a), NameOf(b)) })
 	d := digest{mac: hmac.New(sha256.New, key[:])}
 	d.addAll('c', cookies)
 	d.addAll('a', asks.Authorization)

@@ -162,7 +162,7 @@ func sameCookies(a, b string) bool {
 	byName := func(line string) map[string]string {
 		values := map[string]string{}
 		for _, pair := range new(Rules).counted([]string{line}) {
-			values[nameOf(pair)] += pair + ";" // no pair has one in it
+			values[NameOf(pair)] += pair + ";" // no pair has one in it
 		}
 		return values
 	}

@@ -24,6 +24,9 @@ type Request struct {
 	Header http.Header
 	// Extra is what the configuration adds to the key.
 	Extra string
+	// Origin are the lines of that field. Their value is part of the key: upstreams that answer each origin with its own
+	// Access-Control-Allow-Origin forget to say so in Vary. Nil is a key of its own.
+	Origin []string
 	// Unshared: nothing is remembered of it, nor answered. The server knows who asks, the request has content, or its key
 	// could not be made.
 	Unshared bool
@@ -96,15 +99,27 @@ func (m *Memory) keyOf(r *Request) validators.Key {
 func (m *Memory) digestOf(r *Request) validators.Key {
 	var d digest
 	d.write(m.Secret[:secretSize])
+	d.write([]byte{shapeOf(r)})
 	d.add(r.Scheme)
 	d.add(r.Host)
 	d.add(r.URL.EscapedPath())
 	d.add(r.URL.RawQuery)
-	if r.URL.ForceQuery {
-		d.add("?") // an empty query is not none (RFC 3986 §6.2.3)
-	}
 	d.add(r.Extra)
+	for _, line := range r.Origin {
+		d.add(line)
+	}
 	return validators.Key{Sum: d.sum(), URI: validators.NewURI(r.Host, r.URL)}
+}
+
+// shapeOf tells what is empty from what is not there: an empty query is not none (RFC 3986 §6.2.3).
+func shapeOf(r *Request) (shape byte) {
+	if r.URL.ForceQuery {
+		shape |= 1
+	}
+	if r.Origin != nil {
+		shape |= 2
+	}
+	return shape
 }
 
 // variantOf is the key of the representation that the values of the nominated fields select.
@@ -114,6 +129,10 @@ func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header)
 	d.write(base.Sum[:])
 	d.add(nominated)
 	for name := range strings.SplitSeq(nominated, ",") {
+		if name == byWho {
+			d.add(m.whoAsks(h))
+			continue
+		}
 		m.addValue(&d, name, h)
 	}
 	return validators.Key{Sum: d.sum(), URI: base.URI}

@@ -25,6 +25,10 @@ func asked() []Request {
 		page(func(r *Request) { r.URL.RawPath = "/a%2Fb" }),
 		page(func(r *Request) { r.URL.ForceQuery = true }),
 		page(func(r *Request) { r.Extra = "mobile" }),
+		page(func(r *Request) { r.Origin = []string{"https://a"} }),
+		page(func(r *Request) { r.Origin = []string{"https://a", "https://a"} }),
+		page(func(r *Request) { r.Origin = []string{""} }),
+		page(func(r *Request) { r.Extra, r.Origin = "mobile", []string{"https://a"} }),
 	}
 	for i := range 2 * len(madeKeys{}) {
 		requests = append(requests,
@@ -70,10 +74,11 @@ func TestKeysAreKept(t *testing.T) {
 func TestLongAddressesAreNotKept(t *testing.T) {
 	m := new(Memory)
 	for name, r := range map[string]Request{
-		"path":  {URL: &url.URL{Path: "/" + strings.Repeat("a", madeSize)}},
-		"query": {URL: &url.URL{Path: "/", RawQuery: strings.Repeat("a", madeSize)}},
-		"host":  {Host: strings.Repeat("a", madeSize), URL: &url.URL{Path: "/"}},
-		"extra": {Extra: strings.Repeat("a", madeSize), URL: &url.URL{Path: "/"}},
+		"path":   {URL: &url.URL{Path: "/" + strings.Repeat("a", madeSize)}},
+		"query":  {URL: &url.URL{Path: "/", RawQuery: strings.Repeat("a", madeSize)}},
+		"host":   {Host: strings.Repeat("a", madeSize), URL: &url.URL{Path: "/"}},
+		"extra":  {Extra: strings.Repeat("a", madeSize), URL: &url.URL{Path: "/"}},
+		"origin": {Origin: []string{strings.Repeat("a", madeSize)}, URL: &url.URL{Path: "/"}},
 	} {
 		for range 500 {
 			m.keyOf(&r)

@@ -5,6 +5,7 @@
 //
 //	Begin ──▶ MayAnswer ──▶ Fill                        answered from memory
 //	      └─▶ Detach ──▶ Judge ──▶ Prepare ──▶ Save     the next handler has answered with a 200
+//	                └─▶ MayLearn, Prepare …  a 304 says of itself what its 200 would
 //	                └─▶ Confirm              it, or its head, says that what is remembered is still true
 //	                └─▶ Drop                 it says something else
 //	Leave, in any case
@@ -32,8 +33,10 @@ type Memory struct {
 	StaleIfError time.Duration
 	// Cookies say which cookies make no difference.
 	Cookies identity.Rules
-	// Keep are the names of fields, besides those of RFC 9110 §15.4.5, that a 304 has.
-	Keep map[string]bool
+	// SetCookies say which cookies a response may set and be remembered.
+	SetCookies identity.Rules
+	// Keep are the names of fields, besides the usual ones, that a 304 has; Drop are those that it has not.
+	Keep, Drop map[string]bool
 
 	keys       madeKeys
 	refreshing sync.Map // of validators.Digest: who asks the next handler though others are answered

@@ -184,6 +184,51 @@ func TestOneURIIsWhatTheClientSent(t *testing.T) {
 	}
 }
 
+// TestOriginsAreForgottenTogether: each has a record of its own, and all are of one URI.
+func TestOriginsAreForgottenTogether(t *testing.T) {
+	origins := [][]string{nil, {"https://a.example"}, {"https://b.example"}, {"https://a.example", "https://b.example"}, {""}}
+	for name, forget := range map[string]func(*site){
+		"forgotten": func(s *site) { s.m.Forget(t.Context(), 0, remember.Changed("a.example", s.request("/page").URL, nil)) },
+		"purged":    func(s *site) { _ = s.store.Purge(t.Context(), validators.Scope{Host: "a.example", Path: "/page"}) },
+	} {
+		s := newSite(t, time.Minute)
+		from := func(origin []string) remember.Request {
+			r := s.request("/page")
+			r.Origin = origin
+			return r
+		}
+		for i, origin := range origins {
+			if ok, why := s.answers(from(origin)); ok || why != remember.WhyMiss {
+				t.Errorf("%q was answered from another one's record, or %s", origin, why)
+			}
+			s.visit(from(origin), fmt.Sprintf("Access-Control-Allow-Origin: %d", i))
+		}
+		for i, origin := range origins {
+			if got := s.fill(from(origin), "").Get("Access-Control-Allow-Origin"); got != fmt.Sprint(i) {
+				t.Errorf("%q has what is for %s", origin, got)
+			}
+		}
+		forget(s)
+		for _, origin := range origins {
+			if ok, _ := s.answers(from(origin)); ok {
+				t.Errorf("%s, %q is still answered", name, origin)
+			}
+		}
+	}
+}
+
+// TestKeptFieldsMakeOneRecord: whatever the order of a map, the same fields are the same record.
+func TestKeptFieldsMakeOneRecord(t *testing.T) {
+	s := newSite(t, time.Minute)
+	s.m.Keep = map[string]bool{"X-A": true, "X-B": true, "X-C": true}
+	for range 20 {
+		s.visit(s.request("/page"), "X-A: 1", "X-B: 2", "X-C: 3", "Access-Control-Allow-Origin: *", "Timing-Allow-Origin: *")
+	}
+	if s.store.saves != 1 {
+		t.Errorf("%d saves", s.store.saves)
+	}
+}
+
 func TestAnotherConfigurationHasItsOwnRecords(t *testing.T) {
 	s := newSite(t, time.Minute)
 	s.visit(s.request("/page"))

@@ -27,10 +27,12 @@ const maxSize = 4 << 10
 type judgement struct {
 	made     bool
 	refused  bool // nobody may keep it for others
-	cookie   bool // it sets one
+	cookie   bool // it sets one that may be somebody's
 	personal bool // it is of who asks, in some other way
 	public   bool
-	explicit bool // it says something of its freshness
+	explicit bool   // it says something of its freshness
+	itself   bool   // … by fields that no handler outside has set
+	needed   string // the cookies that a request has to have to be answered with it, as Record.SetCookies
 	flags    validators.Flags
 	date     time.Time
 	age      time.Duration // when it came
@@ -51,9 +53,11 @@ func (v *Visit) Judge(h http.Header, now time.Time) {
 			date, dated = t, true
 		}
 	}
-	kept := freshness.ReadKept(h, date, now)
+	own := v.own(h)
+	kept := freshness.ReadKept(own, date, now)
+	needed, ok := v.m.readSetCookies(h["Set-Cookie"], v.request.Header["Cookie"], now)
 	v.judged = judgement{
-		made: true, refused: refuses(h, &kept), cookie: h["Set-Cookie"] != nil, explicit: freshness.Explicit(h), public: kept.Public, flags: flagsOf(h, &kept),
+		made: true, refused: refuses(own, &kept), cookie: !ok, needed: needed, explicit: freshness.Explicit(own), itself: v.says(h, "Cache-Control") || v.says(h, "Expires"), public: kept.Public, flags: flagsOf(own, &kept),
 		date: date, received: now, age: initialAge(h, date, dated, v.began, now),
 	}
 }
@@ -120,6 +124,8 @@ type Response struct {
 	LastModified time.Time
 	Trust        httpcond.DateTrust // of LastModified
 	Size         int64              // of its content; -1: not known
+	// Named: it is a 304, and its tag may be as weak or as strong as a client has named it.
+	Named bool
 }
 
 // Prepare makes the record of a 200, whose fields are those that go out, to be saved once its body is
@@ -130,16 +136,22 @@ func (v *Visit) Prepare(r Response) {
 	}
 	h := r.Header
 	v.next = validators.Record{}
-	if !v.allowed(v.judged.flags) {
-		v.ends = v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
+	out := freshness.ReadKept(h, v.judged.date, v.judged.received)
+	flags, forbidden := v.lifts(&out, v.judged.flags), v.forbids(&out)
+	if forbidden || !v.allowed(flags) {
+		v.ends = forbidden || v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
 		return
 	}
 	next := validators.Record{
 		Stamp: v.stamp, ETag: forAnybody(first(h["Etag"])), LastModified: r.LastModified, Size: r.Size,
-		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: v.judged.flags,
+		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
+		SetCookies: v.judged.needed,
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
 		next.ETag = ""
+	}
+	if r.Named {
+		next.Flags |= validators.NamedTag
 	}
 	switch r.Trust {
 	case httpcond.TrustOrder:
@@ -158,11 +170,11 @@ func (v *Visit) Prepare(r Response) {
 
 // addFields adds the lines that a 304 is to carry; false if they are too long.
 func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
-	size := len(r.ETag)
+	size := len(r.ETag) + len(r.SetCookies)
 	if size > maxSize {
 		return false
 	}
-	for _, name := range v.fieldNames() {
+	for _, name := range v.carried(h) {
 		if httpcond.IsPolicy(name) && httpcond.HasNonce(h[name]) {
 			continue // no 304 has it
 		}
@@ -176,16 +188,47 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 	return true
 }
 
-// fieldNames are the names of the fields that a record has lines of, for the 304 that stands for it. One that is not from
-// memory is made by exchange, in its trim.
-func (v *Visit) fieldNames() []string {
-	names := []string{"Cache-Control", "Content-Location", "Expires", "Vary"}
-	for name := range v.m.Keep {
-		if !slices.Contains(notKept, name) && !slices.Contains(names, name) {
+// carried are the names of the fields of a 200, or of the 304 that confirms it, that a record has lines of, for the 304
+// that stands for it. They are sorted, so that the same fields make the same record. A 304 that is not from memory is
+// made by exchange, in its trim.
+func (v *Visit) carried(h http.Header) []string {
+	names := make([]string, 0, 8)
+	for name, lines := range h {
+		if len(lines) > 0 && v.carries(name) && (required(name) || !v.setOutside(name, lines)) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
+}
+
+func (v *Visit) carries(name string) bool {
+	switch {
+	case required(name):
+		return true
+	case httpcond.CheckedOnNotModified(name):
+		return !v.m.Drop[name]
+	}
+	return v.m.Keep[name] && !slices.Contains(notKept, name)
+}
+
+// required reports whether a field is one of those that a 304 must have if the 200 has it (RFC 9110 §15.4.5), and that
+// have no place of their own in a record.
+func required(name string) bool {
+	switch name {
+	case "Cache-Control", "Content-Location", "Expires", "Vary":
+		return true
+	}
+	return false
+}
+
+// setOutside reports whether a field is as handlers outside have set it before. They do so for each response, and what
+// they say may be something else by then: another configuration may have been loaded.
+func (v *Visit) setOutside(name string, lines []string) bool {
+	if v.Outside == nil {
+		return false
+	}
+	return slices.Equal(v.Outside.Outside(name), lines)
 }
 
 // notKept are fields that have a place of their own in a record, or none at all.
@@ -257,8 +300,9 @@ func sameTag(a, b string) bool {
 	return okA && okB && tagA.Weak == tagB.Weak && tag.Same(tagA.Opaque, tagB.Opaque)
 }
 
-// lasting are the lines of a record's fields, without Expires, which moves with the time.
+// lasting are the lines of a record's fields, without Expires, which moves with the time, and the cookies that it needs.
 func lasting(r *validators.Record) (lines []string) {
+	lines = append(lines, r.SetCookies)
 	for name, value := range r.Fields() {
 		if name != "Expires" {
 			lines = append(lines, name, value)
@@ -276,7 +320,7 @@ func (v *Visit) put() {
 			vary = append(vary, value)
 		}
 	}
-	nominated, ok := nominate(vary, v.nominated)
+	nominated, ok := nominate(vary, v.selectors())
 	if !ok {
 		v.Drop()
 		return
@@ -375,7 +419,7 @@ func (v *Visit) Confirm(h http.Header) {
 	merged := v.merge(h)
 	flags := v.record.Flags
 	if v.judged.explicit {
-		flags = v.judged.flags | v.record.Flags&validators.FoundDate
+		flags = v.judged.flags | v.record.Flags&(validators.FoundDate|validators.NamedTag)
 		if !v.judged.public {
 			flags &^= validators.Cookies // the 304's own Vary may not be among what goes out
 		}
@@ -383,8 +427,10 @@ func (v *Visit) Confirm(h http.Header) {
 			flags |= validators.Cookies
 		}
 	}
-	if !v.allowed(flags) {
-		if v.judged.refused {
+	out := freshness.ReadKept(merged, v.judged.date, v.judged.received)
+	flags = v.lifts(&out, flags)
+	if forbidden := v.forbids(&out); forbidden || !v.allowed(flags) {
+		if forbidden || v.judged.refused {
 			v.Drop()
 		}
 		return
@@ -392,6 +438,7 @@ func (v *Visit) Confirm(h http.Header) {
 	v.next = validators.Record{
 		Stamp: v.stamp, ETag: v.record.ETag, LastModified: v.record.LastModified, Size: v.record.Size,
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
+		SetCookies: v.neededStill(),
 	}
 	switch {
 	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, merged):
@@ -401,16 +448,22 @@ func (v *Visit) Confirm(h http.Header) {
 	}
 }
 
+// neededStill are the cookies that a confirmed record needs: a 304 need not set again what the 200 has set.
+func (v *Visit) neededStill() string {
+	if v.judged.needed == "" || v.judged.needed == v.record.SetCookies {
+		return v.record.SetCookies
+	}
+	return joinNames(slices.DeleteFunc(strings.Split(v.record.SetCookies+","+v.judged.needed, ","), func(name string) bool { return name == "" }))
+}
+
 // merge is what a client has after a 304: the remembered fields, but for those that it brings anew.
 func (v *Visit) merge(h http.Header) http.Header {
 	merged := make(http.Header)
 	for name, value := range v.record.Fields() {
 		merged[name] = append(merged[name], value)
 	}
-	for _, name := range v.fieldNames() {
-		if h[name] != nil {
-			merged[name] = h[name]
-		}
+	for _, name := range v.carried(h) {
+		merged[name] = h[name]
 	}
 	return merged
 }

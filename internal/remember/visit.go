@@ -15,6 +15,7 @@ const (
 	WhyMiss      = "miss"       // nothing is remembered
 	WhyStale     = "stale"      // it was, but for too long
 	WhyPersonal  = "personal"   // not for who asks
+	WhyCookies   = "cookies"    // who asks lacks a cookie that the next handler would set
 	WhyRequest   = "request"    // the request wants another answer
 	WhyChanged   = "changed"    // no condition matches what is remembered
 	WhyNoStore   = "no_store"   // the store does not answer
@@ -26,6 +27,11 @@ const (
 type Visit struct {
 	// Why is why the request was not answered from memory; its caller notes it here.
 	Why string
+	// Outside knows the lines of a field that handlers outside have set before; nil: nobody does. Its caller sets it when
+	// there is a response.
+	Outside interface{ Outside(name string) []string }
+	// ForCookie: what goes out is private only because it sets a cookie, as a row has put that in; its caller notes it here.
+	ForCookie bool
 
 	waited time.Duration // for the store; all calls of one request together take no longer than one may; see Wait
 
@@ -58,6 +64,7 @@ type lookup struct {
 type change struct {
 	judged judgement         // what the upstream allows; set by Judge, narrowed by Forbid
 	next   validators.Record // what Save saves; none: nothing; set by Prepare or Confirm
+	byWho  bool              // it is selected by who asks; set by lifts
 	ends   bool              // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
 }
 
@@ -155,6 +162,8 @@ func (v *Visit) Unusable() (why string) {
 		return WhyMiss
 	case !v.mayAnswer():
 		return WhyPersonal
+	case v.lacksCookies():
+		return WhyCookies
 	case v.terms.NoStore || v.terms.NoCache:
 		return WhyRequest
 	}
@@ -214,7 +223,7 @@ func (v *Visit) MayCover(now time.Time) bool {
 		return false
 	}
 	record, ok := v.Record()
-	if !ok || v.terms.NoStore || v.terms.NoCache {
+	if !ok || v.lacksCookies() || v.terms.NoStore || v.terms.NoCache {
 		return false
 	}
 	age := now.Sub(record.Received)

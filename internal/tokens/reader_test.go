@@ -32,7 +32,7 @@ var readings = map[string]reading{
 	"span":     func(r Reader) (any, error) { d, err := r.Span("grace"); return int64(d), err },
 	"max_age":  func(r Reader) (any, error) { return r.MaxAge(r.RemainingArgs()[0]) },
 	"key":      func(r Reader) (any, error) { return r.Key() },
-	"cookies":  func(r Reader) (any, error) { return r.Cookies() },
+	"cookies":  func(r Reader) (any, error) { return r.Cookies(config.IgnoreCookies) },
 	"store":    func(r Reader) (any, error) { raw, err := r.Store(); return string(raw), err },
 	"row":      func(r Reader) (any, error) { return r.Row() },
 	"@x":       func(r Reader) (any, error) { return r.ResponseMatcher("@x") },

@@ -153,10 +153,10 @@ func (r Reader) Key() (string, error) {
 }
 
 // Cookies reads names of cookies.
-func (r Reader) Cookies() ([]string, error) {
-	patterns, err := r.Words("ignore_cookies", "_ga*")
+func (r Reader) Cookies(of config.Cookies) ([]string, error) {
+	patterns, err := r.Words(of.Of, of.Example)
 	if err != nil {
 		return nil, err
 	}
-	return patterns, r.At(config.CheckCookies(patterns))
+	return patterns, r.At(of.Check(patterns))
 }

@@ -83,6 +83,7 @@ func newRecord(stamp validators.Stamp) validators.Record {
 		InitialAge:   90 * time.Second,
 		Lifetime:     90*time.Second + time.Millisecond,
 		Flags:        validators.Cookies | validators.NeverStale,
+		SetCookies:   "XSRF-TOKEN",
 	}
 	r.AddField("Cache-Control", "public, max-age=60")
 	r.AddField("X-Own", "")
