@@ -103,8 +103,11 @@ func (m *Memory) digestOf(r *Request) validators.Key {
 		d.add("?") // an empty query is not none (RFC 3986 §6.2.3)
 	}
 	d.add(r.Extra)
-	return validators.Key{Sum: d.sum(), URI: validators.NewURI(r.Host, r.URL)}
+	return validators.Key{Sum: d.sum(), Site: m.site(), URI: validators.NewURI(r.Host, r.URL)}
 }
+
+// site is the half of the secret that goes into no digest.
+func (m *Memory) site() uint64 { return binary.LittleEndian.Uint64(m.Secret[secretSize:]) }
 
 // variantOf is the key of the representation that the values of the nominated fields select.
 func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header) validators.Key {
@@ -115,7 +118,7 @@ func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header)
 	for name := range strings.SplitSeq(nominated, ",") {
 		m.addValue(&d, name, h)
 	}
-	return validators.Key{Sum: d.sum(), URI: base.URI}
+	return validators.Key{Sum: d.sum(), Site: base.Site, URI: base.URI}
 }
 
 // addValue adds the value of one nominated field, normalized only where that cannot change its meaning

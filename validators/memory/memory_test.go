@@ -224,18 +224,6 @@ func TestPurgesElsewhereAreCheckedOnce(t *testing.T) {
 	})
 }
 
-// URIs that share a place are forgotten together, and no others are.
-func TestForgettingHitsOnePlace(t *testing.T) {
-	s, keys := newStore(t, 0), numberedKeys(20_000)
-	fill(t, s, keys)
-	forget(t, s, keys[0].URI)
-	for n, key := range keys {
-		if same := key.URI.Sum%65536 == keys[0].URI.Sum%65536; has(t, s, key) == same {
-			t.Fatalf("record %d is found: %v; its place is the one that was forgotten: %v", n, !same, same)
-		}
-	}
-}
-
 func TestFirstSeenIsKeptWhileAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, key, start := newStore(t, 0), numbered(1), time.Now()

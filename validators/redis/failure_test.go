@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -324,7 +325,7 @@ func TestKeysThatAreEvicted(t *testing.T) {
 	old, key := newKey("a.example", "/"), newKey("a.example", "/")
 	stamp := n.stamp(old)
 	for name, evict := range map[string]func(){
-		"generation": func() { s.must("DEL", bucketOf(key.URI).key(n.keys.generation)) },
+		"generation": func() { s.must("DEL", n.generationOf(key)) },
 		"purges":     func() { s.must("DEL", n.keys.purges) },
 		"FLUSHALL":   func() { s.must("FLUSHALL") },
 		"FLUSHDB":    func() { s.must("FLUSHDB", "ASYNC") },
@@ -385,7 +386,7 @@ func TestServerThatEvictsWhatHasATTL(t *testing.T) {
 	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	lasting := []string{n.keys.purges, bucketOf(first.URI).key(n.keys.generation)}
+	lasting := []string{n.keys.purges, n.generationOf(first)}
 	before := make(map[string]string)
 	for _, name := range lasting {
 		before[name], _ = s.must("GET", name).ToString()
@@ -427,7 +428,7 @@ func TestAReplicaThatLags(t *testing.T) {
 	}
 	saved := time.Now()
 	undo := make(map[string]string)
-	for _, name := range []string{n.keys.purges, bucketOf(key.URI).key(n.keys.generation)} {
+	for _, name := range []string{n.keys.purges, n.generationOf(key)} {
 		undo[name], _ = s.must("GET", name).ToString()
 	}
 	if err := n.Forget(t.Context(), key.URI); err != nil {
@@ -458,7 +459,7 @@ func TestRubbishUnderTheKeys(t *testing.T) {
 	s := startServer(t)
 	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
 	record := ofDigest(n.keys.record, key.Sum)
-	generation := bucketOf(key.URI).key(n.keys.generation)
+	generation := n.generationOf(key)
 	newer := newRecord(n.stamp(key))
 	encoded, _ := newer.AppendBinary(nil)
 	encoded[0] = 2
@@ -467,8 +468,8 @@ func TestRubbishUnderTheKeys(t *testing.T) {
 		"record of version 2":    func() { s.must("SET", record, string(encoded)) },
 		"generation":             func() { s.must("SET", generation, "rubbish") },
 		"purges":                 func() { s.must("SET", n.keys.purges, "rubbish") },
-		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5\n6 a\n") },
-		"purges out of order":    func() { s.must("SET", n.keys.purges, "5\n6  \n6  \n") },
+		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6 a\n") },
+		"purges out of order":    func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6  \n6  \n") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.remember(key)
@@ -664,29 +665,132 @@ func TestServerThatBecomesAReplica(t *testing.T) {
 	n.awaitUp()
 }
 
-// What has failed is told later, in order, whatever is forgotten meanwhile.
-func TestUntoldBuckets(t *testing.T) {
+// What has failed is told later, whatever is forgotten meanwhile.
+func TestUntold(t *testing.T) {
 	var u untold
-	u.add(0)
-	u.add(63)
-	u.add(65535)
-	taken := u.take()
-	if !slices.Equal(taken, []bucket{0, 63, 65535}) {
-		t.Fatalf("took %v", taken)
+	first, second, third := validators.Digest{1}, validators.Digest{2}, validators.Digest{3}
+	if u.has(first) {
+		t.Error("there is something untold before anything was added")
 	}
-	u.add(63) // was forgotten once more
-	for _, b := range taken {
-		if !u.has(b) {
-			t.Errorf("%d is believed while it is being told", b)
+	for _, sum := range []validators.Digest{first, second, third} {
+		u.add(sum)
+	}
+	tasks, all := u.list()
+	if len(tasks) != 3 || all != 0 {
+		t.Fatalf("there is to tell: %v, %d", tasks, all)
+	}
+	u.add(second) // was forgotten once more
+	for _, task := range tasks {
+		if !u.has(task.sum) {
+			t.Errorf("%x is believed while it is being told", task.sum)
 		}
 	}
-	u.told(taken[:2], true)
-	u.told(taken[2:], false)
-	if u.has(0) || !u.has(63) || !u.has(65535) {
-		t.Error("what was forgotten while it was told, or could not be told, is not to be told again")
+	u.told(slices.DeleteFunc(tasks, func(t task) bool { return t.sum == third }), 0)
+	if u.has(first) || !u.has(second) || !u.has(third) {
+		t.Error("what was forgotten while it was told, or was not told, is not to be told again")
 	}
-	if again := u.take(); !slices.Equal(again, []bucket{63, 65535}) {
-		t.Errorf("took %v", again)
+	if tasks, _ := u.list(); len(tasks) != 2 {
+		t.Errorf("there is to tell: %v", tasks)
+	}
+}
+
+// What is untold takes so much memory and no more: then nothing is found until everything was purged.
+func TestUntoldIsBounded(t *testing.T) {
+	var u untold
+	digest := func(n int) (d validators.Digest) {
+		binary.LittleEndian.PutUint64(d[:], uint64(n)) //nolint:gosec // not negative
+		return d
+	}
+	for n := range maxUntold {
+		u.add(digest(n))
+	}
+	u.add(digest(0)) // is there already
+	if tasks, all := u.list(); len(tasks) != maxUntold || all != 0 || u.has(digest(maxUntold)) {
+		t.Fatalf("%d are untold, and everything: %d", len(tasks), all)
+	}
+	u.add(digest(maxUntold))
+	tasks, all := u.list()
+	if len(tasks) != 0 || all == 0 || !u.has(digest(maxUntold+1)) {
+		t.Errorf("%d are untold, and everything: %d", len(tasks), all)
+	}
+	u.add(digest(1)) // once more, while it is being told
+	if u.told(nil, all); !u.has(digest(1)) {
+		t.Error("what was forgotten while everything was told is not to be told")
+	}
+	_, all = u.list()
+	if u.told(nil, all); u.has(digest(1)) || u.some.Load() {
+		t.Error("something is untold when everything was told")
+	}
+}
+
+// A node that was never connected knows no places, and tells all the same what was forgotten there.
+func TestForgottenBeforeTheFirstConnection(t *testing.T) {
+	s := startServer(t)
+	p := startProxy(t, s.address())
+	p.held.Store(true)
+	n, other := newNode(t, hurried(p.serve().address())), join(t, optionsFor(s.address()))
+	gone, kept := newKey("a.example", "/"), newKey("b.example", "/")
+	other.remember(gone)
+	other.remember(kept)
+	if err := n.Forget(t.Context(), gone.URI); !errors.Is(err, validators.ErrUnavailable) {
+		t.Errorf("Forget: %v", err)
+	}
+	p.held.Store(false)
+	eventually(t, "the other node is told", func() bool { return !other.has(gone) })
+	if !other.has(kept) {
+		t.Error("what was not forgotten is not found")
+	}
+}
+
+// More than can be kept apart is told as a purge of everything.
+func TestTooMuchForgottenWhileCutOff(t *testing.T) {
+	s := startServer(t)
+	n, other, key := join(t, optionsFor(s.address())), join(t, optionsFor(s.address())), newKey("a.example", "/")
+	other.remember(key)
+	n.untold.all, n.untold.last = 1, 1
+	n.later(newKey("b.example", "/").URI)
+	eventually(t, "the other node is told", func() bool { return !other.has(key) })
+	eventually(t, "a record is found again", func() bool { n.remember(key); return n.has(key) })
+}
+
+// All nodes of one server have the same places, which nodes of another one do not have, whatever is purged.
+func TestPlacesAreTheServers(t *testing.T) {
+	s := startServer(t)
+	a, b, elsewhere := join(t, optionsFor(s.address())), join(t, optionsFor(s.address())), join(t, optionsFor(startServer(t).address()))
+	seed := a.log.Load().seed
+	if b.log.Load().seed != seed || elsewhere.log.Load().seed == seed {
+		t.Errorf("the seeds are %x, %x and %x", seed, b.log.Load().seed, elsewhere.log.Load().seed)
+	}
+	for _, scope := range []validators.Scope{{Host: "a.example"}, {}} {
+		if err := a.Purge(t.Context(), scope); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := join(t, optionsFor(s.address())); c.log.Load().seed != seed {
+		t.Errorf("after purges the seed is %x, was %x", c.log.Load().seed, seed)
+	}
+}
+
+// Where the seed is lost, what a node forgets that has not heard of that is forgotten for those who have.
+func TestForgetWhenTheSeedWasLost(t *testing.T) {
+	s := startServer(t)
+	n, other := join(t, optionsFor(s.address())), join(t, optionsFor(s.address()))
+	for round := range 5 {
+		key := newKey("a.example", fmt.Sprint("/", round))
+		old := n.log.Load()
+		s.must("DEL", n.keys.purges)
+		eventually(t, "the other node has begun a new log", func() bool {
+			other.remember(key)
+			return other.log.Load().seed != old.seed && other.has(key)
+		})
+		n.log.Store(old) // as if it had not been told
+		if err := n.Forget(t.Context(), key.URI); err != nil {
+			t.Fatal(err)
+		}
+		if n.has(key) {
+			t.Error("what was forgotten is found here")
+		}
+		eventually(t, "the other node is told", func() bool { return !other.has(key) })
 	}
 }
 
@@ -798,11 +902,11 @@ func TestPanicsOfTheClientAreFailures(t *testing.T) {
 	if err := s.reach(); err == nil || !strings.Contains(err.Error(), "panic") {
 		t.Errorf("reach: %v", err)
 	}
-	s.untold.add(7)
+	s.untold.add(validators.Digest{7})
 	if err := s.tell(); err == nil || !strings.Contains(err.Error(), "panic") {
 		t.Errorf("tell: %v", err)
 	}
-	if !s.untold.has(7) {
+	if !s.untold.has(validators.Digest{7}) {
 		t.Error("what was not told is not to be told any longer")
 	}
 }

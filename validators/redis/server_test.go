@@ -218,6 +218,11 @@ func (n *node) awaitUp() {
 	})
 }
 
+// generationOf is where the generation of a key's URI is.
+func (n *node) generationOf(key validators.Key) string {
+	return bucketOf(key.URI, n.log.Load().seed).key(n.keys.generation)
+}
+
 func newKey(host, path string) validators.Key {
 	key := validators.Key{URI: validators.NewURI(host, &url.URL{Path: path})}
 	_, _ = rand.Read(key.Sum[:])

@@ -35,7 +35,7 @@ type first struct {
 
 // event is a Forget, or a Purge.
 type event struct {
-	uri   uint64
+	uri   validators.Digest
 	purge *validators.Purge
 }
 
@@ -44,7 +44,7 @@ type node struct {
 	*hub
 	told      int // how many events
 	loads     int
-	forgotten map[uint64]uint64
+	forgotten map[validators.Digest]uint64
 	purges    *validators.Purges
 	stats     validators.Stats
 	closed    bool
@@ -56,7 +56,7 @@ func newHub(fault string) *hub {
 
 func (h *hub) node() *node {
 	return &node{
-		hub: h, forgotten: make(map[uint64]uint64), purges: new(validators.Purges),
+		hub: h, forgotten: make(map[validators.Digest]uint64), purges: new(validators.Purges),
 		stats: validators.Stats{Available: true, Entries: -1},
 	}
 }
