@@ -13,6 +13,7 @@
 //	2:g:<4 hex digits>   the generation of a bucket of URIs: eight random octets, without expiry
 //	2:p                  the log of purges, and the seed of the buckets, without expiry
 //	2:f:<32 hex digits>  when an entity tag was first seen; expires
+//	2:a:{<a generation>} never written; read to see whether its node answers
 //	2:t:<32 hex digits>  written to find out whether the server keeps this process informed; expires
 //
 // A URI belongs to one of 65,536 buckets by its Sum and the seed, which is made once, by chance, and not known outside: so
@@ -26,8 +27,10 @@
 // # What it does not promise
 //
 // Replication of Redis is asynchronous: a write that was confirmed by a primary and lost in a failover is a
-// forgetting lost. A node that is cut off from the server without noticing answers from its memory until it
-// does, which is two seconds at most, as it asks for a sign of life when there was none. A URI that could not be
-// forgotten because the server was out of reach is not answered from memory by this process until it could be;
-// the other processes are told once the server is back, but not if this process ends before.
+// forgetting lost. A node that is cut off from the server without noticing answers from its memory for two seconds at
+// most, counted from before the latest question was sent that the server has answered, by the clock and by the time that
+// the machine was awake, whichever is more; as long as it does answer from there, it asks twice a second. A URI that could
+// not be forgotten because the server was out of reach is not answered from memory by this process until it could be;
+// the other processes are told once the server is back, at the latest ten seconds after that, but not if this process ends
+// before.
 package redis

@@ -310,6 +310,27 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	})
+	t.Run("each is asked for a sign of life", func(t *testing.T) {
+		n, key, clock := newNode(t, optionsFor(addresses...)), newKey("a.example", "/"), new(fakeClock)
+		clock.pass(time.Duration(time.Now().UnixNano()), time.Hour)
+		n.clock = clock.now
+		n.awaitUp()
+		n.remember(key)
+		n.has(key)
+		reads := func() (sum int) {
+			for _, s := range servers {
+				sum += s.calls("exec")
+			}
+			return sum
+		}
+		before := reads()
+		clock.pass(pulseAfter, pulseAfter)
+		n.has(key)
+		eventually(t, "a pulse", func() bool { return reads() > before })
+		if after := reads(); after-before > len(servers) {
+			t.Errorf("%d reads, and one of each node would do", after-before)
+		}
+	})
 	t.Run("no goroutine is left", func(t *testing.T) {
 		join(t, optionsFor(addresses...)).close()
 		eventually(t, "no goroutine is left", nothingOfTheClientRuns)

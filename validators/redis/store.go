@@ -36,6 +36,7 @@ import (
 type store struct {
 	options *options
 	keys    keys
+	clock   func() moment
 
 	// ctx ends when the store is closed, and start makes the goroutine that connects and restores; done is
 	// closed at its end. Wake has room for one, so that nobody waits to send.
@@ -64,11 +65,11 @@ type store struct {
 }
 
 // keys writes the names of keys.
-type keys struct{ record, generation, firstSeen, trial, purges string }
+type keys struct{ record, generation, firstSeen, trial, pulse, purges string }
 
 func newKeys(prefix string) keys {
 	prefix += "2:"
-	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "t:", prefix + "p"}
+	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "t:", prefix + "a:", prefix + "p"}
 }
 
 func ofDigest(prefix string, digest validators.Digest) string {
@@ -104,7 +105,7 @@ const (
 
 // newStore makes a store that is not connected, and has no goroutine yet.
 func newStore(o *options) *store {
-	s := &store{options: o, keys: newKeys(o.prefix), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &store{options: o, keys: newKeys(o.prefix), clock: thisMoment, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.logs.password = o.password
 	s.purgesName = []byte(s.keys.purges)
@@ -173,7 +174,7 @@ func (s *store) copied(names [3][]byte) (texts [3]string, ok bool) {
 	if current == nil || !s.peeks.Load() || s.state.Load() != up {
 		return texts, false
 	}
-	return current.peek(time.Now().UnixMilli(), names)
+	return current.peek(names)
 }
 
 func (s *store) ask(ctx context.Context, key validators.Key) (found, error) {
