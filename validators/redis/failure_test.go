@@ -383,7 +383,7 @@ func TestServerThatEvictsWhatHasATTL(t *testing.T) {
 	if err := n.Purge(t.Context(), validators.Scope{Host: "b.example"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now(), time.Hour); err != nil {
+	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now().Add(time.Hour), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	lasting := []string{n.keys.purges, n.generationOf(first)}
@@ -394,7 +394,7 @@ func TestServerThatEvictsWhatHasATTL(t *testing.T) {
 			t.Errorf("%s is %q, for %d ms", name, before[name], left)
 		}
 	}
-	for _, name := range []string{ofDigest(n.keys.record, first.Sum), ofDigest(n.keys.firstSeen, first.Sum)} {
+	for _, name := range []string{ofDigest(n.keys.record, first.Sum), n.dateOf(first).date} {
 		if left, _ := s.must("PTTL", name).AsInt64(); left <= 0 {
 			t.Errorf("%s cannot be evicted: %d ms", name, left)
 		}
@@ -602,24 +602,45 @@ func TestHitsAndMissesInMemory(t *testing.T) {
 	}
 }
 
-func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
+// What is asked for once is kept for two days, and for a year after each time that it is asked for once more.
+func TestLifeOfDates(t *testing.T) {
+	const year = 365 * 24 * time.Hour
 	s := startServer(t)
 	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
-	name := ofDigest(n.keys.firstSeen, key.Sum)
-	see := func(now time.Time) {
-		if at, err := n.FirstSeen(t.Context(), key, `"a b"`, now, time.Hour); err != nil || at.Unix() != 1_800_000_000 {
-			t.Fatalf("%s, %v", at, err)
+	names := n.dateOf(key)
+	left := func(name string) time.Duration {
+		ms, _ := s.must("PTTL", name).AsInt64()
+		return time.Duration(ms) * time.Millisecond
+	}
+	see := func(tag string, at time.Time, least, most time.Duration) {
+		t.Helper()
+		seen, err := n.FirstSeen(t.Context(), key, tag, at, year)
+		if err != nil || tag == `"a b"` && !seen.Equal(now) {
+			t.Fatalf("%s, %v", seen, err)
+		}
+		for _, name := range []string{names.date, names.site} {
+			if left := left(name); left < least-time.Minute || left > most {
+				t.Errorf("%s is kept for %s, want %s to %s", name, left, least, most)
+			}
 		}
 	}
-	see(now)
-	s.must("PEXPIRE", name, "5000") // as if nearly all of it were over
-	see(now.Add(59 * time.Minute))
-	if left, _ := s.must("PTTL", name).AsInt64(); left > 5000 {
-		t.Error("was written though it is kept long enough")
+	two, more := 48*time.Hour, year*9/8
+	see(`"a b"`, now, two, two)
+	see(`"a b"`, now, more, more)
+	s.must("PEXPIRE", names.date, "5000") // as if nearly all of it were over
+	see(`"a b"`, now.Add(more-year-time.Minute), 5*time.Second-time.Minute, more)
+	if left := left(names.date); left > 5*time.Second {
+		t.Errorf("was written though it is kept for long enough: %s", left)
 	}
-	see(now.Add(61 * time.Minute))
-	if left, _ := s.must("PTTL", name).AsInt64(); left < time.Hour.Milliseconds() {
-		t.Errorf("is kept for %d ms, want an hour", left)
+	see(`"a b"`, now.Add(more-year+time.Minute), more, more)
+	if seen, err := n.FirstSeen(t.Context(), key, `"b"`, now.Add(more), year); err != nil || !seen.Equal(now.Add(more)) {
+		t.Fatalf("%s, %v", seen, err)
+	}
+	if left := left(names.date); left > two {
+		t.Errorf("a new tag is kept for %s", left)
+	}
+	if left := left(names.site); left < more-time.Minute {
+		t.Errorf("the count is kept for %s", left)
 	}
 }
 
@@ -627,7 +648,7 @@ func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
 func TestTurnsOfTagsAreNotWritten(t *testing.T) {
 	s := startServer(t)
 	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
-	name, before := ofDigest(n.keys.firstSeen, key.Sum), n.Stats().Errors
+	name, before := n.dateOf(key).date, n.Stats().Errors
 	for range 10 {
 		for _, tag := range []string{`"a"`, `"b"`} {
 			_, _ = n.FirstSeen(t.Context(), key, tag, now, time.Hour)
@@ -647,7 +668,7 @@ func TestLongTagsAreKeptShort(t *testing.T) {
 	if _, err := n.FirstSeen(t.Context(), key, strings.Repeat("x", 1<<20), now, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ := s.must("GET", ofDigest(n.keys.firstSeen, key.Sum)).ToString(); len(kept) == 0 || len(kept) > 200 {
+	if kept, _ := s.must("GET", n.dateOf(key).date).ToString(); len(kept) == 0 || len(kept) > 200 {
 		t.Errorf("%d octets are kept", len(kept))
 	}
 }

@@ -72,7 +72,7 @@ func (s *store) parseLog(text string) *purgeLog {
 	}
 	log := parseLog(text)
 	if log != nil {
-		s.log.Store(log)
+		s.learn(log)
 	}
 	return log
 }

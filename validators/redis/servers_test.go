@@ -88,6 +88,11 @@ func TestServersWithoutTracking(t *testing.T) { //nolint:funlen,gocognit // a ta
 			}
 			if name == "RESP2 only" {
 				storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
+				storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+					bounded := *o
+					bounded.maxFirstSeen = maxFirstSeen
+					return join(t, &bounded)
+				})
 			}
 		})
 	}
@@ -113,6 +118,9 @@ func TestPasswords(t *testing.T) {
 				n.awaitUp()
 				if n.remember(key); !n.has(key) {
 					t.Error("no record is found")
+				}
+				if name == "user with keys of the prefix only" {
+					storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
 				}
 				return
 			}
@@ -297,6 +305,13 @@ func TestCluster(t *testing.T) {
 	t.Run("two nodes", func(t *testing.T) {
 		storetest.RunShared(t, func(t *testing.T) (a, b validators.Store) {
 			return join(t, optionsFor(addresses...)), join(t, optionsFor(addresses[1])) // what one address is, is found out
+		})
+	})
+	t.Run("as many dates as there may be", func(t *testing.T) {
+		storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+			o := optionsFor(addresses...)
+			o.maxFirstSeen = maxFirstSeen
+			return join(t, o)
 		})
 	})
 	t.Run("keys are on all", func(t *testing.T) {

@@ -52,6 +52,7 @@ type store struct {
 	client   atomic.Pointer[rueidis.Client]
 	untold   untold
 	log      atomic.Pointer[purgeLog] // the one that was read last
+	sites    sites
 
 	// current are the copies in use. They are looked at without the client only if peeks: in a cluster, the client
 	// decides whose copies count.
@@ -65,11 +66,11 @@ type store struct {
 }
 
 // keys writes the names of keys.
-type keys struct{ record, generation, firstSeen, trial, pulse, purges string }
+type keys struct{ record, generation, firstSeen, site, trial, pulse, purges string }
 
 func newKeys(prefix string) keys {
 	prefix += "2:"
-	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "t:", prefix + "a:", prefix + "p"}
+	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "n:", prefix + "t:", prefix + "a:", prefix + "p"}
 }
 
 func ofDigest(prefix string, digest validators.Digest) string {
@@ -421,10 +422,16 @@ func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
 
 func (s *store) purge(ctx context.Context, client rueidis.Client, scope validators.Scope) error {
 	name := s.keys.purges
-	err := firstError(client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name)))
+	answers := client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name))
+	err := firstError(answers)
 	if isFull(err) {
-		err = firstError(client.DoMulti(ctx, client.B().Del().Key(name).Build(), fence(client.B(), name)))
+		return firstError(client.DoMulti(ctx, client.B().Del().Key(name).Build(), fence(client.B(), name)))
 	}
+	if err != nil {
+		return err
+	}
+	text, err := answers[0].ToString()
+	s.parseLog(text) // so that what it says of dates is known at once
 	return err
 }
 
@@ -433,6 +440,7 @@ func (s *store) Stats() validators.Stats {
 	state := s.state.Load()
 	return validators.Stats{
 		Entries:   -1,
+		FirstSeen: s.dates(),
 		Hits:      s.hits.Load(),
 		Misses:    s.misses.Load(),
 		Errors:    s.errors.Load(),

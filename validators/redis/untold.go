@@ -92,7 +92,7 @@ func (s *store) tell() error {
 	const atOnce = 256
 	tasks, all := s.untold.list()
 	if all != 0 {
-		err := s.tellPart(func(ctx context.Context, client rueidis.Client) error {
+		err := s.inBackground(func(ctx context.Context, client rueidis.Client) error {
 			return s.purge(ctx, client, validators.Scope{})
 		})
 		if err != nil {
@@ -107,7 +107,7 @@ func (s *store) tell() error {
 		for i, t := range part {
 			sums[i] = t.sum
 		}
-		err := s.tellPart(func(ctx context.Context, client rueidis.Client) error { return s.forget(ctx, client, sums...) })
+		err := s.inBackground(func(ctx context.Context, client rueidis.Client) error { return s.forget(ctx, client, sums...) })
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,8 @@ func (s *store) tell() error {
 	return nil
 }
 
-func (s *store) tellPart(do func(context.Context, rueidis.Client) error) (err error) {
+// inBackground makes calls that no request waits for.
+func (s *store) inBackground(do func(context.Context, rueidis.Client) error) (err error) {
 	defer contain(&err)
 	client := s.client.Load()
 	if client == nil {

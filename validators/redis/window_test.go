@@ -81,7 +81,10 @@ func TestCopiesAreBelievedAgain(t *testing.T) {
 		if _, ok := n.peek(key); !ok {
 			t.Fatal("not believed though they are used all the time")
 		}
-		eventually(t, "the pulse is there", func() bool { return n.current.Load().provenAt() != before })
+		eventually(t, "the pulse is there", func() bool {
+			_, ok := n.peek(key)
+			return ok && n.current.Load().provenAt() != before
+		})
 	}
 	if kept := n.current.Load().has(n.current.Load().pulse); kept {
 		t.Error("the pulse is kept")

@@ -43,6 +43,7 @@ var clauses = []struct {
 	{"FirstSeen keeps what was seen for its ttl", firstSeenTTL},
 	{"FirstSeen has one answer", firstSeenOneAnswer},
 	{"FirstSeen is not forgotten", firstSeenNotForgotten},
+	{"FirstSeen is purged with everything", firstSeenPurged},
 	{"FirstSeen has keys of its own", firstSeenKeys},
 	{"a context that has ended", endedContext},
 	{"Stats", statsCount},
@@ -142,7 +143,7 @@ func waitForEnd(t *testing.T, s validators.Store, key validators.Key, record val
 func deleteDropsOne(t *testing.T, s validators.Store) {
 	key := newKey(newHost(), "/")
 	other := newKey(key.URI.Host, "/")
-	now := time.Unix(1_800_000_000, 0)
+	now := ahead()
 	must(t, "Delete of nothing", s.Delete(t.Context(), key))
 	remember(t, s, key)
 	kept := remember(t, s, other)
@@ -274,7 +275,7 @@ func manyPurges(t *testing.T, s validators.Store) {
 }
 
 func firstSeenKeeps(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	for _, later := range []time.Duration{0, time.Second, time.Hour, 0} {
 		wantSeen(t, s, key, `"a"`, now.Add(later), now)
 	}
@@ -282,7 +283,7 @@ func firstSeenKeeps(t *testing.T, s validators.Store) {
 }
 
 func firstSeenOfAnother(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	firstSeen(t, s, key, `"a"`, now)
 	for n, tag := range []string{`W/"a"`, `"b"`, `"a"`, ""} {
 		want := now.Add(time.Duration(n+1) * time.Hour)
@@ -294,7 +295,7 @@ func firstSeenOfAnother(t *testing.T, s validators.Store) {
 
 // firstSeenNeverBack: a clock that is behind changes nothing.
 func firstSeenNeverBack(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	wantSeen(t, s, key, `"a"`, now, now)
 	for n, earlier := range []time.Duration{0, time.Second, time.Hour, 365 * 24 * time.Hour} {
 		wantNoDate(t, s, key, fmt.Sprintf(`"b%d"`, n), now.Add(-earlier))
@@ -306,7 +307,7 @@ func firstSeenNeverBack(t *testing.T, s validators.Store) {
 // firstSeenOfTurns: two tags that take turns, as those of two versions behind one address do, have a date of their
 // own in each second at most, and it is never ahead of the clock.
 func firstSeenOfTurns(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	wantSeen(t, s, key, `"a"`, now, now)
 	for n := range 5 {
 		tag, other := `"b"`, `"a"`
@@ -325,7 +326,7 @@ func firstSeenOfTurns(t *testing.T, s validators.Store) {
 
 // firstSeenNeverToCome: what another clock has seen is not told before that time.
 func firstSeenNeverToCome(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	wantSeen(t, s, key, `"a"`, now, now)
 	for _, earlier := range []time.Duration{time.Millisecond, time.Second, time.Hour} {
 		wantNoDate(t, s, key, `"a"`, now.Add(-earlier))
@@ -334,7 +335,7 @@ func firstSeenNeverToCome(t *testing.T, s validators.Store) {
 }
 
 func firstSeenLongTags(t *testing.T, s validators.Store) {
-	now := time.Unix(1_800_000_000, 0)
+	now := ahead()
 	for _, length := range []int{100, 127, 128, 129, 1000, 64 << 10} {
 		key, long := newKey(newHost(), "/"), strings.Repeat("x", length)
 		for n, tag := range []string{long + "a", long + "b", "a" + long, long, validators.ShortTag(long+"a") + "a"} {
@@ -346,7 +347,7 @@ func firstSeenLongTags(t *testing.T, s validators.Store) {
 }
 
 func firstSeenWholeSeconds(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 999_999_999)
+	key, now := newKey(newHost(), "/"), ahead().Add(999_999_999)
 	for range 2 {
 		wantSeen(t, s, key, `"a"`, now, now.Truncate(time.Second))
 	}
@@ -356,7 +357,7 @@ func firstSeenWholeSeconds(t *testing.T, s validators.Store) {
 
 // firstSeenTTL asks for as long as the ttl goes; what comes after that is the store's choice.
 func firstSeenTTL(t *testing.T, s validators.Store) {
-	key, now, began := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0), time.Now()
+	key, now, began := newKey(newHost(), "/"), ahead(), time.Now()
 	for n := 0; time.Since(began) < ending; n++ {
 		seen, err := s.FirstSeen(t.Context(), key, `"a"`, now.Add(time.Duration(n)*time.Second), ending)
 		must(t, "FirstSeen", err)
@@ -376,7 +377,7 @@ func firstSeenOneAnswer(t *testing.T, s validators.Store) {
 func oneAnswer(t *testing.T, stores ...validators.Store) {
 	t.Helper()
 	const callers = 100
-	key, start := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, start := newKey(newHost(), "/"), ahead()
 	for round := range 5 {
 		var answers [callers]time.Time
 		var errs [callers]error
@@ -404,12 +405,12 @@ func oneAnswer(t *testing.T, stores ...validators.Store) {
 }
 
 func firstSeenNotForgotten(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	firstSeen(t, s, key, `"a"`, now)
 	for name, act := range map[string]func(){
 		"Forget":            func() { forget(t, s, key.URI) },
 		"Purge of the host": func() { purge(t, s, validators.Scope{Host: key.URI.Host}) },
-		"Purge":             func() { purge(t, s, validators.Scope{}) },
+		"Purge of a path":   func() { purge(t, s, validators.Scope{Path: "/"}) },
 	} {
 		act()
 		if seen := firstSeen(t, s, key, `"a"`, now.Add(time.Hour)); !seen.Equal(now) {
@@ -418,8 +419,29 @@ func firstSeenNotForgotten(t *testing.T, s validators.Store) {
 	}
 }
 
+// firstSeenPurged: what comes after a purge of everything has no date that something before it may have had.
+func firstSeenPurged(t *testing.T, s validators.Store) {
+	key := newKey(newHost(), "/")
+	var before time.Time
+	eventually(t, "a date", func() (dated bool) { // which a store that has lost everything just now does not give
+		var err error
+		before, err = s.FirstSeen(t.Context(), key, `"a"`, time.Now(), long)
+		return err == nil
+	})
+	purge(t, s, validators.Scope{})
+	for _, tag := range []string{`"b"`, `"a"`, `"b"`} {
+		wantNoDate(t, s, key, tag, before)
+	}
+	later := time.Now().Add(time.Minute)
+	at := firstSeen(t, s, key, `"b"`, later)
+	if !at.After(before) || at.After(later) {
+		t.Errorf("after the purge: %s at %s, was %s before", at, later, before)
+	}
+	wantSeen(t, s, key, `"b"`, later.Add(time.Hour), at)
+}
+
 func firstSeenKeys(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	firstSeen(t, s, key, `"a"`, now)
 	wantNothing(t, s, key, "as a record, what was kept for FirstSeen")
 	record := remember(t, s, key)
@@ -439,7 +461,7 @@ func endedContext(t *testing.T, s validators.Store) {
 		if got, _, err := s.Load(ended, key); err == nil && got.ETag != record.ETag {
 			t.Errorf("Load found %+v, and no error", got)
 		}
-		_, _ = s.FirstSeen(ended, key, `"a"`, time.Unix(1_800_000_000, 0), long)
+		_, _ = s.FirstSeen(ended, key, `"a"`, ahead(), long)
 		// Whether it succeeds or fails, it has to be as if it had been done, for this process.
 		_ = s.Forget(ended, key.URI)
 	})
@@ -508,7 +530,7 @@ func closed(t *testing.T, open func(t *testing.T) validators.Store) {
 		wantOver(t, "Delete", s.Delete(t.Context(), key))
 		wantOver(t, "Forget", s.Forget(t.Context(), key.URI))
 		wantOver(t, "Purge", s.Purge(t.Context(), validators.Scope{Host: key.URI.Host}))
-		_, err = s.FirstSeen(t.Context(), key, `"a"`, time.Unix(1_800_000_000, 0), long)
+		_, err = s.FirstSeen(t.Context(), key, `"a"`, ahead(), long)
 		wantOver(t, "FirstSeen", err)
 		s.Stats()
 		_ = s.Name()
