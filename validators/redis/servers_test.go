@@ -98,16 +98,24 @@ func TestServersWithoutTracking(t *testing.T) { //nolint:funlen,gocognit // a ta
 	}
 }
 
+// leastCommands are those that README.md names.
+var leastCommands = []string{
+	"+client|tracking", "+client|caching", "+client|setname", "+hello", "+auth", "+select", "+ping", "+multi", "+exec", "+get", "+set", "+del", "+unlink",
+	"+exists", "+getrange", "+pttl", "+pexpire", "+eval", "+time", "+zadd", "+zcount", "+zrange", "+zrangebyscore", "+zrem", "+zscore",
+}
+
 func TestPasswords(t *testing.T) {
 	const secret = "correct-horse"
 	s := startServer(t)
 	s.must("ACL", "SETUSER", "caddy", "on", ">"+secret, "~conditional_cache:*", "&*", "+@all", "-@dangerous", "+client")
+	least := []string{"ACL", "SETUSER", "least", "on", ">" + secret, "~conditional_cache:*"}
+	s.must(append(least, leastCommands...)...)
 	s.must("CONFIG", "SET", "requirepass", secret)
 	for name, test := range map[string]struct {
 		user, password string
 		works          bool
 	}{
-		"default user": {"", secret, true}, "user with keys of the prefix only": {"caddy", secret, true},
+		"default user": {"", secret, true}, "user with keys of the prefix only": {"caddy", secret, true}, "user with the commands in use": {"least", secret, true},
 		"wrong": {"", "battery-staple", false}, "none": {"", "", false}, "unknown user": {"nobody", secret, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +127,10 @@ func TestPasswords(t *testing.T) {
 				if n.remember(key); !n.has(key) {
 					t.Error("no record is found")
 				}
-				if name == "user with keys of the prefix only" {
+				if lines := n.lines(zapcore.WarnLevel); len(lines) > 0 {
+					t.Errorf("logged %q", lines)
+				}
+				if test.user != "" {
 					storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
 				}
 				return
