@@ -12,7 +12,7 @@ import (
 // everybody knows.
 func samePlace(host string) string {
 	place := func(path, query string) uint16 {
-		return uint16(xxh3.HashStringSeed(query, xxh3.HashStringSeed(path, xxh3.HashString(host)))) //nolint:gosec // 16 bits of a hash
+		return uint16(xxh3.HashStringSeed(query, xxh3.HashStringSeed(path, xxh3.HashString(host))))
 	}
 	for n := 0; ; n++ {
 		if query := fmt.Sprintf("q=%d", n); place("/search", query) == place("/", "") {

@@ -146,15 +146,20 @@ func (d *dates) len() int64 {
 // byEnd has first what is over first.
 type byEnd []*date
 
-func (b byEnd) Len() int           { return len(b) }
-func (b byEnd) Less(i, j int) bool { return b[i].end < b[j].end }
+// Len, Less, Swap, Push and Pop are for package heap.
+func (b *byEnd) Len() int { return len(*b) }
 
-func (b byEnd) Swap(i, j int) {
-	b[i], b[j] = b[j], b[i]
-	b[i].place, b[j].place = i, j
+// Less is for package heap.
+func (b *byEnd) Less(i, j int) bool { return (*b)[i].end < (*b)[j].end }
+
+// Swap is for package heap.
+func (b *byEnd) Swap(i, j int) {
+	list := *b
+	list[i], list[j] = list[j], list[i]
+	list[i].place, list[j].place = i, j
 }
 
-// Push and Pop are for package heap.
+// Push is for package heap.
 func (b *byEnd) Push(x any) {
 	added := x.(*date)
 	added.place = len(*b)

@@ -24,8 +24,8 @@ func keeping(t *testing.T, maxFirstSeen int) *Store {
 }
 
 func keyOf(n int, site uint64) (key validators.Key) {
-	binary.LittleEndian.PutUint64(key.Sum[:], uint64(n)) //nolint:gosec // not negative
-	key.Sum[8], key.Site = byte(site), site              //nolint:gosec // a few
+	binary.LittleEndian.PutUint64(key.Sum[:], uint64(n))
+	key.Sum[8], key.Site = byte(site), site
 	return key
 }
 
@@ -160,7 +160,7 @@ func TestDatesAreSmall(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if bytes := int64(after.HeapAlloc-before.HeapAlloc) / dates; bytes > most { //nolint:gosec // bounded
+	if bytes := int64(after.HeapAlloc-before.HeapAlloc) / dates; bytes > most {
 		t.Errorf("%d bytes a date, which should be at most %d", bytes, most)
 	} else {
 		t.Logf("%d bytes a date", bytes)

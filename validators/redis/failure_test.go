@@ -719,7 +719,7 @@ func TestUntold(t *testing.T) {
 func TestUntoldIsBounded(t *testing.T) {
 	var u untold
 	digest := func(n int) (d validators.Digest) {
-		binary.LittleEndian.PutUint64(d[:], uint64(n)) //nolint:gosec // not negative
+		binary.LittleEndian.PutUint64(d[:], uint64(n))
 		return d
 	}
 	for n := range maxUntold {

@@ -123,16 +123,7 @@ func TestPasswords(t *testing.T) {
 			o.username, o.password = test.user, test.password
 			n, key := newNode(t, o), newKey("a.example", "/")
 			if test.works {
-				n.awaitUp()
-				if n.remember(key); !n.has(key) {
-					t.Error("no record is found")
-				}
-				if lines := n.lines(zapcore.WarnLevel); len(lines) > 0 {
-					t.Errorf("logged %q", lines)
-				}
-				if test.user != "" {
-					storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
-				}
+				wantWell(t, n, o)
 				return
 			}
 			n.wantUnavailable(key)
@@ -144,6 +135,22 @@ func TestPasswords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// wantWell is for a user that may do all that is needed.
+func wantWell(t *testing.T, n *node, o *options) {
+	t.Helper()
+	n.awaitUp()
+	key := newKey("a.example", "/")
+	if n.remember(key); !n.has(key) {
+		t.Error("no record is found")
+	}
+	if lines := n.lines(zapcore.WarnLevel); len(lines) > 0 {
+		t.Errorf("logged %q", lines)
+	}
+	if o.username != "" {
+		storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
 	}
 }
 
@@ -336,27 +343,7 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	})
-	t.Run("each is asked for a sign of life", func(t *testing.T) {
-		n, key, clock := newNode(t, optionsFor(addresses...)), newKey("a.example", "/"), new(fakeClock)
-		clock.pass(time.Duration(time.Now().UnixNano()), time.Hour)
-		n.clock = clock.now
-		n.awaitUp()
-		n.remember(key)
-		n.has(key)
-		reads := func() (sum int) {
-			for _, s := range servers {
-				sum += s.calls("exec")
-			}
-			return sum
-		}
-		before := reads()
-		clock.pass(pulseAfter, pulseAfter)
-		n.has(key)
-		eventually(t, "a pulse", func() bool { return reads() > before })
-		if after := reads(); after-before > len(servers) {
-			t.Errorf("%d reads, and one of each node would do", after-before)
-		}
-	})
+	t.Run("each is asked for a sign of life", func(t *testing.T) { pulseOfCluster(t, servers, addresses) })
 	t.Run("no goroutine is left", func(t *testing.T) {
 		join(t, optionsFor(addresses...)).close()
 		eventually(t, "no goroutine is left", nothingOfTheClientRuns)
@@ -372,6 +359,30 @@ func TestCluster(t *testing.T) {
 		})
 		n.wantUnavailable(newKey("a.example", "/"))
 	})
+}
+
+// pulseOfCluster: while copies of what is at several nodes are used, each of these is asked now and then.
+func pulseOfCluster(t *testing.T, servers []*server, addresses []string) {
+	t.Helper()
+	n, key, clock := newNode(t, optionsFor(addresses...)), newKey("a.example", "/"), new(fakeClock)
+	clock.pass(time.Duration(time.Now().UnixNano()), time.Hour)
+	n.clock = clock.now
+	n.awaitUp()
+	n.remember(key)
+	n.has(key)
+	reads := func() (sum int) {
+		for _, s := range servers {
+			sum += s.calls("exec")
+		}
+		return sum
+	}
+	before := reads()
+	clock.pass(pulseAfter, pulseAfter)
+	n.has(key)
+	eventually(t, "a pulse", func() bool { return reads() > before })
+	if after := reads(); after-before > len(servers) {
+		t.Errorf("%d reads, and one of each node would do", after-before)
+	}
 }
 
 func TestSentinel(t *testing.T) {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -70,11 +71,7 @@ func (s *sites) sum() (dates int64, isOld bool) {
 func (s *sites) list() map[uint64]dated {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := make(map[uint64]dated, len(s.known))
-	for site, d := range s.known {
-		known[site] = d
-	}
-	return known
+	return maps.Clone(s.known)
 }
 
 func (s *sites) done() {

@@ -28,7 +28,9 @@ func cutOff(t *testing.T, s *server) (n *node, p *proxy, key validators.Key, f *
 	t.Helper()
 	p, f, key = startProxy(t, s.address()), new(fakeClock), newKey("a.example", "/")
 	f.pass(time.Duration(time.Now().UnixNano()), time.Hour)
-	n = newNode(t, optionsFor(p.serve().address()))
+	o := optionsFor(p.serve().address())
+	o.timeout = time.Second
+	n = newNode(t, o)
 	n.clock = f.now
 	n.awaitUp()
 	n.remember(key)
@@ -59,6 +61,9 @@ func TestCopiesAreBelievedByBothClocks(t *testing.T) {
 			f.pass(c.wall, c.monotonic)
 			if _, ok := n.peek(key); ok != c.believed {
 				t.Errorf("believed: %t, want %t", ok, c.believed)
+			}
+			if found := n.found(key); found != c.believed { // which has the client look, too
+				t.Errorf("found: %t, want %t", found, c.believed)
 			}
 		})
 	}
