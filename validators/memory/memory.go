@@ -46,7 +46,7 @@ func init() {
 type Store struct {
 	// The greatest number of records to keep, at some 260 to 280 bytes each. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
-	// The greatest number of dates of `first_seen` to keep for each handler with a configuration of its own, at some 250
+	// The greatest number of dates of `first_seen` to keep for each handler with a configuration of its own, at some 170
 	// bytes each. When there are so many, what is new has no date. Default: 100000.
 	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 

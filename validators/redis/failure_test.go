@@ -459,14 +459,14 @@ func TestRubbishUnderTheKeys(t *testing.T) {
 	s := startServer(t)
 	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
 	record := ofDigest(n.keys.record, key.Sum)
-	generation := n.generationOf(key)
+	generation := func() string { return n.generationOf(key) } // another one when the log has been
 	newer := newRecord(n.stamp(key))
 	encoded, _ := newer.AppendBinary(nil)
 	encoded[0] = 2
 	for name, put := range map[string]func(){
 		"record":                 func() { s.must("SET", record, "rubbish") },
 		"record of version 2":    func() { s.must("SET", record, string(encoded)) },
-		"generation":             func() { s.must("SET", generation, "rubbish") },
+		"generation":             func() { s.must("SET", generation(), "rubbish") },
 		"purges":                 func() { s.must("SET", n.keys.purges, "rubbish") },
 		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6 a\n") },
 		"purges out of order":    func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6  \n6  \n") },

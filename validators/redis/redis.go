@@ -43,7 +43,7 @@ type Redis struct {
 	// connection: there is one to each node of a cluster, and else one. From 1 MiB. Default: 128 MiB.
 	LocalCache int64 `json:"local_cache,omitempty"`
 	// MaxFirstSeen is how many dates of `first_seen` the server keeps for each handler with a configuration of its own, at
-	// some 400 bytes each. When there are so many, what is new has no date. Default: 100000.
+	// some 320 bytes each. When there are so many, what is new has no date. Default: 100000.
 	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 
 	store *store
