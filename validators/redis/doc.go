@@ -12,7 +12,8 @@
 //	2:r:<32 hex digits>  a record, as encoded by package validators; expires
 //	2:g:<4 hex digits>   the generation of a bucket of URIs: eight random octets, without expiry
 //	2:p                  the log of purges, and the seed of the buckets, without expiry
-//	2:f:<32 hex digits>  when an entity tag was first seen; expires
+//	2:f:{<16>}<32 hex digits>  when an entity tag was first seen; expires. What is in braces stands for the site
+//	2:n:{<16>}           a sorted set of these, to count them by; expires with the last of them
 //	2:a:{<a generation>} never written; read to see whether its node answers
 //	2:t:<32 hex digits>  written to find out whether the server keeps this process informed; expires
 //

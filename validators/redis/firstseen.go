@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -223,5 +222,5 @@ func (s *store) see(ctx context.Context, client rueidis.Client, names dateNames,
 		return seen{}, nil
 	}
 	seconds, err := strconv.ParseInt(date, 10, 64)
-	return seen{at: notToCome(seconds, of.now)}, errors.Join(err)
+	return seen{at: notToCome(seconds, of.now)}, err
 }
