@@ -1,6 +1,8 @@
 package validators
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -12,11 +14,22 @@ import (
 // that somebody chooses have the same one.
 type Digest [16]byte
 
+// Places is how many places there are that a store may forget URIs by.
+const Places = 1 << 16
+
+// Place is which of the Places something has under a seed. Whoever does not know the seed cannot find two that share a
+// place but by trying.
+func (d Digest) Place(seed uint64) uint16 {
+	return uint16(xxh3.HashSeed(d[:], seed)) //nolint:gosec // 16 bits of a hash are one, too
+}
+
 // Key says which record is meant, and what it is forgotten with.
 type Key struct {
 	// Sum stands for everything that selects a record: the target URI as the client sent it, scheme
 	// included, the handler's configuration, and the request fields nominated by Vary.
 	Sum Digest
+	// Site stands for the handler's configuration alone. FirstSeen keeps so and so many dates of each site.
+	Site uint64
 	// URI is what is forgotten and purged as one.
 	URI URI
 }
@@ -28,15 +41,20 @@ type URI struct {
 	Host string
 	// Path is percent-decoded, and begins with a slash.
 	Path string
-	// Sum stands for host, path and query. It is the same on every node, and not safe from somebody who looks
-	// for collisions: what it is used for is to forget, which is harmless where it hits too much.
-	Sum uint64
+	// Sum stands for host, path and query. It is the same on every node, and known to whoever knows the URI.
+	Sum Digest
 }
 
 // NewURI reads a URI whose host is given apart, as in a request. The result may share the memory of both.
 func NewURI(host string, u *url.URL) URI {
 	uri := URI{Host: CanonicalHost(host), Path: canonicalPath(u.Path)}
-	uri.Sum = xxh3.HashStringSeed(u.RawQuery, xxh3.HashStringSeed(uri.Path, xxh3.HashString(uri.Host)))
+	var room [512]byte
+	b := room[:0]
+	for _, text := range [...]string{uri.Host, uri.Path, u.RawQuery} {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	whole := sha256.Sum256(b)
+	uri.Sum = Digest(whole[:len(Digest{})])
 	return uri
 }
 

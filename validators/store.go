@@ -40,7 +40,8 @@ type Store interface {
 	// than it is asked to.
 	Forget(ctx context.Context, uri URI) error
 
-	// Purge does the same for every URI in a scope. If it fails, nothing was purged, or the outcome is not known.
+	// Purge does the same for every URI in a scope. If it fails, nothing was purged, or the outcome is not known. A purge
+	// of everything drops the dates of FirstSeen, too.
 	Purge(ctx context.Context, scope Scope) error
 
 	// FirstSeen returns when the entity tag last became the current one of the representation with this key, in
@@ -50,9 +51,14 @@ type Store interface {
 	// those that take turns do not push it ahead of the clock. It is ErrNoDate as well if the time kept is later than
 	// now, as Last-Modified is not to be in the future (RFC 9110 §8.8.2.1).
 	//
-	// What is kept is kept for ttl at least, unless the store is full. It is the same for all processes that share
-	// the store, and has nothing to do with Forget or Purge. Its keys are apart from those of records. Tags of any
-	// length are told apart; ShortTag bounds what that takes.
+	// What is kept is kept for DateLives(ttl): for 48 hours at first, and for ttl from the second call with the same tag
+	// on. Of each site a store keeps so many dates and no more; when there are so many, the error for what is new is
+	// ErrNoDate, and nothing gives way. After a purge of everything, too, no date is given that another tag may have had; nor is one by a store that may have
+	// lost everything just now.
+	//
+	// What is kept is the same for all processes that share the store, and has nothing to do with Forget, or with a Purge
+	// of less than everything. Its keys are apart from those of records. Tags of any length are told apart; ShortTag bounds
+	// what that takes.
 	FirstSeen(ctx context.Context, key Key, tag string, now time.Time, ttl time.Duration) (time.Time, error)
 
 	// Stats says how the store fares. It does not wait for anything.
@@ -63,6 +69,9 @@ type Store interface {
 type Stats struct {
 	// Entries is how many records are kept, in this process or at the server; -1 if that is not known.
 	Entries int64 `json:"entries"`
+	// FirstSeen is how many dates of FirstSeen are kept, of all sites that this process has asked for; -1 if that is not
+	// known.
+	FirstSeen int64 `json:"first_seen"`
 	// Hits and Misses count the Loads of this process that found a record, or none.
 	Hits   uint64 `json:"hits"`
 	Misses uint64 `json:"misses"`

@@ -84,8 +84,9 @@ func simulate(popularity zipf, requests, entries int) (hits, possible float64) {
 	var found, before int
 	for i := range requests {
 		n := popularity.page(rnd)
-		key := validators.Key{URI: validators.URI{Sum: uint64(n)}}  //nolint:gosec // not negative
+		var key validators.Key
 		binary.LittleEndian.PutUint64(key.Sum[:], mixed(uint64(n))) //nolint:gosec // not negative
+		key.URI.Sum = key.Sum
 		record, stamp, err := store.Load(ctx, key)
 		if err != nil {
 			log.Fatal(err)

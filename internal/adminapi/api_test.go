@@ -81,13 +81,13 @@ func purge(t *testing.T, a *API, body string) *httptest.ResponseRecorder {
 }
 
 func TestStatusNamesEveryStoreOnce(t *testing.T) {
-	one := &noting{name: "redis a", stats: validators.Stats{Entries: -1, Errors: 3}}
+	one := &noting{name: "redis a", stats: validators.Stats{Entries: -1, FirstSeen: -1, Errors: 3}}
 	a := apiOf(one, &noting{name: "memory", stats: validators.Stats{Entries: 1}}, one,
-		&noting{name: "memory", stats: validators.Stats{Entries: 2, Hits: 3, Misses: 4, Evictions: 5, Available: true}})
+		&noting{name: "memory", stats: validators.Stats{Entries: 2, FirstSeen: 6, Hits: 3, Misses: 4, Evictions: 5, Available: true}})
 	w := ask(t, a, httptest.NewRequest(http.MethodGet, "/conditional_cache/", http.NoBody))
 	const want = `{"held":{"bytes":7,"max_total":100},"stores":[` +
-		`{"name":"memory","entries":2,"hits":3,"misses":4,"evictions":5,"errors":0,"available":true},` +
-		`{"name":"redis a","entries":-1,"hits":0,"misses":0,"evictions":0,"errors":3,"available":false}]}`
+		`{"name":"memory","entries":2,"first_seen":6,"hits":3,"misses":4,"evictions":5,"errors":0,"available":true},` +
+		`{"name":"redis a","entries":-1,"first_seen":-1,"hits":0,"misses":0,"evictions":0,"errors":3,"available":false}]}`
 	if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusOK || got != want || w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("got %d %v %s, want %s", w.Code, w.Header(), got, want)
 	}

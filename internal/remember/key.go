@@ -105,13 +105,17 @@ func (m *Memory) digestOf(r *Request) validators.Key {
 	d.add(r.URL.EscapedPath())
 	d.add(r.URL.RawQuery)
 	d.add(r.Extra)
+	if r.URL.Opaque != "" {
+		d.add(r.URL.Opaque)
+	}
 	for _, line := range r.Origin {
 		d.add(line)
 	}
-	return validators.Key{Sum: d.sum(), URI: validators.NewURI(r.Host, r.URL)}
+	return validators.Key{Sum: d.sum(), Site: m.site(), URI: validators.NewURI(r.Host, r.URL)}
 }
 
-// shapeOf tells what is empty from what is not there: an empty query is not none (RFC 3986 §6.2.3).
+// shapeOf tells what is empty from what is not there: an empty query is not none (RFC 3986 §6.2.3). A target without a
+// host, such as that of `GET http:p`, has no path, and is one of its own.
 func shapeOf(r *Request) (shape byte) {
 	if r.URL.ForceQuery {
 		shape |= 1
@@ -119,8 +123,14 @@ func shapeOf(r *Request) (shape byte) {
 	if r.Origin != nil {
 		shape |= 2
 	}
+	if r.URL.Opaque != "" {
+		shape |= 4
+	}
 	return shape
 }
+
+// site is the half of the secret that goes into no digest.
+func (m *Memory) site() uint64 { return binary.LittleEndian.Uint64(m.Secret[secretSize:]) }
 
 // variantOf is the key of the representation that the values of the nominated fields select.
 func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header) validators.Key {
@@ -135,7 +145,7 @@ func (m *Memory) variantOf(base validators.Key, nominated string, h http.Header)
 		}
 		m.addValue(&d, name, h)
 	}
-	return validators.Key{Sum: d.sum(), URI: base.URI}
+	return validators.Key{Sum: d.sum(), Site: base.Site, URI: base.URI}
 }
 
 // addValue adds the value of one nominated field, normalized only where that cannot change its meaning

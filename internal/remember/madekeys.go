@@ -42,7 +42,7 @@ func (k *madeKey) isFor(r *Request) bool {
 // mayKeep says yes to one in sixteen, so that keys of pages that are asked for seldom do not take turns at one place.
 func mayKeep(r *Request) bool {
 	u := r.URL
-	return rand.Uint32()%16 == 0 && len(r.Origin) <= 1 && //nolint:gosec // no secret
+	return rand.Uint32()%16 == 0 && len(r.Origin) <= 1 && u.Opaque == "" && //nolint:gosec // no secret
 		len(r.Scheme)+len(r.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(r.Extra)+len(first(r.Origin)) <= madeSize
 }
 

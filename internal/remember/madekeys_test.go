@@ -1,6 +1,7 @@
 package remember
 
 import (
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -113,4 +114,18 @@ func within(part, whole string) bool {
 	start := uintptr(unsafe.Pointer(unsafe.StringData(whole))) //nolint:gosec // is only compared
 	at := uintptr(unsafe.Pointer(unsafe.StringData(part)))     //nolint:gosec // too
 	return at >= start && at < start+uintptr(len(whole))
+}
+
+// What dates are counted by is the same for all that a handler is asked for, and another one for each configuration.
+func TestKeysHaveTheirSite(t *testing.T) {
+	m, other := &Memory{Secret: [32]byte{20: 1}}, &Memory{Secret: [32]byte{20: 2}}
+	page := Request{Scheme: "http", Host: "h", URL: &url.URL{Path: "/"}, Header: http.Header{"Accept": {"text/html"}}}
+	elsewhere := Request{Scheme: "http", Host: "other", URL: &url.URL{Path: "/a", RawQuery: "b"}}
+	key := m.keyOf(&page)
+	if key.Site == 0 || m.keyOf(&elsewhere).Site != key.Site || m.variantOf(key, "accept", page.Header).Site != key.Site {
+		t.Error("the keys of one handler have several sites, or none")
+	}
+	if other.keyOf(&page).Site == key.Site {
+		t.Error("two handlers are one site")
+	}
 }

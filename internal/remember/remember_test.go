@@ -184,6 +184,29 @@ func TestOneURIIsWhatTheClientSent(t *testing.T) {
 	}
 }
 
+// TestTargetsWithoutAPath: what is no path, as in `GET http:p`, reaches the upstream as it stands.
+func TestTargetsWithoutAPath(t *testing.T) {
+	s := newSite(t, time.Minute)
+	opaque := func(target string) remember.Request {
+		r := s.request("/")
+		r.URL = &url.URL{Scheme: "http", Opaque: target}
+		return r
+	}
+	empty := s.request("/")
+	empty.URL = &url.URL{}
+	for range 100 { // so that keys that are at hand are among them
+		s.visit(opaque("p"))
+	}
+	for name, request := range map[string]remember.Request{"another": opaque("q"), "none": empty, "the root": s.request("/")} {
+		if ok, _ := s.answers(request); ok {
+			t.Errorf("%s was answered", name)
+		}
+	}
+	if ok, why := s.answers(opaque("p")); !ok {
+		t.Errorf("the same was not answered: %s", why)
+	}
+}
+
 // TestOriginsAreForgottenTogether: each has a record of its own, and all are of one URI.
 func TestOriginsAreForgottenTogether(t *testing.T) {
 	origins := [][]string{nil, {"https://a.example"}, {"https://b.example"}, {"https://a.example", "https://b.example"}, {""}}

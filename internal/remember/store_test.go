@@ -14,7 +14,7 @@ type shelf struct {
 	mu        sync.Mutex
 	records   map[validators.Digest]string
 	ttls      map[validators.Digest]time.Duration
-	forgotten map[uint64]uint64
+	forgotten map[validators.Digest]uint64
 	purges    *validators.Purges
 	broken    bool
 	delay     time.Duration   // of each call
@@ -25,7 +25,7 @@ type shelf struct {
 func newShelf() *shelf {
 	return &shelf{
 		records: map[validators.Digest]string{}, ttls: map[validators.Digest]time.Duration{},
-		forgotten: map[uint64]uint64{}, purges: new(validators.Purges),
+		forgotten: map[validators.Digest]uint64{}, purges: new(validators.Purges),
 	}
 }
 

@@ -1,75 +1,176 @@
 package memory
 
 import (
+	"container/heap"
 	"context"
-	"encoding/binary"
 	"math"
+	"sync"
 	"time"
-
-	"github.com/maypok86/otter/v2"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// firstSeenMark stands where an encoded record has its version, which is never 0: what is kept for FirstSeen
-// cannot be read as a record.
-const firstSeenMark = 0
+// dates are what is kept for FirstSeen: so many of each site, of which none gives way to another one. A date that was
+// dropped before its second is over could be given once more, to another tag.
+type dates struct {
+	clock clock
+	max   int // of one site
+
+	mu    sync.RWMutex
+	kept  map[validators.Digest]*date
+	order byEnd
+	sites map[uint64]int // how many are kept of each; none is not in it
+	// latest is the greatest date there ever was, and floor what it was when everything was purged: no date up to it is
+	// given to what is new.
+	latest, floor int64
+}
+
+// date is when a tag was first seen.
+type date struct {
+	sum   validators.Digest
+	site  uint64
+	tag   string
+	seen  int64 // in seconds since 1970
+	end   int64 // of being kept, by the clock
+	place int   // in the order
+}
+
+// cleared is how many dates whose time is over one call clears away at most. It adds one at most, so that there are
+// never more than may be.
+const cleared = 64
+
+func newDates(clock clock, perSite int) *dates {
+	return &dates{clock: clock, max: perSite, kept: make(map[validators.Digest]*date), sites: make(map[uint64]int), latest: math.MinInt64, floor: math.MinInt64}
+}
 
 // FirstSeen implements validators.Store.
-func (r *records) FirstSeen(
+func (d *dates) FirstSeen(
 	_ context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration,
 ) (time.Time, error) {
-	sum, tag, second := firstSeenKey(key.Sum), validators.ShortTag(tag), time.Unix(now.Unix(), 0).UTC()
-	if e, found := r.cache.GetEntry(sum); found {
-		seen, kept := decodeFirstSeen(e.Value)
-		if kept == tag && e.ExpiresAfter() > ttl || kept != tag && !second.After(seen) {
-			return dateOf(seen, kept == tag, second)
+	tag, second := validators.ShortTag(tag), now.Unix()
+	seen, ok := d.known(&key.Sum, tag, second, ttl)
+	if !ok {
+		seen, ok = d.see(&key, tag, second, ttl)
+		if !ok {
+			return time.Time{}, validators.ErrNoDate
 		}
 	}
-	// Kept for twice as long as asked for, what is asked for all the time is written once in a ttl.
-	until := r.clock.after(min(ttl, math.MaxInt64/2) * 2)
-	seen, kept := second, tag
-	r.cache.Compute(sum, func(current string, found bool) (string, otter.ComputeOp) {
-		if !found {
-			r.firsts.Add(1)
-			return encodeFirstSeen(until, second, tag), otter.WriteOp
-		}
-		switch seen, kept = decodeFirstSeen(current); {
-		case kept == tag:
-		case second.After(seen):
-			seen, kept = second, tag
-		default:
-			return "", otter.CancelOp
-		}
-		return encodeFirstSeen(max(until, deadline(current)), seen, tag), otter.WriteOp
-	})
-	return dateOf(seen, kept == tag, second)
-}
-
-// dateOf is the time kept, if it is that of the tag asked for and not to come.
-func dateOf(seen time.Time, isCurrent bool, second time.Time) (time.Time, error) {
-	if !isCurrent || seen.After(second) {
+	if seen > second {
 		return time.Time{}, validators.ErrNoDate
 	}
-	return seen, nil
+	return time.Unix(seen, 0).UTC(), nil
 }
 
-// firstSeenKey is not the key of any record but by a chance of one to 2^128: nobody can choose what a Digest is.
-func firstSeenKey(sum validators.Digest) validators.Digest {
-	sum[0] ^= 0xff
-	return sum
+// known is a date that needs no change: that of this tag, or of another one if this one can have none now, as the date
+// has not gone by.
+func (d *dates) known(sum *validators.Digest, tag string, second int64, ttl time.Duration) (seen int64, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	kept, found := d.kept[*sum]
+	now := d.clock.NowNano()
+	switch {
+	case !found || kept.end <= now:
+		return 0, false
+	case kept.tag == tag:
+		return kept.seen, kept.end-now >= int64(ttl)
+	}
+	return math.MaxInt64, second <= kept.seen
 }
 
-func encodeFirstSeen(until int64, seen time.Time, tag string) string {
-	b := make([]byte, 0, deadlineSize+1+8+len(tag))
-	b = append(appendDeadline(b, until), firstSeenMark)
-	b = binary.LittleEndian.AppendUint64(b, uint64(seen.Unix())) //nolint:gosec // is read back as it was
-	return string(append(b, tag...))
+// see keeps a date, or keeps one for longer.
+func (d *dates) see(key *validators.Key, tag string, second int64, ttl time.Duration) (seen int64, ok bool) {
+	first, again := validators.DateLives(ttl)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clear()
+	kept, found := d.kept[key.Sum]
+	if found && kept.end <= d.clock.NowNano() {
+		d.remove(kept)
+		found = false
+	}
+	switch {
+	case found && kept.tag == tag:
+		kept.end = max(kept.end, d.clock.after(again))
+	case found && second <= kept.seen:
+		return 0, false
+	case found:
+		kept.tag, kept.seen, kept.end = tag, second, d.clock.after(first)
+	case d.sites[key.Site] >= d.max:
+		return 0, false
+	default:
+		kept = &date{sum: key.Sum, site: key.Site, tag: tag, seen: max(second, d.floor+1), end: d.clock.after(first)}
+		d.kept[key.Sum] = kept
+		d.sites[key.Site]++
+		heap.Push(&d.order, kept)
+	}
+	heap.Fix(&d.order, kept.place)
+	d.latest = max(d.latest, kept.seen)
+	return kept.seen, true
 }
 
-func isFirstSeen(value string) bool { return value[deadlineSize] == firstSeenMark }
+// clear removes what is over. The caller holds mu.
+func (d *dates) clear() {
+	now := d.clock.NowNano()
+	for range cleared {
+		if len(d.order) == 0 || d.order[0].end > now {
+			return
+		}
+		d.remove(d.order[0])
+	}
+}
 
-func decodeFirstSeen(value string) (seen time.Time, tag string) {
-	const head = deadlineSize + 1
-	return time.Unix(deadline(value[head:]), 0).UTC(), value[head+8:]
+func (d *dates) remove(gone *date) {
+	heap.Remove(&d.order, gone.place)
+	delete(d.kept, gone.sum)
+	if d.sites[gone.site]--; d.sites[gone.site] == 0 {
+		delete(d.sites, gone.site)
+	}
+}
+
+// purge drops all dates.
+func (d *dates) purge() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.floor = d.latest
+	d.order = nil
+	clear(d.sites)
+	d.kept = make(map[validators.Digest]*date) // one that was cleared would keep its room
+}
+
+func (d *dates) len() int64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return int64(len(d.order))
+}
+
+// byEnd has first what is over first.
+type byEnd []*date
+
+// Len, Less, Swap, Push and Pop are for package heap.
+func (b *byEnd) Len() int { return len(*b) }
+
+// Less is for package heap.
+func (b *byEnd) Less(i, j int) bool { return (*b)[i].end < (*b)[j].end }
+
+// Swap is for package heap.
+func (b *byEnd) Swap(i, j int) {
+	list := *b
+	list[i], list[j] = list[j], list[i]
+	list[i].place, list[j].place = i, j
+}
+
+// Push is for package heap.
+func (b *byEnd) Push(x any) {
+	added := x.(*date)
+	added.place = len(*b)
+	*b = append(*b, added)
+}
+
+// Pop is for package heap.
+func (b *byEnd) Pop() any {
+	last := len(*b) - 1
+	gone := (*b)[last]
+	(*b)[last] = nil // or it would be kept from the garbage collector
+	*b = (*b)[:last]
+	return gone
 }

@@ -3,7 +3,8 @@
 //
 //	remember {
 //		store memory {
-//			max_entries 100000
+//			max_entries    100000
+//			max_first_seen 100000
 //		}
 //	}
 //
@@ -45,6 +46,9 @@ func init() {
 type Store struct {
 	// The greatest number of records to keep, at some 260 to 280 bytes each. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
+	// The greatest number of dates of `first_seen` to keep for each handler with a configuration of its own, at some 170
+	// bytes each. When there are so many, what is new has no date. Default: 100000.
+	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 
 	*records `json:"-"`
 	acquired atomic.Bool
@@ -52,17 +56,18 @@ type Store struct {
 
 // Options are what a store without Caddy is made with.
 type Options struct {
-	// MaxEntries is as in Store; 0 means the default.
-	MaxEntries int
+	// MaxEntries and MaxFirstSeen are as in Store; 0 means the default.
+	MaxEntries, MaxFirstSeen int
 }
 
 // New returns a store that shares nothing with any other. It needs no closing.
 func New(options Options) (*Store, error) {
-	s := &Store{MaxEntries: cmp.Or(options.MaxEntries, defaultMaxEntries)}
+	s := &Store{MaxEntries: options.MaxEntries, MaxFirstSeen: options.MaxFirstSeen}
+	s.setDefaults()
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	s.records = newRecords(s.MaxEntries)
+	s.records = newRecords(s.key())
 	return s, nil
 }
 
@@ -73,11 +78,11 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 
 // Provision takes the records out of the pool. It starts nothing.
 func (s *Store) Provision(caddy.Context) error {
-	s.MaxEntries = cmp.Or(s.MaxEntries, defaultMaxEntries)
+	s.setDefaults()
 	if err := s.check(); err != nil {
 		return err
 	}
-	kept, _, err := pool.LoadOrNew(s.key(), func() (caddy.Destructor, error) { return newRecords(s.MaxEntries), nil })
+	kept, _, err := pool.LoadOrNew(s.key(), func() (caddy.Destructor, error) { return newRecords(s.key()), nil })
 	if err != nil {
 		return fmt.Errorf("making room for records: %w", err)
 	}
@@ -86,13 +91,18 @@ func (s *Store) Provision(caddy.Context) error {
 	return nil
 }
 
-func (s *Store) key() Options { return Options{MaxEntries: s.MaxEntries} }
+func (s *Store) key() Options { return Options{MaxEntries: s.MaxEntries, MaxFirstSeen: s.MaxFirstSeen} }
+
+func (s *Store) setDefaults() {
+	s.MaxEntries = cmp.Or(s.MaxEntries, defaultMaxEntries)
+	s.MaxFirstSeen = cmp.Or(s.MaxFirstSeen, validators.DefaultMaxFirstSeen)
+}
 
 func (s *Store) check() error {
 	if s.MaxEntries < 1 || s.MaxEntries > maxMaxEntries {
 		return fmt.Errorf("max_entries has to be from 1 to %d, not %d", maxMaxEntries, s.MaxEntries)
 	}
-	return nil
+	return validators.CheckMaxFirstSeen(s.MaxFirstSeen)
 }
 
 // Cleanup gives the records back. Requests that still use the store go on as before; when the last one is over
@@ -108,7 +118,8 @@ func (s *Store) Cleanup() error {
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
 //
 //	memory {
-//	    max_entries <n>
+//	    max_entries    <n>
+//	    max_first_seen <n>
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the store's name
@@ -116,29 +127,36 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("unexpected %q: memory has its options in a block", d.Val())
 	}
 	for d.NextBlock(0) {
-		if d.Val() != "max_entries" {
-			return d.Errf("unrecognized subdirective %q; memory knows max_entries", d.Val())
+		var err error
+		switch d.Val() {
+		case "max_entries":
+			err = unmarshalNumber(d, &s.MaxEntries, maxMaxEntries)
+		case "max_first_seen":
+			err = unmarshalNumber(d, &s.MaxFirstSeen, validators.MostMaxFirstSeen)
+		default:
+			err = d.Errf("unrecognized subdirective %q; memory knows max_entries and max_first_seen", d.Val())
 		}
-		if err := s.unmarshalMaxEntries(d); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) unmarshalMaxEntries(d *caddyfile.Dispenser) error {
-	if s.MaxEntries != 0 {
-		return d.Err("max_entries is there twice")
+func unmarshalNumber(d *caddyfile.Dispenser, to *int, most int) error {
+	name := d.Val()
+	if *to != 0 {
+		return d.Errf("%s is there twice", name)
 	}
 	args := d.RemainingArgs()
 	if len(args) != 1 {
-		return d.Errf("max_entries takes one number, not %d arguments", len(args))
+		return d.Errf("%s takes one number, not %d arguments", name, len(args))
 	}
 	n, err := strconv.Atoi(args[0])
-	if err != nil || n < 1 || n > maxMaxEntries {
-		return d.Errf("max_entries has to be a whole number from 1 to %d, not %q", maxMaxEntries, args[0])
+	if err != nil || n < 1 || n > most {
+		return d.Errf("%s has to be a whole number from 1 to %d, not %q", name, most, args[0])
 	}
-	s.MaxEntries = n
+	*to = n
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
+	"github.com/conditionalcache/caddy-conditional-cache/validators/memory"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/storetest"
 )
 
@@ -18,6 +19,17 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) validators.Store {
 		t.Helper()
 		return newStore(t, 0)
+	})
+}
+
+func TestContractOfABoundedStore(t *testing.T) {
+	storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+		t.Helper()
+		s, err := memory.New(memory.Options{MaxFirstSeen: maxFirstSeen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	})
 }
 
@@ -140,27 +152,6 @@ func TestWhatIsOutOfDateIsDroppedWhenFound(t *testing.T) {
 	})
 }
 
-func TestFirstSeenIsNoEntry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, key := newStore(t, 0), numbered(1)
-		for _, tag := range []string{`"a"`, `"b"`, `"b"`} {
-			time.Sleep(time.Second) //nolint:forbidigo // of the bubble's time
-			if _, err := s.FirstSeen(t.Context(), key, tag, time.Now(), time.Minute); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if n := s.Stats().Entries; n != 0 {
-			t.Errorf("%d entries", n)
-		}
-		time.Sleep(time.Hour) //nolint:forbidigo // of the bubble's time
-		fill(t, s, numberedKeys(2000))
-		synctest.Wait() // until what has expired is cleared away
-		if n := s.Stats().Entries; n != 2000 {
-			t.Errorf("%d entries, want 2000", n)
-		}
-	})
-}
-
 func TestALateSaveLeavesANewerRecordAlone(t *testing.T) {
 	s, key := newStore(t, 0), numbered(1)
 	_, before := load(t, s, key)
@@ -224,41 +215,6 @@ func TestPurgesElsewhereAreCheckedOnce(t *testing.T) {
 	})
 }
 
-// URIs that share a place are forgotten together, and no others are.
-func TestForgettingHitsOnePlace(t *testing.T) {
-	s, keys := newStore(t, 0), numberedKeys(20_000)
-	fill(t, s, keys)
-	forget(t, s, keys[0].URI)
-	for n, key := range keys {
-		if same := key.URI.Sum%65536 == keys[0].URI.Sum%65536; has(t, s, key) == same {
-			t.Fatalf("record %d is found: %v; its place is the one that was forgotten: %v", n, !same, same)
-		}
-	}
-}
-
-func TestFirstSeenIsKeptWhileAskedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, key, start := newStore(t, 0), numbered(1), time.Now()
-		seen := func() time.Time {
-			at, err := s.FirstSeen(t.Context(), key, `"a"`, time.Now(), time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return at
-		}
-		for range 100 {
-			if at := seen(); !at.Equal(start) {
-				t.Fatalf("after %s: %s, want %s", time.Since(start), at, start)
-			}
-			time.Sleep(time.Minute) //nolint:forbidigo // of the bubble's time
-		}
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // of the bubble's time
-		if at := seen(); !at.Equal(time.Now()) {
-			t.Errorf("kept for longer than twice the ttl: %s", at)
-		}
-	})
-}
-
 func TestFirstSeenAndLifetimesAtTheEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, key, now := newStore(t, 0), numbered(1), time.Unix(1_800_000_000, 0)
@@ -269,6 +225,9 @@ func TestFirstSeenAndLifetimesAtTheEnds(t *testing.T) {
 			if err != nil || !at.Equal(now) {
 				t.Errorf("ttl %s: %s, %v; want %s", ttl, at, err, now)
 			}
+		}
+		if at, err := s.FirstSeen(t.Context(), key, `"4"`, now, math.MaxInt64); err != nil || !at.Equal(now) {
+			t.Errorf("the second time: %s, %v", at, err)
 		}
 		time.Sleep(1000 * time.Hour) //nolint:forbidigo // of the bubble's time
 		if at, err := s.FirstSeen(t.Context(), key, `"4"`, now.Add(time.Hour), 0); err != nil || !at.Equal(now) {

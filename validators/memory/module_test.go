@@ -146,6 +146,7 @@ func TestRefusedJSON(t *testing.T) {
 	ctx, _ := configuration(t)
 	for _, config := range []string{
 		`{"max_entries": -1}`, `{"max_entries": 100000001}`, `{"max_entries": "1"}`, `{"max_entries": 1.5}`, `{"entries": 1}`,
+		`{"max_first_seen": -1}`, `{"max_first_seen": 100000001}`,
 	} {
 		if _, err := provision(ctx, config); err == nil {
 			t.Errorf("%s is accepted", config)
@@ -170,6 +171,7 @@ func TestCaddyfile(t *testing.T) {
 		"memory {\n}":                         `{}`,
 		"memory {\n max_entries 1\n}":         `{"max_entries":1}`,
 		"memory {\n max_entries 100000000\n}": `{"max_entries":100000000}`,
+		"memory {\n max_first_seen 5\n}":      `{"max_first_seen":5}`,
 	} {
 		s, err := unmarshal(input)
 		if err != nil {
@@ -183,10 +185,11 @@ func TestCaddyfile(t *testing.T) {
 func TestRefusedCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{
 		"memory 5":                                      `unexpected "5": memory has its options in a block, at Testfile:1`,
-		"memory {\n entries 5\n}":                       `unrecognized subdirective "entries"; memory knows max_entries, at Testfile:2`,
+		"memory {\n entries 5\n}":                       `unrecognized subdirective "entries"; memory knows max_entries and max_first_seen, at Testfile:2`,
 		"memory {\n max_entries\n}":                     `max_entries takes one number, not 0 arguments, at Testfile:2`,
 		"memory {\n max_entries 5 6\n}":                 `max_entries takes one number, not 2 arguments, at Testfile:2`,
 		"memory {\n max_entries 5\n\n max_entries 5\n}": `max_entries is there twice, at Testfile:4`,
+		"memory {\n max_first_seen 0\n}":                `max_first_seen has to be a whole number from 1 to 100000000, not "0", at Testfile:2`,
 		"memory {\n max_entries 5 {\n  a\n }\n}":        `unrecognized subdirective "{"`,
 	} {
 		_, err := unmarshal(input)

@@ -17,23 +17,24 @@ import (
 const behind = 16
 
 // records is what stores with the same options share. A value is eight octets with the time when its ttl is over,
-// in nanoseconds of the clock, and then the encoded record, or what firstSeen makes.
+// in nanoseconds of the clock, and then the encoded record.
 type records struct {
 	cache *otter.Cache[validators.Digest, string]
 	clock clock
 	*forgetting
+	*dates
 
 	lookups   lookups
 	evictions atomic.Uint64
-	firsts    atomic.Int64 // how many values are of firstSeen
 }
 
 const deadlineSize = 8
 
-func newRecords(maxEntries int) *records {
-	r := &records{clock: clock{start: time.Now()}, forgetting: newForgetting()}
+func newRecords(o Options) *records {
+	clock := clock{start: time.Now()}
+	r := &records{clock: clock, forgetting: newForgetting(), dates: newDates(clock, o.MaxFirstSeen)}
 	r.cache = otter.Must(&otter.Options[validators.Digest, string]{
-		MaximumSize:      maxEntries,
+		MaximumSize:      o.MaxEntries,
 		ExpiryCalculator: otter.ExpiryWritingFunc(timeLeft),
 		OnAtomicDeletion: r.deleted,
 		Clock:            r.clock,
@@ -182,16 +183,20 @@ func (r *records) Forget(_ context.Context, uri validators.URI) error {
 
 // Purge implements validators.Store. It takes as long whatever the number of records.
 func (r *records) Purge(_ context.Context, scope validators.Scope) error {
-	r.purge(scope)
+	r.forgetting.purge(scope)
+	if scope == (validators.Scope{}) {
+		r.dates.purge()
+	}
 	return nil
 }
 
 // Stats implements validators.Store. Entries counts records that are out of date or have expired until they are
-// cleared away.
+// cleared away, and FirstSeen dates whose time is over.
 func (r *records) Stats() validators.Stats {
 	hits, misses := r.lookups.sum()
 	return validators.Stats{
-		Entries:   max(0, int64(r.cache.EstimatedSize())-r.firsts.Load()),
+		Entries:   int64(r.cache.EstimatedSize()),
+		FirstSeen: r.dates.len(),
 		Hits:      hits,
 		Misses:    misses,
 		Evictions: r.evictions.Load(),
@@ -201,11 +206,7 @@ func (r *records) Stats() validators.Stats {
 
 // deleted counts what leaves the cache. It is called with a lock held, and may not use the cache.
 func (r *records) deleted(e otter.DeletionEvent[validators.Digest, string]) {
-	switch {
-	case e.Cause == otter.CauseReplacement:
-	case isFirstSeen(e.Value):
-		r.firsts.Add(-1)
-	case e.Cause == otter.CauseOverflow:
+	if e.Cause == otter.CauseOverflow {
 		r.evictions.Add(1)
 	}
 }

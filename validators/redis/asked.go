@@ -12,7 +12,7 @@ const (
 	one          question = iota // one text, number, null or error; what nearly all commands ask for
 	transaction                  // EXEC of the two commands that the client reads a copy with
 	greeting                     // HELLO
-	listing                      // CLUSTER, SENTINEL: a list of anything
+	listing                      // CLUSTER, SENTINEL, ZRANGE: a list of anything
 	atLeastTwo                   // ROLE and the address of a primary, of which the client takes the first one or two
 	subscription                 // SUBSCRIBE, confirmed once for each channel
 	ending                       // UNSUBSCRIBE, which the client always has followed by a PING
@@ -191,7 +191,7 @@ func (c *command) asks() asked {
 			return asked{question: atLeastTwo}
 		}
 		return asked{question: listing}
-	case "CLUSTER":
+	case "CLUSTER", "ZRANGE":
 		return asked{question: listing}
 	case "ROLE":
 		return asked{question: atLeastTwo}

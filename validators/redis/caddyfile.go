@@ -8,24 +8,27 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
 //
 //	redis {
-//	    address     <host:port...> | unix//<path>
-//	    sentinel    <name of the primary>
-//	    username    <text>
-//	    password    <text with {env.*} or {file.*}>
+//	    address        <host:port...> | unix//<path>
+//	    sentinel       <name of the primary>
+//	    username       <text>
+//	    password       <text with {env.*} or {file.*}>
 //	    tls {
 //	        ca          <file...>
 //	        client      <certificate file> <key file>
 //	        server_name <name>
 //	    }
-//	    db          <number>
-//	    key_prefix  <text>
-//	    timeout     <duration>
-//	    local_cache <size>
+//	    db             <number>
+//	    key_prefix     <text>
+//	    timeout        <duration>
+//	    local_cache    <size>
+//	    max_first_seen <number>
 //	}
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the store
@@ -67,6 +70,8 @@ func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) error {
 		return r.unmarshalTimeout(d)
 	case "local_cache":
 		return r.unmarshalLocalCache(d)
+	case "max_first_seen":
+		return r.unmarshalMaxFirstSeen(d)
 	default:
 		return d.Errf("unrecognized option %q of redis", d.Val())
 	}
@@ -133,6 +138,22 @@ func (r *Redis) unmarshalLocalCache(d *caddyfile.Dispenser) error {
 	if err := checkLocalCache(r.LocalCache); err != nil {
 		return d.WrapErr(err)
 	}
+	return nil
+}
+
+func (r *Redis) unmarshalMaxFirstSeen(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneText(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return d.Errf("%q is not a number of dates", text)
+	}
+	if err := validators.CheckMaxFirstSeen(n); err != nil {
+		return d.WrapErr(err)
+	}
+	r.MaxFirstSeen = n
 	return nil
 }
 

@@ -21,12 +21,12 @@ const (
 	// dialTimeout is for connections made in the background; a request that makes one has its own, shorter.
 	dialTimeout = 5 * time.Second
 	// A connection that was silent for silence up to twice that is asked for a sign of life, which has to come within
-	// lastWord. So after two seconds one is known to be dead, and with it go the copies that it would have kept current.
+	// lastWord. Then it is closed, and a new one made. How long copies are believed does not depend on it: see maxStale.
 	silence  = 500 * time.Millisecond
 	lastWord = time.Second
 
 	firstDelay = 100 * time.Millisecond
-	lastDelay  = 5 * time.Second
+	lastDelay  = 2 * time.Second
 	// afresh is after how many vain attempts everything is made anew: addresses looked up, nodes and primaries asked for.
 	afresh = 3
 
@@ -227,7 +227,7 @@ func (s *store) clientOption(plain bool) rueidis.ClientOption {
 		DisableCache: plain,
 
 		ForceSingleClient: o.single(),
-		NewCacheStoreFn:   func(rueidis.CacheStoreOption) rueidis.CacheStore { return newCopies(o.localCache, &s.current) },
+		NewCacheStoreFn:   func(rueidis.CacheStoreOption) rueidis.CacheStore { return newCopies(s) },
 		ClientName:        "conditional_cache",
 		ClientSetInfo:     rueidis.DisableClientSetInfo,
 
@@ -279,6 +279,19 @@ type connection struct {
 func (c *connection) Close() error {
 	c.forget()
 	return c.Conn.Close()
+}
+
+// readPulse asks for a key for no other reason than that an answer shows that the connection is alive.
+func (s *store) readPulse(name string) {
+	client := s.client.Load()
+	if client == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, lastWord)
+	defer cancel()
+	var err error // which calls have as well
+	defer contain(&err)
+	(*client).DoCache(ctx, (*client).B().Get().Key(name).Cache(), localTTL)
 }
 
 // tracks tries out what this package relies on: that the server allows client-side caching, and that after a write and

@@ -18,3 +18,12 @@ func TestContractOfTwoNodes(t *testing.T) {
 		return join(t, optionsFor(s.address())), join(t, optionsFor(s.socket()))
 	})
 }
+
+func TestContractOfABoundedStore(t *testing.T) {
+	s := startServer(t)
+	storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+		o := optionsFor(s.address())
+		o.maxFirstSeen = maxFirstSeen
+		return join(t, o)
+	})
+}

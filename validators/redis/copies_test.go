@@ -66,7 +66,7 @@ func TestReadsThatFail(t *testing.T) {
 		"Close":  func(c *copies) { c.Close(failed) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCopies(1<<20, &n.current)
+			c := newCopies(n.store)
 			if _, first := c.Flight("a", "GET", time.Hour, time.Now()); first != nil {
 				t.Fatal("there is something to wait for before anybody reads")
 			}

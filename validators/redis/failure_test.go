@@ -324,7 +324,7 @@ func TestKeysThatAreEvicted(t *testing.T) {
 	old, key := newKey("a.example", "/"), newKey("a.example", "/")
 	stamp := n.stamp(old)
 	for name, evict := range map[string]func(){
-		"generation": func() { s.must("DEL", bucketOf(key.URI).key(n.keys.generation)) },
+		"generation": func() { s.must("DEL", n.generationOf(key)) },
 		"purges":     func() { s.must("DEL", n.keys.purges) },
 		"FLUSHALL":   func() { s.must("FLUSHALL") },
 		"FLUSHDB":    func() { s.must("FLUSHDB", "ASYNC") },
@@ -382,10 +382,10 @@ func TestServerThatEvictsWhatHasATTL(t *testing.T) {
 	if err := n.Purge(t.Context(), validators.Scope{Host: "b.example"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now(), time.Hour); err != nil {
+	if _, err := n.FirstSeen(t.Context(), first, `"a"`, time.Now().Add(time.Hour), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	lasting := []string{n.keys.purges, bucketOf(first.URI).key(n.keys.generation)}
+	lasting := []string{n.keys.purges, n.generationOf(first)}
 	before := make(map[string]string)
 	for _, name := range lasting {
 		before[name], _ = s.must("GET", name).ToString()
@@ -393,7 +393,7 @@ func TestServerThatEvictsWhatHasATTL(t *testing.T) {
 			t.Errorf("%s is %q, for %d ms", name, before[name], left)
 		}
 	}
-	for _, name := range []string{ofDigest(n.keys.record, first.Sum), ofDigest(n.keys.firstSeen, first.Sum)} {
+	for _, name := range []string{ofDigest(n.keys.record, first.Sum), n.dateOf(first).date} {
 		if left, _ := s.must("PTTL", name).AsInt64(); left <= 0 {
 			t.Errorf("%s cannot be evicted: %d ms", name, left)
 		}
@@ -427,7 +427,7 @@ func TestAReplicaThatLags(t *testing.T) {
 	}
 	saved := time.Now()
 	undo := make(map[string]string)
-	for _, name := range []string{n.keys.purges, bucketOf(key.URI).key(n.keys.generation)} {
+	for _, name := range []string{n.keys.purges, n.generationOf(key)} {
 		undo[name], _ = s.must("GET", name).ToString()
 	}
 	if err := n.Forget(t.Context(), key.URI); err != nil {
@@ -458,17 +458,17 @@ func TestRubbishUnderTheKeys(t *testing.T) {
 	s := startServer(t)
 	n, key := join(t, optionsFor(s.address())), newKey("a.example", "/")
 	record := ofDigest(n.keys.record, key.Sum)
-	generation := bucketOf(key.URI).key(n.keys.generation)
+	generation := func() string { return n.generationOf(key) } // another one when the log has been
 	newer := newRecord(n.stamp(key))
 	encoded, _ := newer.AppendBinary(nil)
 	encoded[0] = 2
 	for name, put := range map[string]func(){
 		"record":                 func() { s.must("SET", record, "rubbish") },
 		"record of version 2":    func() { s.must("SET", record, string(encoded)) },
-		"generation":             func() { s.must("SET", generation, "rubbish") },
+		"generation":             func() { s.must("SET", generation(), "rubbish") },
 		"purges":                 func() { s.must("SET", n.keys.purges, "rubbish") },
-		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5\n6 a\n") },
-		"purges out of order":    func() { s.must("SET", n.keys.purges, "5\n6  \n6  \n") },
+		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6 a\n") },
+		"purges out of order":    func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6  \n6  \n") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.remember(key)
@@ -601,24 +601,45 @@ func TestHitsAndMissesInMemory(t *testing.T) {
 	}
 }
 
-func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
+// What is asked for once is kept for two days, and for a year after each time that it is asked for once more.
+func TestLifeOfDates(t *testing.T) {
+	const year = 365 * 24 * time.Hour
 	s := startServer(t)
 	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
-	name := ofDigest(n.keys.firstSeen, key.Sum)
-	see := func(now time.Time) {
-		if at, err := n.FirstSeen(t.Context(), key, `"a b"`, now, time.Hour); err != nil || at.Unix() != 1_800_000_000 {
-			t.Fatalf("%s, %v", at, err)
+	names := n.dateOf(key)
+	left := func(name string) time.Duration {
+		ms, _ := s.must("PTTL", name).AsInt64()
+		return time.Duration(ms) * time.Millisecond
+	}
+	see := func(tag string, at time.Time, least, most time.Duration) {
+		t.Helper()
+		seen, err := n.FirstSeen(t.Context(), key, tag, at, year)
+		if err != nil || tag == `"a b"` && !seen.Equal(now) {
+			t.Fatalf("%s, %v", seen, err)
+		}
+		for _, name := range []string{names.date, names.site} {
+			if left := left(name); left < least-time.Minute || left > most {
+				t.Errorf("%s is kept for %s, want %s to %s", name, left, least, most)
+			}
 		}
 	}
-	see(now)
-	s.must("PEXPIRE", name, "5000") // as if nearly all of it were over
-	see(now.Add(59 * time.Minute))
-	if left, _ := s.must("PTTL", name).AsInt64(); left > 5000 {
-		t.Error("was written though it is kept long enough")
+	two, more := 48*time.Hour, year*9/8
+	see(`"a b"`, now, two, two)
+	see(`"a b"`, now, more, more)
+	s.must("PEXPIRE", names.date, "5000") // as if nearly all of it were over
+	see(`"a b"`, now.Add(more-year-time.Minute), 5*time.Second-time.Minute, more)
+	if left := left(names.date); left > 5*time.Second {
+		t.Errorf("was written though it is kept for long enough: %s", left)
 	}
-	see(now.Add(61 * time.Minute))
-	if left, _ := s.must("PTTL", name).AsInt64(); left < time.Hour.Milliseconds() {
-		t.Errorf("is kept for %d ms, want an hour", left)
+	see(`"a b"`, now.Add(more-year+time.Minute), more, more)
+	if seen, err := n.FirstSeen(t.Context(), key, `"b"`, now.Add(more), year); err != nil || !seen.Equal(now.Add(more)) {
+		t.Fatalf("%s, %v", seen, err)
+	}
+	if left := left(names.date); left > two {
+		t.Errorf("a new tag is kept for %s", left)
+	}
+	if left := left(names.site); left < more-time.Minute {
+		t.Errorf("the count is kept for %s", left)
 	}
 }
 
@@ -626,7 +647,7 @@ func TestTTLOfFirstSeenIsRenewed(t *testing.T) {
 func TestTurnsOfTagsAreNotWritten(t *testing.T) {
 	s := startServer(t)
 	n, key, now := join(t, optionsFor(s.address())), newKey("a.example", "/"), time.Unix(1_800_000_000, 0)
-	name, before := ofDigest(n.keys.firstSeen, key.Sum), n.Stats().Errors
+	name, before := n.dateOf(key).date, n.Stats().Errors
 	for range 10 {
 		for _, tag := range []string{`"a"`, `"b"`} {
 			_, _ = n.FirstSeen(t.Context(), key, tag, now, time.Hour)
@@ -646,7 +667,7 @@ func TestLongTagsAreKeptShort(t *testing.T) {
 	if _, err := n.FirstSeen(t.Context(), key, strings.Repeat("x", 1<<20), now, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ := s.must("GET", ofDigest(n.keys.firstSeen, key.Sum)).ToString(); len(kept) == 0 || len(kept) > 200 {
+	if kept, _ := s.must("GET", n.dateOf(key).date).ToString(); len(kept) == 0 || len(kept) > 200 {
 		t.Errorf("%d octets are kept", len(kept))
 	}
 }
@@ -662,32 +683,6 @@ func TestServerThatBecomesAReplica(t *testing.T) {
 	n.wantUnavailable(key)
 	s.must("REPLICAOF", "NO", "ONE")
 	n.awaitUp()
-}
-
-// What has failed is told later, in order, whatever is forgotten meanwhile.
-func TestUntoldBuckets(t *testing.T) {
-	var u untold
-	u.add(0)
-	u.add(63)
-	u.add(65535)
-	taken := u.take()
-	if !slices.Equal(taken, []bucket{0, 63, 65535}) {
-		t.Fatalf("took %v", taken)
-	}
-	u.add(63) // was forgotten once more
-	for _, b := range taken {
-		if !u.has(b) {
-			t.Errorf("%d is believed while it is being told", b)
-		}
-	}
-	u.told(taken[:2], true)
-	u.told(taken[2:], false)
-	if u.has(0) || !u.has(63) || !u.has(65535) {
-		t.Error("what was forgotten while it was told, or could not be told, is not to be told again")
-	}
-	if again := u.take(); !slices.Equal(again, []bucket{63, 65535}) {
-		t.Errorf("took %v", again)
-	}
 }
 
 func TestPanicOfTheClientIsAnError(t *testing.T) {
@@ -798,11 +793,11 @@ func TestPanicsOfTheClientAreFailures(t *testing.T) {
 	if err := s.reach(); err == nil || !strings.Contains(err.Error(), "panic") {
 		t.Errorf("reach: %v", err)
 	}
-	s.untold.add(7)
+	s.untold.add(validators.Digest{7})
 	if err := s.tell(); err == nil || !strings.Contains(err.Error(), "panic") {
 		t.Errorf("tell: %v", err)
 	}
-	if !s.untold.has(7) {
+	if !s.untold.has(validators.Digest{7}) {
 		t.Error("what was not told is not to be told any longer")
 	}
 }

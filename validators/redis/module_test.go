@@ -20,9 +20,9 @@ import (
 func TestCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{ //nolint:gosec // no credentials
 		"redis {\n address cache.example\n}": `{"address":["cache.example"]}`,
-		"redis {\n address a:1 b:2\n sentinel main\n username u\n password {env.P}\n tls\n db 2\n key_prefix x:\n timeout 20ms\n local_cache 64MiB\n}": `{"address":["a:1","b:2"],"sentinel":"main","username":"u","password":"{env.P}","tls":{},"db":2,"key_prefix":"x:","timeout":20000000,"local_cache":67108864}`,
-		"redis {\n address {env.A}\n tls {\n ca a.pem b.pem\n client c.pem c.key\n server_name n\n}\n}":                                                `{"address":["{env.A}"],"tls":{"ca":["a.pem","b.pem"],"client_certificate":"c.pem","client_key":"c.key","server_name":"n"}}`,
-		"redis {\n address unix//run/redis.sock\n db 1\n}":                                                                                             `{"address":["unix//run/redis.sock"],"db":1}`,
+		"redis {\n address a:1 b:2\n sentinel main\n username u\n password {env.P}\n tls\n db 2\n key_prefix x:\n timeout 20ms\n local_cache 64MiB\n max_first_seen 7\n}": `{"address":["a:1","b:2"],"sentinel":"main","username":"u","password":"{env.P}","tls":{},"db":2,"key_prefix":"x:","timeout":20000000,"local_cache":67108864,"max_first_seen":7}`,
+		"redis {\n address {env.A}\n tls {\n ca a.pem b.pem\n client c.pem c.key\n server_name n\n}\n}":                                                                   `{"address":["{env.A}"],"tls":{"ca":["a.pem","b.pem"],"client_certificate":"c.pem","client_key":"c.key","server_name":"n"}}`,
+		"redis {\n address unix//run/redis.sock\n db 1\n}":                                                                                                                `{"address":["unix//run/redis.sock"],"db":1}`,
 		"redis {\n address [::1]:7000\n}": `{"address":["[::1]:7000"]}`,
 	} {
 		t.Run(input, func(t *testing.T) {
@@ -63,6 +63,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		address + " timeout 1us\n":                "from 1ms to 5s",
 		address + " timeout 1m\n":                 "from 1ms to 5s",
 		address + " timeout 10ms 20ms\n":          "wrong argument count",
+		address + " max_first_seen some\n":        "\"some\" is not a number of dates",
+		address + " max_first_seen 0\n":           "max_first_seen has to be from 1 to 100000000, not 0",
 		address + " local_cache some\n":           "parsing local_cache",
 		address + " local_cache 1KiB\n":           "from 1MiB to 1TiB",
 		address + " local_cache 10EiB\n":          "from 1MiB to 1TiB",
@@ -108,12 +110,13 @@ func TestProvisionErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for config, want := range map[string]string{
-		`{}`:                                   "needs an address",
-		`{"address":["{env.CC_UNSET}"]}`:       "neither host:port nor",
-		`{"address":["a"],"db":-1}`:            "not the number of a database",
-		`{"address":["a"],"timeout":1}`:        "from 1ms to 5s",
-		`{"address":["a"],"local_cache":-1}`:   "from 1MiB to 1TiB",
-		`{"address":["a"],"key_prefix":"{x}"}`: "has a brace",
+		`{}`:                                    "needs an address",
+		`{"address":["{env.CC_UNSET}"]}`:        "neither host:port nor",
+		`{"address":["a"],"db":-1}`:             "not the number of a database",
+		`{"address":["a"],"timeout":1}`:         "from 1ms to 5s",
+		`{"address":["a"],"max_first_seen":-1}`: "max_first_seen has to be from 1 to 100000000, not -1",
+		`{"address":["a"],"local_cache":-1}`:    "from 1MiB to 1TiB",
+		`{"address":["a"],"key_prefix":"{x}"}`:  "has a brace",
 		`{"address":["a"],"key_prefix":"` + strings.Repeat("x", 129) + `"}`:                           "longer than 128",
 		`{"address":["a","b"],"db":1}`:                                                                "which has no db but 0",
 		`{"address":["a"],"tls":{"ca":["/nowhere"]}}`:                                                 "reading ca",
@@ -205,6 +208,7 @@ func TestStoresAreSharedByOptions(t *testing.T) {
 			`{"address":["127.0.0.1:1"],"password":"a","tls":{}}`, `{"address":["127.0.0.1:1"],"password":"a","key_prefix":"b"}`,
 			`{"address":["127.0.0.1:1"],"password":"a","timeout":1000000000}`, `{"address":["127.0.0.1:1"],"password":"a","username":"u"}`,
 			`{"address":["127.0.0.1:1"],"password":"a","sentinel":"s"}`, `{"address":["127.0.0.1:1"],"password":"a","local_cache":1048576}`,
+			`{"address":["127.0.0.1:1"],"password":"a","max_first_seen":5}`,
 		} {
 			if other, err := provision(t, config); err != nil || other.store == a.store {
 				t.Errorf("%s has the store of other options (%v)", config, err)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // options are those of a module with placeholders replaced, defaults set and files read.
@@ -31,6 +33,8 @@ type options struct {
 	prefix     string
 	timeout    time.Duration
 	localCache int64
+
+	maxFirstSeen int
 }
 
 // check finds what cannot be, as far as it is known before placeholders are replaced.
@@ -98,6 +102,8 @@ func (r *Redis) resolve(replacer *caddy.Replacer) (*options, error) {
 		prefix:     cmp.Or(known(r.KeyPrefix), defaultKeyPrefix),
 		timeout:    cmp.Or(time.Duration(r.Timeout), defaultTimeout),
 		localCache: cmp.Or(r.LocalCache, defaultLocalCache),
+
+		maxFirstSeen: cmp.Or(r.MaxFirstSeen, validators.DefaultMaxFirstSeen),
 	}
 	replaced := &Redis{Sentinel: o.sentinel, Username: o.username, Password: r.Password, TLS: r.TLS, DB: r.DB}
 	for _, text := range r.Address {
@@ -108,7 +114,7 @@ func (r *Redis) resolve(replacer *caddy.Replacer) (*options, error) {
 		o.addresses = append(o.addresses, address)
 		replaced.Address = append(replaced.Address, known(text))
 	}
-	if err := errors.Join(replaced.check(), checkPrefix(o.prefix), checkTimeout(o.timeout), checkLocalCache(o.localCache)); err != nil {
+	if err := errors.Join(replaced.check(), checkPrefix(o.prefix), checkTimeout(o.timeout), checkLocalCache(o.localCache), validators.CheckMaxFirstSeen(o.maxFirstSeen)); err != nil {
 		return nil, err
 	}
 	return o, o.readTLS(r.TLS, known)
@@ -200,7 +206,7 @@ func (o *options) name() string {
 // key tells options apart, without letting on what they are.
 func (o *options) key() string {
 	text, err := json.Marshal([]any{
-		o.addresses, o.sentinel, o.username, o.password, o.tls != nil, o.tlsDigest, o.db, o.prefix, o.timeout, o.localCache,
+		o.addresses, o.sentinel, o.username, o.password, o.tls != nil, o.tlsDigest, o.db, o.prefix, o.timeout, o.localCache, o.maxFirstSeen,
 	})
 	if err != nil {
 		panic(err) // these are texts and numbers

@@ -27,10 +27,11 @@ func TestScopesInTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	purges := parsePurges(text)
-	if purges == nil {
+	log := parseLog(text)
+	if log == nil {
 		t.Fatalf("%q is not a log", text)
 	}
+	purges := log.purges
 	var got []validators.Scope
 	for _, purge := range purges.List {
 		got = append(got, purge.Scope)
@@ -48,23 +49,23 @@ func TestClockOfTheServerThatGoesBack(t *testing.T) {
 	s := startServer(t)
 	n := join(t, optionsFor(s.address()))
 	ahead := time.Now().Add(time.Hour).UnixMicro()
-	for _, log := range []string{fmt.Sprintf("%d\n", ahead), fmt.Sprintf("5\n%d a.example \n", ahead)} {
-		s.must("SET", n.keys.purges, log)
+	for _, before := range []string{fmt.Sprintf("%d 0123456789abcdef 1\n", ahead), fmt.Sprintf("5 0123456789abcdef 1\n%d a.example \n", ahead)} {
+		s.must("SET", n.keys.purges, before)
 		for range 2 {
 			if err := n.Purge(t.Context(), validators.Scope{Host: "b.example"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		text, _ := s.must("GET", n.keys.purges).ToString()
-		if purges := parsePurges(text); purges == nil || purges.Last() != uint64(ahead)+2 {
-			t.Errorf("%q became %q, want a last number of %s", log, text, strconv.FormatInt(ahead+2, 10))
+		if log := parseLog(text); log == nil || log.purges.Last() != uint64(ahead)+2 || log.seed != 0x0123456789abcdef || log.all != 1 {
+			t.Errorf("%q became %q, want a last number of %s", before, text, strconv.FormatInt(ahead+2, 10))
 		}
 	}
 	if err := n.Purge(t.Context(), validators.Scope{}); err != nil {
 		t.Fatal(err)
 	}
 	text, _ := s.must("GET", n.keys.purges).ToString()
-	if purges := parsePurges(text); purges == nil || purges.Base != uint64(ahead)+3 || len(purges.List) != 0 {
+	if log := parseLog(text); log == nil || log.purges.Base != uint64(ahead)+3 || len(log.purges.List) != 0 || log.all != uint64(ahead)+3 {
 		t.Errorf("after a purge of everything the log is %q", text)
 	}
 }
@@ -73,7 +74,7 @@ func TestClockOfTheServerThatGoesBack(t *testing.T) {
 func TestPurgesOfLongPaths(t *testing.T) {
 	s := startServer(t)
 	n := join(t, optionsFor(s.address()))
-	log := "1\n"
+	log := "1 0123456789abcdef 1\n"
 	for i := range validators.MaxPurges {
 		log += strconv.Itoa(i+2) + " a.example " + strings.Repeat("%25", (maxPurge-len("a.example"))/3) + "\n"
 	}

@@ -42,6 +42,9 @@ type Redis struct {
 	// LocalCache is how many bytes of this process's memory are used for copies of what is at the server, on each
 	// connection: there is one to each node of a cluster, and else one. From 1 MiB. Default: 128 MiB.
 	LocalCache int64 `json:"local_cache,omitempty"`
+	// MaxFirstSeen is how many dates of `first_seen` the server keeps for each handler with a configuration of its own, at
+	// some 320 bytes each. When there are so many, what is new has no date. Default: 100000.
+	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 
 	store *store
 	key   string

@@ -177,7 +177,7 @@ type node struct {
 }
 
 func optionsFor(addresses ...string) *options {
-	return &options{addresses: addresses, prefix: defaultKeyPrefix, timeout: unhurried, localCache: 16 << 20}
+	return &options{addresses: addresses, prefix: defaultKeyPrefix, timeout: unhurried, localCache: 16 << 20, maxFirstSeen: validators.DefaultMaxFirstSeen}
 }
 
 // newNode makes a store that is closed with the test, and checks that nothing of it is left.
@@ -217,6 +217,14 @@ func (n *node) awaitUp() {
 		return err == nil
 	})
 }
+
+// generationOf is where the generation of a key's URI is.
+func (n *node) generationOf(key validators.Key) string {
+	return bucketOf(key.URI, n.log.Load().seed).key(n.keys.generation)
+}
+
+// dateOf are the names of what FirstSeen keeps of a key.
+func (n *node) dateOf(key validators.Key) dateNames { return n.keys.ofDate(key, n.log.Load().all) }
 
 func newKey(host, path string) validators.Key {
 	key := validators.Key{URI: validators.NewURI(host, &url.URL{Path: path})}

@@ -88,21 +88,34 @@ func TestServersWithoutTracking(t *testing.T) { //nolint:funlen,gocognit // a ta
 			}
 			if name == "RESP2 only" {
 				storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
+				storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+					bounded := *o
+					bounded.maxFirstSeen = maxFirstSeen
+					return join(t, &bounded)
+				})
 			}
 		})
 	}
+}
+
+// leastCommands are those that README.md names.
+var leastCommands = []string{
+	"+client|tracking", "+client|caching", "+client|setname", "+hello", "+auth", "+select", "+ping", "+multi", "+exec", "+get", "+set", "+del", "+unlink",
+	"+exists", "+getrange", "+pttl", "+pexpire", "+eval", "+time", "+zadd", "+zcount", "+zrange", "+zrangebyscore", "+zrem", "+zscore",
 }
 
 func TestPasswords(t *testing.T) {
 	const secret = "correct-horse"
 	s := startServer(t)
 	s.must("ACL", "SETUSER", "caddy", "on", ">"+secret, "~conditional_cache:*", "&*", "+@all", "-@dangerous", "+client")
+	least := []string{"ACL", "SETUSER", "least", "on", ">" + secret, "~conditional_cache:*"}
+	s.must(append(least, leastCommands...)...)
 	s.must("CONFIG", "SET", "requirepass", secret)
 	for name, test := range map[string]struct {
 		user, password string
 		works          bool
 	}{
-		"default user": {"", secret, true}, "user with keys of the prefix only": {"caddy", secret, true},
+		"default user": {"", secret, true}, "user with keys of the prefix only": {"caddy", secret, true}, "user with the commands in use": {"least", secret, true},
 		"wrong": {"", "battery-staple", false}, "none": {"", "", false}, "unknown user": {"nobody", secret, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,10 +123,7 @@ func TestPasswords(t *testing.T) {
 			o.username, o.password = test.user, test.password
 			n, key := newNode(t, o), newKey("a.example", "/")
 			if test.works {
-				n.awaitUp()
-				if n.remember(key); !n.has(key) {
-					t.Error("no record is found")
-				}
+				wantWell(t, n, o)
 				return
 			}
 			n.wantUnavailable(key)
@@ -125,6 +135,22 @@ func TestPasswords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// wantWell is for a user that may do all that is needed.
+func wantWell(t *testing.T, n *node, o *options) {
+	t.Helper()
+	n.awaitUp()
+	key := newKey("a.example", "/")
+	if n.remember(key); !n.has(key) {
+		t.Error("no record is found")
+	}
+	if lines := n.lines(zapcore.WarnLevel); len(lines) > 0 {
+		t.Errorf("logged %q", lines)
+	}
+	if o.username != "" {
+		storetest.Run(t, func(t *testing.T) validators.Store { return join(t, o) })
 	}
 }
 
@@ -299,6 +325,13 @@ func TestCluster(t *testing.T) {
 			return join(t, optionsFor(addresses...)), join(t, optionsFor(addresses[1])) // what one address is, is found out
 		})
 	})
+	t.Run("as many dates as there may be", func(t *testing.T) {
+		storetest.RunBounded(t, func(t *testing.T, maxFirstSeen int) validators.Store {
+			o := optionsFor(addresses...)
+			o.maxFirstSeen = maxFirstSeen
+			return join(t, o)
+		})
+	})
 	t.Run("keys are on all", func(t *testing.T) {
 		n := join(t, optionsFor(addresses...))
 		for range 100 {
@@ -310,6 +343,7 @@ func TestCluster(t *testing.T) {
 			}
 		}
 	})
+	t.Run("each is asked for a sign of life", func(t *testing.T) { pulseOfCluster(t, servers, addresses) })
 	t.Run("no goroutine is left", func(t *testing.T) {
 		join(t, optionsFor(addresses...)).close()
 		eventually(t, "no goroutine is left", nothingOfTheClientRuns)
@@ -325,6 +359,30 @@ func TestCluster(t *testing.T) {
 		})
 		n.wantUnavailable(newKey("a.example", "/"))
 	})
+}
+
+// pulseOfCluster: while copies of what is at several nodes are used, each of these is asked now and then.
+func pulseOfCluster(t *testing.T, servers []*server, addresses []string) {
+	t.Helper()
+	n, key, clock := newNode(t, optionsFor(addresses...)), newKey("a.example", "/"), new(fakeClock)
+	clock.pass(time.Duration(time.Now().UnixNano()), time.Hour)
+	n.clock = clock.now
+	n.awaitUp()
+	n.remember(key)
+	n.has(key)
+	reads := func() (sum int) {
+		for _, s := range servers {
+			sum += s.calls("exec")
+		}
+		return sum
+	}
+	before := reads()
+	clock.pass(pulseAfter, pulseAfter)
+	n.has(key)
+	eventually(t, "a pulse", func() bool { return reads() > before })
+	if after := reads(); after-before > len(servers) {
+		t.Errorf("%d reads, and one of each node would do", after-before)
+	}
 }
 
 func TestSentinel(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ import (
 type store struct {
 	options *options
 	keys    keys
+	clock   func() moment
 
 	// ctx ends when the store is closed, and start makes the goroutine that connects and restores; done is
 	// closed at its end. Wake has room for one, so that nobody waits to send.
@@ -48,7 +51,8 @@ type store struct {
 	inFlight atomic.Int32
 	client   atomic.Pointer[rueidis.Client]
 	untold   untold
-	purges   atomic.Pointer[parsedPurges]
+	log      atomic.Pointer[purgeLog] // the one that was read last
+	sites    sites
 
 	// current are the copies in use. They are looked at without the client only if peeks: in a cluster, the client
 	// decides whose copies count.
@@ -62,11 +66,11 @@ type store struct {
 }
 
 // keys writes the names of keys.
-type keys struct{ record, generation, firstSeen, trial, purges string }
+type keys struct{ record, generation, firstSeen, site, trial, pulse, purges string }
 
 func newKeys(prefix string) keys {
-	prefix += "1:"
-	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "t:", prefix + "p"}
+	prefix += "2:"
+	return keys{prefix + "r:", prefix + "g:", prefix + "f:", prefix + "n:", prefix + "t:", prefix + "a:", prefix + "p"}
 }
 
 func ofDigest(prefix string, digest validators.Digest) string {
@@ -83,7 +87,7 @@ const maxName = maxKeyPrefix + 64
 // bucket is what a URI is forgotten with.
 type bucket uint16
 
-func bucketOf(uri validators.URI) bucket { return bucket(uri.Sum) } //nolint:gosec // 16 bits of a hash are one, too
+func bucketOf(uri validators.URI, seed uint64) bucket { return bucket(uri.Sum.Place(seed)) }
 
 func (b bucket) key(prefix string) string {
 	return string(b.appendKey(make([]byte, 0, maxName), prefix))
@@ -102,7 +106,7 @@ const (
 
 // newStore makes a store that is not connected, and has no goroutine yet.
 func newStore(o *options) *store {
-	s := &store{options: o, keys: newKeys(o.prefix), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &store{options: o, keys: newKeys(o.prefix), clock: thisMoment, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.logs.password = o.password
 	s.purgesName = []byte(s.keys.purges)
@@ -111,9 +115,9 @@ func newStore(o *options) *store {
 
 // Load reads record, generation and purges at once, of which each may be in memory.
 func (s *store) Load(ctx context.Context, key validators.Key) (validators.Record, validators.Stamp, error) {
-	// The bit is read first: a bucket that is told while this Load is under way leaves copies of what is newer,
-	// but what was read before may be old.
-	untold := s.untold.has(bucketOf(key.URI))
+	// This is read first: what is told while this Load is under way leaves copies of what is newer, but what was
+	// read before may be old.
+	untold := s.untold.has(key.URI.Sum)
 	found, ok := s.peek(key)
 	if !ok {
 		var err error
@@ -143,20 +147,25 @@ func (f found) isLocal() bool { return f.local }
 
 // peek looks in memory, without the client. It finds nothing while the store is left alone.
 func (s *store) peek(key validators.Key) (found, bool) {
+	known := s.log.Load()
+	if known == nil {
+		return found{}, false
+	}
 	var space [2][maxName]byte
 	texts, ok := s.copied([3][]byte{
 		appendDigest(space[0][:0], s.keys.record, key.Sum),
-		bucketOf(key.URI).appendKey(space[1][:0], s.keys.generation),
+		bucketOf(key.URI, known.seed).appendKey(space[1][:0], s.keys.generation),
 		s.purgesName,
 	})
 	if !ok {
 		return found{}, false
 	}
-	f := found{local: true, purges: s.parsePurges(texts[2])}
-	f.stamp.Forgotten = asGeneration(texts[1])
-	if f.stamp.Forgotten == 0 || f.purges == nil {
+	log, generation := s.parseLog(texts[2]), asGeneration(texts[1])
+	if generation == 0 || log == nil || log.seed != known.seed {
 		return found{}, false
 	}
+	f := found{local: true, purges: log.purges}
+	f.stamp.Forgotten = generation
 	f.finish(texts[0])
 	return f, true
 }
@@ -166,33 +175,48 @@ func (s *store) copied(names [3][]byte) (texts [3]string, ok bool) {
 	if current == nil || !s.peeks.Load() || s.state.Load() != up {
 		return texts, false
 	}
-	return current.peek(time.Now().UnixMilli(), names)
+	return current.peek(names)
 }
 
 func (s *store) ask(ctx context.Context, key validators.Key) (found, error) {
 	return call(ctx, s, func(ctx context.Context, client rueidis.Client) (found, error) { return s.read(ctx, client, key) })
 }
 
+// read asks the server. The place of the URI is that of the log which is read along with it.
 func (s *store) read(ctx context.Context, client rueidis.Client, key validators.Key) (found, error) {
-	generation := bucketOf(key.URI).key(s.keys.generation)
-	texts, local, err := get(ctx, client, ofDigest(s.keys.record, key.Sum), generation, s.keys.purges)
-	if err != nil {
-		return found{}, err
-	}
-	f := found{local: local, purges: s.parsePurges(texts[2])}
-	if f.stamp.Forgotten = asGeneration(texts[1]); f.stamp.Forgotten == 0 {
-		if f.stamp.Forgotten, err = beginGeneration(ctx, client, generation, texts[1] != ""); err != nil {
+	for range tries {
+		known, err := s.knownLog(ctx, client)
+		if err != nil {
 			return found{}, err
 		}
-	}
-	if f.purges == nil {
-		if f.purges, err = s.beginPurges(ctx, client); err != nil {
+		generation := bucketOf(key.URI, known.seed).key(s.keys.generation)
+		texts, local, err := get(ctx, client, ofDigest(s.keys.record, key.Sum), generation, s.keys.purges)
+		if err != nil {
 			return found{}, err
 		}
+		log := s.parseLog(texts[2])
+		if log == nil {
+			if log, err = s.beginLog(ctx, client); err != nil {
+				return found{}, err
+			}
+		}
+		if log.seed != known.seed {
+			continue // it was lost, and is another one now
+		}
+		f := found{local: local, purges: log.purges}
+		if f.stamp.Forgotten = asGeneration(texts[1]); f.stamp.Forgotten == 0 {
+			if f.stamp.Forgotten, err = beginGeneration(ctx, client, generation, texts[1] != ""); err != nil {
+				return found{}, err
+			}
+		}
+		f.finish(texts[0])
+		return f, nil
 	}
-	f.finish(texts[0])
-	return f, nil
+	return found{}, errUnsteady
 }
+
+// tries is how often something is begun anew for which the seed of the places has changed meanwhile.
+const tries = 3
 
 // finish reads the record. The text is that of one message, which nobody writes to or uses again, so the record may
 // share it. What cannot be decoded is no record.
@@ -288,19 +312,19 @@ func (s *store) Save(ctx context.Context, key validators.Key, record validators.
 	})
 }
 
-// Delete drops a record. What could not be dropped is forgotten, with all of its bucket.
+// Delete drops a record. What could not be dropped is forgotten, with all of its URI.
 func (s *store) Delete(ctx context.Context, key validators.Key) error {
 	name := ofDigest(s.keys.record, key.Sum)
 	err := s.write(ctx, name, func(b rueidis.Builder) rueidis.Completed { return b.Del().Key(name).Build() })
 	if err != nil {
-		s.later(bucketOf(key.URI))
+		s.later(key.URI)
 	}
 	return err
 }
 
-// later has a bucket forgotten as soon as that is possible, and until then not found in this process.
-func (s *store) later(b bucket) {
-	s.untold.add(b)
+// later has a URI forgotten as soon as that is possible, and until then not found in this process.
+func (s *store) later(uri validators.URI) {
+	s.untold.add(uri.Sum)
 	s.awake()
 }
 
@@ -310,48 +334,104 @@ func (s *store) later(b bucket) {
 // What has run out of time may be done yet, late, in any order. That is harmless as no generation comes twice: the
 // last one to be written is different from those of all records before it.
 func (s *store) Forget(ctx context.Context, uri validators.URI) error {
-	b := bucketOf(uri)
 	_, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (remote, error) {
-		return remote{}, s.forget(ctx, client, b)
+		return remote{}, s.forget(ctx, client, uri.Sum)
 	})
 	if err != nil {
-		s.later(b)
+		s.later(uri)
 	}
 	return err
 }
 
-// forget writes a new generation of each bucket. Where the server is full none is the same: that none is there
-// makes every record of the bucket out of date, too.
-func (s *store) forget(ctx context.Context, client rueidis.Client, buckets ...bucket) error {
-	err := s.renew(ctx, client, buckets, func(name string) rueidis.Completed {
-		return client.B().Set().Key(name).Value(newGeneration()).Build()
-	})
-	if isFull(err) {
-		err = s.renew(ctx, client, buckets, func(name string) rueidis.Completed { return client.B().Del().Key(name).Build() })
+// forget writes a new generation of each place. Where the server is full none is the same: that none is there
+// makes every record of the place out of date, too.
+//
+// The seed is looked at afterwards. If it is still the one that the places were found by, it was so when they were
+// written to, as none comes twice. If there is none, everything that is there counts as purged.
+func (s *store) forget(ctx context.Context, client rueidis.Client, sums ...validators.Digest) error {
+	for range tries {
+		known, err := s.knownLog(ctx, client)
+		if isFull(err) {
+			return nil // there is no log, and no room for one
+		}
+		if err != nil {
+			return err
+		}
+		names := s.generations(sums, known.seed)
+		first, err := s.renew(ctx, client, names, func(name string) rueidis.Completed {
+			return client.B().Set().Key(name).Value(newGeneration()).Build()
+		})
+		if isFull(err) {
+			first, err = s.renew(ctx, client, names, func(name string) rueidis.Completed { return client.B().Del().Key(name).Build() })
+		}
+		if err != nil {
+			return err
+		}
+		line, _, _ := strings.Cut(first, "\n")
+		now, ok := parseFirstLine(line)
+		if ok && now.seed == known.seed {
+			return nil
+		}
+		s.log.CompareAndSwap(known, nil) // so that the next one asks for it
+		if !ok {
+			return nil
+		}
 	}
-	return err
+	return errUnsteady
 }
 
-func (s *store) renew(ctx context.Context, client rueidis.Client, buckets []bucket, write func(name string) rueidis.Completed) error {
-	commands := make([]rueidis.Completed, 0, 2*len(buckets))
-	for _, b := range buckets {
-		name := b.key(s.keys.generation)
+// generations are the names of the generations of URIs, each once.
+func (s *store) generations(sums []validators.Digest, seed uint64) []string {
+	names := make([]string, len(sums))
+	for i, sum := range sums {
+		names[i] = bucket(sum.Place(seed)).key(s.keys.generation)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// renew writes generations, and returns the beginning of the log as it is afterwards. In a cluster it may be on another
+// node, and is asked for when the others have answered.
+func (s *store) renew(ctx context.Context, client rueidis.Client, names []string, write func(name string) rueidis.Completed) (first string, err error) {
+	commands := make([]rueidis.Completed, 0, 2*len(names)+1)
+	for _, name := range names {
 		commands = append(commands, write(name), fence(client.B(), name))
 	}
-	return firstError(client.DoMulti(ctx, commands...))
+	inOrder := client.Mode() != rueidis.ClientModeCluster
+	if inOrder {
+		commands = append(commands, s.firstLine(client.B()))
+	}
+	answers := client.DoMulti(ctx, commands...)
+	if err := firstError(answers); err != nil {
+		return "", err
+	}
+	if inOrder {
+		return answers[len(answers)-1].ToString()
+	}
+	return client.Do(ctx, s.firstLine(client.B())).ToString()
 }
 
 // Purge adds to the log of purges. Where the server is full it deletes the log: without one, everything that is there
 // counts as purged.
 func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
 	_, err := call(ctx, s, func(ctx context.Context, client rueidis.Client) (remote, error) {
-		name := s.keys.purges
-		err := firstError(client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name)))
-		if isFull(err) {
-			err = firstError(client.DoMulti(ctx, client.B().Del().Key(name).Build(), fence(client.B(), name)))
-		}
-		return remote{}, err
+		return remote{}, s.purge(ctx, client, scope)
 	})
+	return err
+}
+
+func (s *store) purge(ctx context.Context, client rueidis.Client, scope validators.Scope) error {
+	name := s.keys.purges
+	answers := client.DoMulti(ctx, purge(client.B(), name, scope), fence(client.B(), name))
+	err := firstError(answers)
+	if isFull(err) {
+		return firstError(client.DoMulti(ctx, client.B().Del().Key(name).Build(), fence(client.B(), name)))
+	}
+	if err != nil {
+		return err
+	}
+	text, err := answers[0].ToString()
+	s.parseLog(text) // so that what it says of dates is known at once
 	return err
 }
 
@@ -360,6 +440,7 @@ func (s *store) Stats() validators.Stats {
 	state := s.state.Load()
 	return validators.Stats{
 		Entries:   -1,
+		FirstSeen: s.dates(),
 		Hits:      s.hits.Load(),
 		Misses:    s.misses.Load(),
 		Errors:    s.errors.Load(),
@@ -388,7 +469,10 @@ func firstError(answers []rueidis.RedisResult) error {
 	return nil
 }
 
-var errRubbish = errors.New("the server has something else under a key of this store")
+var (
+	errRubbish  = errors.New("the server has something else under a key of this store")
+	errUnsteady = errors.New("the server loses the log of purges again and again")
+)
 
 // attach makes the logger the one that is logged to, until the function it returns is called: a store outlives
 // the configurations it serves, and their logs.

@@ -2,68 +2,122 @@ package redis
 
 import (
 	"context"
-	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// untold are the buckets that were forgotten here, and of which the server does not know, or not for sure. Loads of
-// them find nothing.
+// maxUntold is how many URIs are kept apart: some 3 MB. Where there are more, everything is to be forgotten.
+const maxUntold = 1 << 16
+
+// untold are the URIs, by their sums, that were forgotten here, and of which the server does not know, or not for sure.
+// Loads of them find nothing. Their places are looked up when the server is told, as its seed may not be known before.
 //
-// A bucket is moved to telling while it is written, and leaves it when that is done. If it is forgotten
-// once more in the meantime, and that fails, it is in waiting again, and is written again.
+// What is being told stays untold until that is done. If it is forgotten once more in the meantime, and that fails, it has
+// another number, and is told again. The zero value is empty.
 type untold struct {
-	waiting, telling [1 << 16 / 64]atomic.Uint64
+	some atomic.Bool // there are any
+
+	mu   sync.Mutex
+	last uint64                       // the number of what was added last
+	sums map[validators.Digest]uint64 // with their numbers
+	all  uint64                       // its number if everything is untold; else 0
 }
 
-func (u *untold) add(b bucket) { u.waiting[b/64].Or(1 << (b % 64)) }
-
-// has looks at waiting first: what moves is in telling before it leaves waiting.
-func (u *untold) has(b bucket) bool {
-	return u.waiting[b/64].Load()&(1<<(b%64)) != 0 || u.telling[b/64].Load()&(1<<(b%64)) != 0
+// task is something that the server is to be told.
+type task struct {
+	sum    validators.Digest
+	number uint64
 }
 
-// take moves what is waiting to telling, and returns it. Only one goroutine takes and gives.
-func (u *untold) take() []bucket {
-	var taken []bucket
-	for i := range u.waiting {
-		word := u.waiting[i].Load()
-		u.telling[i].Or(word)
-		u.waiting[i].And(^word)
-		for ; word != 0; word &= word - 1 {
-			taken = append(taken, bucket(i*64+bits.TrailingZeros64(word))) //nolint:gosec // below 1<<16
+func (u *untold) add(sum validators.Digest) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.last++
+	_, known := u.sums[sum]
+	switch {
+	case u.all != 0:
+		u.all = u.last
+	case !known && len(u.sums) >= maxUntold:
+		u.all, u.sums = u.last, nil
+	default:
+		if u.sums == nil {
+			u.sums = make(map[validators.Digest]uint64)
+		}
+		u.sums[sum] = u.last
+	}
+	u.some.Store(true)
+}
+
+func (u *untold) has(sum validators.Digest) bool {
+	if !u.some.Load() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.all != 0 || u.sums[sum] != 0
+}
+
+// list is what there is to tell, and the number of everything, or 0.
+func (u *untold) list() (tasks []task, all uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for sum, number := range u.sums {
+		tasks = append(tasks, task{sum, number})
+	}
+	return tasks, u.all
+}
+
+// told takes away what the server knows now.
+func (u *untold) told(tasks []task, all uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, t := range tasks {
+		if u.sums[t.sum] == t.number {
+			delete(u.sums, t.sum)
 		}
 	}
-	return taken
-}
-
-// told ends telling; what was not told waits again.
-func (u *untold) told(buckets []bucket, done bool) {
-	for _, b := range buckets {
-		if !done {
-			u.add(b)
-		}
-		u.telling[b/64].And(^(1 << (b % 64)))
+	if u.all == all {
+		u.all = 0
 	}
+	u.some.Store(len(u.sums) > 0 || u.all != 0)
 }
 
-// tell writes new generations of all buckets that are untold.
+// tell has the server forget all that is untold.
 func (s *store) tell() error {
 	const atOnce = 256
-	buckets := s.untold.take()
-	var err error
-	for len(buckets) > 0 {
-		part := buckets[:min(atOnce, len(buckets))]
-		buckets = buckets[len(part):]
-		if err == nil {
-			err = s.tellPart(part)
+	tasks, all := s.untold.list()
+	if all != 0 {
+		err := s.inBackground(func(ctx context.Context, client rueidis.Client) error {
+			return s.purge(ctx, client, validators.Scope{})
+		})
+		if err != nil {
+			return err
 		}
-		s.untold.told(part, err == nil)
+		s.untold.told(nil, all)
 	}
-	return err
+	for len(tasks) > 0 {
+		part := tasks[:min(atOnce, len(tasks))]
+		tasks = tasks[len(part):]
+		sums := make([]validators.Digest, len(part))
+		for i, t := range part {
+			sums[i] = t.sum
+		}
+		err := s.inBackground(func(ctx context.Context, client rueidis.Client) error { return s.forget(ctx, client, sums...) })
+		if err != nil {
+			return err
+		}
+		s.untold.told(part, 0)
+	}
+	return nil
 }
 
-func (s *store) tellPart(part []bucket) (err error) {
+// inBackground makes calls that no request waits for.
+func (s *store) inBackground(do func(context.Context, rueidis.Client) error) (err error) {
 	defer contain(&err)
 	client := s.client.Load()
 	if client == nil {
@@ -71,5 +125,5 @@ func (s *store) tellPart(part []bucket) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, max(s.options.timeout, time.Second))
 	defer cancel()
-	return s.forget(ctx, *client, part...)
+	return do(ctx, *client)
 }

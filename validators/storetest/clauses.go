@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +42,7 @@ var clauses = []struct {
 	{"FirstSeen keeps what was seen for its ttl", firstSeenTTL},
 	{"FirstSeen has one answer", firstSeenOneAnswer},
 	{"FirstSeen is not forgotten", firstSeenNotForgotten},
+	{"FirstSeen is purged with everything", firstSeenPurged},
 	{"FirstSeen has keys of its own", firstSeenKeys},
 	{"a context that has ended", endedContext},
 	{"Stats", statsCount},
@@ -142,7 +142,7 @@ func waitForEnd(t *testing.T, s validators.Store, key validators.Key, record val
 func deleteDropsOne(t *testing.T, s validators.Store) {
 	key := newKey(newHost(), "/")
 	other := newKey(key.URI.Host, "/")
-	now := time.Unix(1_800_000_000, 0)
+	now := ahead()
 	must(t, "Delete of nothing", s.Delete(t.Context(), key))
 	remember(t, s, key)
 	kept := remember(t, s, other)
@@ -273,163 +273,6 @@ func manyPurges(t *testing.T, s validators.Store) {
 	wantRecord(t, s, key, remember(t, s, key))
 }
 
-func firstSeenKeeps(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	for _, later := range []time.Duration{0, time.Second, time.Hour, 0} {
-		wantSeen(t, s, key, `"a"`, now.Add(later), now)
-	}
-	wantSeen(t, s, newKey(key.URI.Host, "/"), `"a"`, now.Add(time.Hour), now.Add(time.Hour)) // of another key
-}
-
-func firstSeenOfAnother(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	firstSeen(t, s, key, `"a"`, now)
-	for n, tag := range []string{`W/"a"`, `"b"`, `"a"`, ""} {
-		want := now.Add(time.Duration(n+1) * time.Hour)
-		if seen := firstSeen(t, s, key, tag, want); !seen.Equal(want) {
-			t.Errorf("%s: %s, want %s", tag, seen, want)
-		}
-	}
-}
-
-// firstSeenNeverBack: a clock that is behind changes nothing.
-func firstSeenNeverBack(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	wantSeen(t, s, key, `"a"`, now, now)
-	for n, earlier := range []time.Duration{0, time.Second, time.Hour, 365 * 24 * time.Hour} {
-		wantNoDate(t, s, key, fmt.Sprintf(`"b%d"`, n), now.Add(-earlier))
-		wantSeen(t, s, key, `"a"`, now, now)
-	}
-	wantSeen(t, s, key, `"b0"`, now.Add(time.Second), now.Add(time.Second))
-}
-
-// firstSeenOfTurns: two tags that take turns, as those of two versions behind one address do, have a date of their
-// own in each second at most, and it is never ahead of the clock.
-func firstSeenOfTurns(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	wantSeen(t, s, key, `"a"`, now, now)
-	for n := range 5 {
-		tag, other := `"b"`, `"a"`
-		if n%2 == 1 {
-			tag, other = other, tag
-		}
-		for range 20 {
-			wantNoDate(t, s, key, tag, now.Add(999*time.Millisecond))
-			wantSeen(t, s, key, other, now, now)
-		}
-		// Who has had no date has one of its own, once its time has come.
-		now = now.Add(time.Second)
-		wantSeen(t, s, key, tag, now, now)
-	}
-}
-
-// firstSeenNeverToCome: what another clock has seen is not told before that time.
-func firstSeenNeverToCome(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	wantSeen(t, s, key, `"a"`, now, now)
-	for _, earlier := range []time.Duration{time.Millisecond, time.Second, time.Hour} {
-		wantNoDate(t, s, key, `"a"`, now.Add(-earlier))
-	}
-	wantSeen(t, s, key, `"a"`, now, now)
-}
-
-func firstSeenLongTags(t *testing.T, s validators.Store) {
-	now := time.Unix(1_800_000_000, 0)
-	for _, length := range []int{100, 127, 128, 129, 1000, 64 << 10} {
-		key, long := newKey(newHost(), "/"), strings.Repeat("x", length)
-		for n, tag := range []string{long + "a", long + "b", "a" + long, long, validators.ShortTag(long+"a") + "a"} {
-			seen := now.Add(time.Duration(n) * time.Minute)
-			wantSeen(t, s, key, tag, seen, seen)
-			wantSeen(t, s, key, tag, seen.Add(time.Second), seen)
-		}
-	}
-}
-
-func firstSeenWholeSeconds(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 999_999_999)
-	for range 2 {
-		wantSeen(t, s, key, `"a"`, now, now.Truncate(time.Second))
-	}
-	later := now.Add(time.Second)
-	wantSeen(t, s, key, `"b"`, later, later.Truncate(time.Second))
-}
-
-// firstSeenTTL asks for as long as the ttl goes; what comes after that is the store's choice.
-func firstSeenTTL(t *testing.T, s validators.Store) {
-	key, now, began := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0), time.Now()
-	for n := 0; time.Since(began) < ending; n++ {
-		seen, err := s.FirstSeen(t.Context(), key, `"a"`, now.Add(time.Duration(n)*time.Second), ending)
-		must(t, "FirstSeen", err)
-		if !seen.Equal(now) && time.Since(began) < ending {
-			t.Fatalf("%s after the first call: %s, want %s", time.Since(began), seen, now)
-		}
-		pause(t.Context())
-	}
-}
-
-func firstSeenOneAnswer(t *testing.T, s validators.Store) {
-	oneAnswer(t, s, s)
-}
-
-// oneAnswer has a hundred callers, whose clocks differ, ask for one tag at a time, in turns at stores that share. All
-// have the same answer, but for those whose clock has not come there.
-func oneAnswer(t *testing.T, stores ...validators.Store) {
-	t.Helper()
-	const callers = 100
-	key, start := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	for round := range 5 {
-		var answers [callers]time.Time
-		var errs [callers]error
-		var calls sync.WaitGroup
-		now := func(n int) time.Time { return start.Add(time.Duration(round*callers+n) * time.Second) }
-		for n := range callers {
-			calls.Go(func() {
-				answers[n], errs[n] = stores[n%len(stores)].FirstSeen(t.Context(), key, fmt.Sprintf(`"%d"`, round), now(n), long)
-			})
-		}
-		calls.Wait()
-		latest := callers - 1 // its clock is ahead of all others
-		must(t, "FirstSeen", errs[latest])
-		want := answers[latest]
-		for n := range callers {
-			switch {
-			case want.Before(now(0)):
-				t.Fatalf("round %d: %s, which is before it", round, want)
-			case now(n).Before(want) && errors.Is(errs[n], validators.ErrNoDate):
-			case errs[n] != nil || !answers[n].Equal(want) || now(n).Before(want):
-				t.Fatalf("round %d: %s and %s, %v at %s", round, want, answers[n], errs[n], now(n))
-			}
-		}
-	}
-}
-
-func firstSeenNotForgotten(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	firstSeen(t, s, key, `"a"`, now)
-	for name, act := range map[string]func(){
-		"Forget":            func() { forget(t, s, key.URI) },
-		"Purge of the host": func() { purge(t, s, validators.Scope{Host: key.URI.Host}) },
-		"Purge":             func() { purge(t, s, validators.Scope{}) },
-	} {
-		act()
-		if seen := firstSeen(t, s, key, `"a"`, now.Add(time.Hour)); !seen.Equal(now) {
-			t.Errorf("after %s: %s, want %s", name, seen, now)
-		}
-	}
-}
-
-func firstSeenKeys(t *testing.T, s validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
-	firstSeen(t, s, key, `"a"`, now)
-	wantNothing(t, s, key, "as a record, what was kept for FirstSeen")
-	record := remember(t, s, key)
-	if seen := firstSeen(t, s, key, `"a"`, now.Add(time.Hour)); !seen.Equal(now) {
-		t.Errorf("after a Save under the same key: %s, want %s", seen, now)
-	}
-	firstSeen(t, s, key, `"b"`, now.Add(time.Hour))
-	wantRecord(t, s, key, record)
-}
-
 func endedContext(t *testing.T, s validators.Store) {
 	key := newKey(newHost(), "/")
 	record := remember(t, s, key)
@@ -439,7 +282,7 @@ func endedContext(t *testing.T, s validators.Store) {
 		if got, _, err := s.Load(ended, key); err == nil && got.ETag != record.ETag {
 			t.Errorf("Load found %+v, and no error", got)
 		}
-		_, _ = s.FirstSeen(ended, key, `"a"`, time.Unix(1_800_000_000, 0), long)
+		_, _ = s.FirstSeen(ended, key, `"a"`, ahead(), long)
 		// Whether it succeeds or fails, it has to be as if it had been done, for this process.
 		_ = s.Forget(ended, key.URI)
 	})
@@ -508,7 +351,7 @@ func closed(t *testing.T, open func(t *testing.T) validators.Store) {
 		wantOver(t, "Delete", s.Delete(t.Context(), key))
 		wantOver(t, "Forget", s.Forget(t.Context(), key.URI))
 		wantOver(t, "Purge", s.Purge(t.Context(), validators.Scope{Host: key.URI.Host}))
-		_, err = s.FirstSeen(t.Context(), key, `"a"`, time.Unix(1_800_000_000, 0), long)
+		_, err = s.FirstSeen(t.Context(), key, `"a"`, ahead(), long)
 		wantOver(t, "FirstSeen", err)
 		s.Stats()
 		_ = s.Name()

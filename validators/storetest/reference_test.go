@@ -14,10 +14,12 @@ import (
 // late. With a fault, the nodes break one promise.
 type hub struct {
 	fault string
+	most  int // dates of a site
 
 	mu      sync.Mutex
 	records map[validators.Digest]kept
 	firsts  map[validators.Digest]first
+	floor   time.Time // no date up to it is given
 	events  []event
 	late    func() // a Save that has not happened yet
 }
@@ -31,11 +33,12 @@ type first struct {
 	tag   string
 	seen  time.Time
 	saved time.Time
+	site  uint64
 }
 
 // event is a Forget, or a Purge.
 type event struct {
-	uri   uint64
+	uri   validators.Digest
 	purge *validators.Purge
 }
 
@@ -44,19 +47,19 @@ type node struct {
 	*hub
 	told      int // how many events
 	loads     int
-	forgotten map[uint64]uint64
+	forgotten map[validators.Digest]uint64
 	purges    *validators.Purges
 	stats     validators.Stats
 	closed    bool
 }
 
 func newHub(fault string) *hub {
-	return &hub{fault: fault, records: make(map[validators.Digest]kept), firsts: make(map[validators.Digest]first)}
+	return &hub{fault: fault, most: 1 << 30, records: make(map[validators.Digest]kept), firsts: make(map[validators.Digest]first)}
 }
 
 func (h *hub) node() *node {
 	return &node{
-		hub: h, forgotten: make(map[uint64]uint64), purges: new(validators.Purges),
+		hub: h, forgotten: make(map[validators.Digest]uint64), purges: new(validators.Purges),
 		stats: validators.Stats{Available: true, Entries: -1},
 	}
 }
@@ -229,6 +232,14 @@ func (n *node) Purge(_ context.Context, scope validators.Scope) error {
 	case n.is("FirstSeen is purged"):
 		clear(n.firsts)
 	}
+	if everything := scope == (validators.Scope{}); everything && !n.is("Purge of everything spares FirstSeen") {
+		for _, f := range n.firsts {
+			if f.seen.After(n.floor) && !n.is("dates come again after a purge") {
+				n.floor = f.seen
+			}
+		}
+		clear(n.firsts)
+	}
 	n.events = append(n.events, event{purge: &validators.Purge{Number: uint64(len(n.events) + 1), Scope: scope}})
 	n.listen()
 	return nil
@@ -243,7 +254,7 @@ func (n *node) FirstSeen(_ context.Context, key validators.Key, tag string, now 
 	if !n.is("parts of seconds") {
 		now = now.Truncate(time.Second)
 	}
-	seen := n.seen(key.Sum, tag, now)
+	seen := n.seen(key, tag, now)
 	switch ahead := seen.After(now); {
 	case seen.IsZero(), ahead && !n.is("FirstSeen tells what is to come") && !n.is("FirstSeen runs ahead"):
 		return time.Time{}, validators.ErrNoDate
@@ -252,7 +263,8 @@ func (n *node) FirstSeen(_ context.Context, key validators.Key, tag string, now 
 }
 
 // seen is zero where the tag has no date.
-func (n *node) seen(sum validators.Digest, tag string, now time.Time) time.Time {
+func (n *node) seen(key validators.Key, tag string, now time.Time) time.Time {
+	sum := key.Sum
 	f, found := n.firsts[sum]
 	switch {
 	case n.is("FirstSeen is always now"):
@@ -264,24 +276,51 @@ func (n *node) seen(sum validators.Digest, tag string, now time.Time) time.Time 
 		now = f.seen.Add(time.Second)
 	case found && !now.After(f.seen) && !n.is("FirstSeen goes back"):
 		if n.is("no date for a tag that is kept") {
-			n.firsts[sum] = first{tag, f.seen, time.Now()}
+			n.firsts[sum] = first{tag, f.seen, time.Now(), key.Site}
 		}
 		return time.Time{}
+	}
+	if !found {
+		if !n.makeRoom(key.Site) {
+			return time.Time{}
+		}
+		if !now.After(n.floor) {
+			now = n.floor.Add(time.Second)
+		}
 	}
 	if n.is("FirstSeen has no lock") {
 		n.mu.Unlock()
 		runtime.Gosched()
 		n.mu.Lock()
 	}
-	n.firsts[sum] = first{tag, now, time.Now()}
+	n.firsts[sum] = first{tag, now, time.Now(), key.Site}
 	if n.is("FirstSeen is kept as a record") {
 		n.records[sum] = kept{validators.Record{Received: now}, now.Add(1000 * time.Hour)}
 	}
 	return now
 }
 
+// makeRoom reports whether there is room for one more date of a site.
+func (n *node) makeRoom(site uint64) bool {
+	var kept int
+	for sum, f := range n.firsts {
+		switch {
+		case f.site != site && !n.is("sites share their room"):
+			continue
+		case n.is("dates give way") && len(n.firsts) >= n.most:
+			delete(n.firsts, sum)
+			return true
+		}
+		kept++
+	}
+	return kept < n.most || n.is("dates without end")
+}
+
 func (n *node) Stats() validators.Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.stats.FirstSeen = int64(len(n.firsts)); n.is("dates are not counted") {
+		n.stats.FirstSeen = 0
+	}
 	return n.stats
 }

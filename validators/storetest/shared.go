@@ -23,6 +23,7 @@ var sharedClauses = []struct {
 	{"more than MaxPurges purges", sharedManyPurges},
 	{"FirstSeen is the same", sharedFirstSeen},
 	{"FirstSeen of tags that take turns", sharedFirstSeenOfTurns},
+	{"FirstSeen is purged with everything", sharedFirstSeenPurged},
 	{"FirstSeen has one answer", func(t *testing.T, a, b validators.Store) { oneAnswer(t, a, b) }},
 }
 
@@ -147,7 +148,7 @@ func sharedManyPurges(t *testing.T, a, b validators.Store) {
 }
 
 func sharedFirstSeen(t *testing.T, a, b validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	for n, s := range []validators.Store{a, b, a} {
 		wantSeen(t, s, key, `"a"`, now.Add(time.Duration(n)*time.Hour), now)
 	}
@@ -157,9 +158,21 @@ func sharedFirstSeen(t *testing.T, a, b validators.Store) {
 	wantSeen(t, a, key, `"b"`, later.Add(time.Hour), later)
 }
 
+func sharedFirstSeenPurged(t *testing.T, a, b validators.Store) {
+	key, now := newKey(newHost(), "/"), ahead()
+	wantSeen(t, a, key, `"a"`, now, now)
+	wantSeen(t, b, key, `"a"`, now.Add(time.Minute), now)
+	purge(t, b, validators.Scope{})
+	later := now.Add(time.Hour)
+	wantSeen(t, b, key, `"a"`, later, later)
+	eventually(t, "the other has the new date", func() bool {
+		return firstSeen(t, a, key, `"a"`, later.Add(time.Hour)).Equal(later)
+	})
+}
+
 // sharedFirstSeenOfTurns: what one has dated, the other has to outdo, and cannot within the same second.
 func sharedFirstSeenOfTurns(t *testing.T, a, b validators.Store) {
-	key, now := newKey(newHost(), "/"), time.Unix(1_800_000_000, 0)
+	key, now := newKey(newHost(), "/"), ahead()
 	for n := range 5 {
 		one, other := fmt.Sprintf(`"a%d"`, n), fmt.Sprintf(`"b%d"`, n)
 		wantSeen(t, a, key, one, now, now)

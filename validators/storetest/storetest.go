@@ -12,6 +12,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
@@ -55,6 +56,18 @@ func RunShared(t *testing.T, open func(t *testing.T) (a, b validators.Store)) {
 	}
 }
 
+// RunBounded tests what a store does that has as many dates of FirstSeen of a site as it may. Open returns one that keeps so
+// many.
+func RunBounded(t *testing.T, open func(t *testing.T, maxFirstSeen int) validators.Store) {
+	t.Helper()
+	for _, clause := range boundedClauses {
+		t.Run(clause.name, func(t *testing.T) { clause.check(t, open(t, bound)) })
+	}
+}
+
+// ahead is a time that the store's clock does not come to.
+func ahead() time.Time { return time.Now().Truncate(time.Second).Add(1000 * time.Hour) }
+
 // unique is a name that no other test has.
 func unique() string { return strings.ToLower(rand.Text()) }
 
@@ -65,9 +78,15 @@ func newKey(host, target string) validators.Key {
 	if err != nil {
 		panic(err) // targets are constants of this package
 	}
-	key := validators.Key{URI: validators.NewURI(host, u)}
+	key := validators.Key{URI: validators.NewURI(host, u), Site: newSite()}
 	_, _ = rand.Read(key.Sum[:]) // never fails
 	return key
+}
+
+func newSite() uint64 {
+	var site [8]byte
+	_, _ = rand.Read(site[:]) // never fails
+	return binary.NativeEndian.Uint64(site[:])
 }
 
 // newRecord is one with a value in every place.

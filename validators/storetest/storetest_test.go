@@ -35,6 +35,42 @@ func TestRun(t *testing.T) {
 	storetest.Run(t, opener(""))
 }
 
+func boundedOpener(fault string) func(t *testing.T, maxFirstSeen int) validators.Store {
+	return func(t *testing.T, maxFirstSeen int) validators.Store {
+		t.Helper()
+		h := newHub(fault)
+		h.most = maxFirstSeen
+		return h.node()
+	}
+}
+
+func TestRunBounded(t *testing.T) {
+	storetest.RunBounded(t, boundedOpener(""))
+}
+
+func TestOfABrokenBoundedStore(t *testing.T) {
+	if fault := os.Getenv(faultVariable); fault != "" {
+		storetest.RunBounded(t, boundedOpener(fault))
+	}
+}
+
+func TestEachBrokenPromiseOfABoundedStoreIsFound(t *testing.T) {
+	var trials []trial
+	for fault, clause := range map[string]string{
+		"dates without end":                    "what is new has no date",
+		"dates give way":                       "what is kept stays",
+		"sites share their room":               "a site of its own",
+		"FirstSeen goes back":                  "a flood gives no two tags one date",
+		"dates without end, among many":        "many at a time",
+		"Purge of everything spares FirstSeen": "a purge makes room",
+		"dates are not counted":                "Stats",
+	} {
+		fault, _, _ := strings.Cut(fault, ", among")
+		trials = append(trials, trial{"TestOfABrokenBoundedStore", fault, clause})
+	}
+	wantFailures(t, trials)
+}
+
 func TestRunShared(t *testing.T) {
 	storetest.RunShared(t, sharedOpener(""))
 }
@@ -94,6 +130,8 @@ var brokenPromises = map[string]string{ //nolint:gosec // names of faults
 	"FirstSeen has no lock":                    "FirstSeen has one answer",
 	"FirstSeen is forgotten":                   "FirstSeen is not forgotten",
 	"FirstSeen is purged":                      "FirstSeen is not forgotten",
+	"Purge of everything spares FirstSeen":     "FirstSeen is purged with everything",
+	"dates come again after a purge":           "FirstSeen is purged with everything",
 	"FirstSeen is kept as a record":            "FirstSeen has keys of its own",
 	"Save drops what FirstSeen keeps":          "FirstSeen has keys of its own",
 	"an ended context forgets nothing":         "a context that has ended",
