@@ -10,17 +10,39 @@ import (
 // Delivery is that of one request, over however many attempts. The zero value is one that nobody has watched yet. It may
 // be used concurrently.
 type Delivery struct {
+	outer  *Delivery   // that of who else watches the same request, further out; set by Watch
+	begun  atomic.Bool // the handlers that may send it have it
 	traced atomic.Bool // a transport tells how far it has come
 	sent   atomic.Bool // it has, or has had, a connection to an upstream
 }
 
-// Watch returns a context by which a transport of net/http tells.
+type key struct{}
+
+// Watch returns a context by which a transport of net/http tells. What is sent before Begin is another request, such as one
+// that asks whether this one may be sent.
 func (d *Delivery) Watch(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { d.traced.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { d.sent.Store(true) },
+	d.outer, _ = ctx.Value(key{}).(*Delivery)
+	return httptrace.WithClientTrace(context.WithValue(ctx, key{}, d), &httptrace.ClientTrace{
+		GetConn: func(string) { note(&d.traced, d) },
+		GotConn: func(httptrace.GotConnInfo) { note(&d.sent, d) },
 	})
 }
 
+func note(what *atomic.Bool, d *Delivery) {
+	if d.begun.Load() {
+		what.Store(true)
+	}
+}
+
+// Begin says that from now on what is sent with this context is the request.
+func Begin(ctx context.Context) {
+	d, _ := ctx.Value(key{}).(*Delivery)
+	for ; d != nil; d = d.outer {
+		d.begun.Store(true)
+	}
+}
+
 // MayBeSent reports whether anything of the request may have been sent. A transport that does not tell may have sent it.
-func (d *Delivery) MayBeSent() bool { return d.sent.Load() || !d.traced.Load() }
+func (d *Delivery) MayBeSent() bool {
+	return d.begun.Load() && (d.sent.Load() || !d.traced.Load())
+}

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,21 +31,33 @@ func TestMayBeSent(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var d delivery.Delivery
-			ctx := d.Watch(t.Context())
-			for _, url := range tt.urls {
-				transport := new(http.Transport)
-				defer transport.CloseIdleConnections()
-				r, err := http.NewRequestWithContext(ctx, http.MethodPut, url, http.NoBody)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if response, err := transport.RoundTrip(r); err == nil {
-					_ = response.Body.Close()
-				}
+			var inner delivery.Delivery
+			ctx := inner.Watch(d.Watch(t.Context()))
+			ask(t, ctx, server.URL) // of which nothing counts
+			if d.MayBeSent() {
+				t.Error("it has not begun")
 			}
-			if got := d.MayBeSent(); got != tt.want {
+			delivery.Begin(ctx)
+			for _, url := range tt.urls {
+				ask(t, ctx, url)
+			}
+			if got := d.MayBeSent(); got != tt.want || inner.MayBeSent() != got {
 				t.Errorf("it may have been sent: %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+// ask sends a request, which may fail.
+func ask(t *testing.T, ctx context.Context, url string) { //nolint:revive // the test comes first
+	t.Helper()
+	transport := new(http.Transport)
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := transport.RoundTrip(r); err == nil {
+		_ = response.Body.Close()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/delivery"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -55,6 +56,7 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		said.Offer(r.Context(), replacerOf(r.Context()))
 	}
 	s.tell(journal.Note{Outcome: journal.Streamed, Reason: reason}, r, r.Method)
+	delivery.Begin(r.Context())
 	return next.ServeHTTP(w, r)
 }
 
@@ -69,7 +71,10 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 		witness.Amend = func(status int, header http.Header) { s.amend(r, status, header) }
 	}
 	if s.Memory != nil {
-		witness.Forget = s.forgetting(r)
+		client, sent := r.Context(), new(delivery.Delivery)
+		witness.Forget = s.forgetting(r, sent)
+		*r = *r.WithContext(sent.Watch(client)) // in place: handlers outside know this request by its address
+		defer func() { *r = *r.WithContext(client) }()
 	}
 	status := http.StatusInternalServerError // of a panic
 	defer func() { witness.End(status) }()
@@ -80,14 +85,22 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 	return err
 }
 
-// forgetting returns what forgets what is remembered of all that a request may have changed.
-func (s *Service) forgetting(r *http.Request) func(status int, header http.Header) {
+// forgetting returns what forgets what is remembered of all that a request may have changed. What may have been sent and
+// was not answered may change it at any time.
+func (s *Service) forgetting(r *http.Request, sent *delivery.Delivery) func(status int, header http.Header) {
 	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
+	destination := r.Header["Destination"]
 	var waited time.Duration
 	return func(status int, header http.Header) {
-		if remember.Changes(status) {
-			waited = s.Memory.Forget(ctx, waited, remember.Changed(host, target, header))
+		unanswered := remember.Unanswered(status)
+		if !remember.Changes(status) || unanswered && !sent.MayBeSent() {
+			return
 		}
+		changed := remember.Changed(host, target, header["Location"], header["Content-Location"], destination)
+		if unanswered {
+			s.Memory.Doubt(changed)
+		}
+		waited = s.Memory.Forget(ctx, waited, changed)
 	}
 }
 

@@ -58,6 +58,7 @@ func (g *Write) pass() error {
 		}
 		p.answer.Settle() // who still writes after a panic writes to nobody
 	}()
+	delivery.Begin(g.R.Context())
 	err := g.Next.ServeHTTP(&p.handle, g.R)
 	returned = true
 	if err != nil {

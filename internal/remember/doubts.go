@@ -42,6 +42,9 @@ type doubt struct {
 // inDoubt are those of this process.
 var inDoubt doubts
 
+// Doubt makes URIs doubtful, for DoubtFor.
+func (m *Memory) Doubt(uris []validators.URI) { inDoubt.add(m.Store, uris) }
+
 // add makes URIs of a store doubtful from now on.
 func (d *doubts) add(store validators.Store, uris []validators.URI) {
 	d.mu.Lock()

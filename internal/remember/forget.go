@@ -102,12 +102,19 @@ func (w *Witness) End(status int) {
 // not known; and so is 499, by which reverse_proxy says that the client has left, whatever the upstream has done.
 func Changes(status int) bool { return status < 400 || status >= 499 }
 
-// Changed lists the URIs that an answer to an unsafe request for target makes doubtful: its own, and what its
-// Location and Content-Location name on the same server. Others are not this one's to forget (RFC 9111 §7.1).
-func Changed(host string, target *url.URL, h http.Header) []validators.URI {
+// Unanswered reports whether an answer to an unsafe request says nothing of what becomes of it: the client has left, or the
+// upstream was not heard to the end of the head. The upstream may do it still.
+func Unanswered(status int) bool {
+	return status == 499 || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+}
+
+// Changed lists the URIs that an unsafe request for target makes doubtful: its own, and what is named by lines of its
+// answer's Location and Content-Location, and of its own Destination (RFC 4918 §10.3), on the same server. Others are not
+// this one's to forget (RFC 9111 §7.1).
+func Changed(host string, target *url.URL, names ...[]string) []validators.URI {
 	all := []validators.URI{validators.NewURI(host, target)}
-	for _, name := range [...]string{"Location", "Content-Location"} {
-		for _, line := range h[name] {
+	for _, lines := range names {
+		for _, line := range lines {
 			named, err := target.Parse(line)
 			switch {
 			case err != nil, named.Scheme != "" && named.Scheme != "http" && named.Scheme != "https":

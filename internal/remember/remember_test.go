@@ -617,7 +617,8 @@ func TestHeadOfAnotherRepresentation(t *testing.T) {
 func TestWhatAWriteMakesDoubtful(t *testing.T) {
 	target, _ := url.ParseRequestURI("/a/b?q")
 	paths := func(fields ...string) (all []string) {
-		for _, uri := range remember.Changed("a.example:443", target, header(fields...)) {
+		h := header(fields...)
+		for _, uri := range remember.Changed("a.example:443", target, h["Location"], h["Content-Location"], h["Destination"]) {
 			all = append(all, uri.Path)
 		}
 		return all
@@ -628,6 +629,7 @@ func TestWhatAWriteMakesDoubtful(t *testing.T) {
 	}{
 		{nil, []string{"/a/b"}},
 		{[]string{"Location: /c", "Content-Location: d"}, []string{"/a/b", "/c", "/a/d"}},
+		{[]string{"Destination: https://a.example/c"}, []string{"/a/b", "/c"}},
 		{[]string{"Location: https://A.example/c"}, []string{"/a/b", "/c"}},
 		{[]string{"Location: https://b.example/c"}, []string{"/a/b"}},
 		{[]string{"Location: //b.example/c"}, []string{"/a/b"}},
@@ -870,7 +872,7 @@ func TestTheStoreIsToldForHowLongARequestHasWaited(t *testing.T) {
 			time.Sleep(30 * time.Second) //nolint:forbidigo // of the bubble, so that it is saved again
 		}
 		s.store.waited = nil
-		uris := remember.Changed("a.example", s.request("/page").URL, header("Location: /other"))
+		uris := remember.Changed("a.example", s.request("/page").URL, []string{"/other"})
 		waited := s.m.Forget(t.Context(), 5*ms, uris)
 		if want := []time.Duration{5 * ms, 15 * ms}; !slices.Equal(s.store.waited, want) || waited != 25*ms {
 			t.Errorf("two Forgets: %v, %v in all, want %v", s.store.waited, waited, want)

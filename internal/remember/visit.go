@@ -19,6 +19,7 @@ const (
 	WhyRequest   = "request"    // the request wants another answer
 	WhyChanged   = "changed"    // no condition matches what is remembered
 	WhyNoStore   = "no_store"   // the store does not answer
+	WhyUnsettled = "unsettled"  // a write to it was not answered a moment ago, and may still be done
 	WhyCondition = "conditions" // the conditions are not those of a revalidation
 )
 
@@ -57,6 +58,7 @@ type lookup struct {
 	variants  string // too
 	stamp     validators.Stamp
 	known     bool // the store has answered; set by Begin
+	doubted   bool // nobody knows when what is asked for changes, so nothing is looked for; set by Begin
 	usable    bool // nothing speaks against the record, whatever its age; set by Unusable, cleared by Drop
 }
 
@@ -77,6 +79,9 @@ func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.
 	}
 	v.base = m.keyOf(&request)
 	v.key = v.base
+	if v.doubted = inDoubt.has(v.base.URI); v.doubted {
+		return
+	}
 	record, stamp, err := m.Store.Load(ctx, v.base)
 	if err != nil {
 		return
@@ -156,6 +161,8 @@ func (v *Visit) Unusable() (why string) {
 		return ""
 	case v.request.Unshared:
 		return WhyPersonal
+	case v.doubted:
+		return WhyUnsettled
 	case !v.known:
 		return WhyNoStore
 	case v.record.Received.IsZero():
