@@ -87,7 +87,7 @@ func blockName(helper httpcaddyfile.Helper) string {
 //	        require
 //	    }
 //	    remember        [<ttl>] {
-//	        store          memory { max_entries <n> } | redis { ... }
+//	        store          memory { [max_entries <n>] [max_first_seen <n>] } | redis { ... }
 //	        key            <text with placeholders>
 //	        ignore_cookies <pattern...>
 //	        ignore_set_cookie <pattern...>
@@ -487,7 +487,7 @@ func (p *parser) warn(logger *zap.Logger) {
 //
 //	conditional_cache {
 //	    max_total <size>
-//	    store     memory { max_entries <n> } | redis { ... }
+//	    store     memory { [max_entries <n>] [max_first_seen <n>] } | redis { ... }
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, prev any) (any, error) {
 	d.Next() // consume the option's name

@@ -184,7 +184,7 @@ func TestDateFromBeforeTheBuildTool(t *testing.T) {
 // An upstream that sends a date and judges nothing: the 304 that the date decides has the tag of the 200, so that the
 // client can go by it from then on.
 func TestTagOfA304ByDate(t *testing.T) {
-	long := strings.Repeat("a", 100<<10)
+	long := strings.Repeat("a", 2<<20)
 	c := noteSite(t, "conditional_cache\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT")
 		w.Header().Set("Content-Type", "text/plain")
