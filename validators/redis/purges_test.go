@@ -84,8 +84,12 @@ func TestPurgesOfLongPaths(t *testing.T) {
 	if purged := n.stamp(key).Purged; purged != validators.MaxPurges+1 {
 		t.Errorf("the latest purge is %d", purged)
 	}
-	if err := n.Purge(t.Context(), validators.Scope{Host: key.URI.Host, Path: key.URI.Path}); err != nil || n.has(key) || n.has(other) {
-		t.Errorf("Purge: %v", err)
+	// A busy machine may need longer for a log of 6 MB than a server may keep silent.
+	eventually(t, "the purge", func() bool {
+		return n.Purge(t.Context(), validators.Scope{Host: key.URI.Host, Path: key.URI.Path}) == nil
+	})
+	if n.has(key) || n.has(other) {
+		t.Error("what was purged is found")
 	}
 	if length, _ := s.must("STRLEN", n.keys.purges).AsInt64(); length > 100 {
 		t.Errorf("a log of %d octets after everything was purged", length)
