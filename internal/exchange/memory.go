@@ -76,9 +76,14 @@ func (x *Exchange) fillFromMemory() {
 	x.decide(journal.NotModified, journal.StaleIfError, header)
 }
 
-// prepare makes the record of a 200 to GET as it goes out, to be saved when it is complete.
+// prepare makes the record of a 200 to GET as it goes out, to be saved when it is complete. Where the row that is for it
+// is known with the body only, and that passes, nobody knows whether it forbids that.
 func (x *Exchange) prepare(header http.Header, size int64) {
-	if x.visit == nil || x.headPasses() {
+	switch {
+	case x.visit == nil || x.headPasses():
+		return
+	case x.selected.row.uncertain:
+		x.visit.Drop()
 		return
 	}
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})

@@ -71,6 +71,21 @@ func TestRowsAndWhatIsRemembered(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreNeverKnown: what passes has no type, and a row for a type may have forbidden to remember it.
+func TestRowsThatAreNeverKnown(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		h.CacheControl = []CacheControl{{MediaType: "text/html", Directives: pairs("private", "no-store")}}
+		h.Buffer = &Buffer{MaxBody: 20}
+	})
+	date := pairs("If-Modified-Since", modified)
+	long := sends(200, "<html>longer than what is held", "Last-Modified", modified)
+	typed := sendsPage("Last-Modified", modified)
+	runSteps(t, h,
+		step{next: long, asked: true}, step{fields: date, next: long, asked: true, status: 304},
+		step{next: typed, asked: true}, step{fields: date, status: 304, reason: "remembered"},
+		step{next: long, asked: true}, step{fields: date, next: long, asked: true, status: 304})
+}
+
 // TestPublicRowsAreForOnePersonEach: a row that is public lets requests with cookies be remembered, and each is answered
 // with what was made for the same person.
 func TestPublicRowsAreForOnePersonEach(t *testing.T) {
