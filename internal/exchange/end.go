@@ -23,6 +23,7 @@ func (x *Exchange) Answer(next caddyhttp.Handler) error {
 	} else {
 		err = x.finish(err)
 	}
+	x.dropForbidden()
 	x.shown.failed = err != nil
 	x.enter(ended)
 	return err

@@ -14,6 +14,7 @@ import (
 // rowState is what the rows of cache_control say of a response. It is set by chooseRow.
 type rowState struct {
 	choice    *policy.Row // the one that applies; nil: none does; set by takeRow
+	silenced  *policy.Row // the one that has applied to the 200 that a 304 stands for, and says nothing now; set by takeRow
 	uncertain bool        // the media type, and with it the row, is known with the body only; cleared by sniff
 	hidden    bool        // for an upstream's 304: a row that replaces or merges may have applied to its 200; set by hideRow
 	silent    bool        // a row applies, or may have, but sets nothing now, and nothing takes its place; set by takeRow or hideRow
@@ -58,7 +59,7 @@ func (x *Exchange) takeRow(row *policy.Row, status int, header http.Header) {
 	if status != http.StatusNotModified || row.Replaces() || dated || row.Merges() && freshness.Explicit(header) {
 		x.selected.row.choice = row
 	} else {
-		x.selected.row.silent = true
+		x.selected.row.silent, x.selected.row.silenced = true, row
 	}
 }
 

@@ -66,6 +66,7 @@ func (x *Exchange) decideAtHead(status int, header http.Header) capture.Decision
 		return x.cover()
 	}
 	x.chooseRow(status, header)
+	x.forbidFurtherIn(header)
 	x.narrowDate(header)
 	x.compareWithRecord(status, header)
 	switch {

@@ -60,7 +60,7 @@ func (x *Exchange) mayLabel(header http.Header) bool {
 func (x *Exchange) speaksForAll(header http.Header) bool {
 	s, a := x.selected, &x.asked
 	return !s.LastModified.IsZero() && s.Date.Sub(s.LastModified) >= time.Minute && !x.kept.shared.is(dateFound) &&
-		!a.claims.cookie.any() && !a.personal && !a.authenticated() && x.worthAlone(header)
+		!a.claims.cookie.any() && !a.claims.byText() && !a.personal && !a.authenticated() && x.worthAlone(header)
 }
 
 // holdForLabel waits for the body, for no longer than it would be read if nobody needed it. If it does not come, the

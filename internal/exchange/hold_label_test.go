@@ -57,10 +57,13 @@ func TestNotModifiedByDateWithoutATag(t *testing.T) {
 	dated := func(fields ...string) caddyhttp.HandlerFunc {
 		return sendsPage(append(fields, "Last-Modified", modified)...)
 	}
+	keyed := func(key string) *Handler { return &Handler{Remember: &Remember{Key: key}, Block: t.Name()} }
 	private := &Handler{CacheControl: []CacheControl{{Directives: pairs("private", "max-age=60")}}}
 	rows := []trial{
 		{name: "a cookie", fields: append(byDate, "Cookie", "a=1")},
 		{name: "credentials", fields: append(byDate, "Authorization", "Basic x")},
+		{name: "what key tells apart", handler: keyed("{http.request.header.X-Api-Key}"), fields: append(byDate, "X-Api-Key", "1")},
+		{name: "a key that cannot be made", handler: keyed("{no.such.placeholder}")},
 		{name: "Set-Cookie", next: dated("Set-Cookie", "a=1")},
 		{name: "private", next: dated("Cache-Control", "private")},
 		{name: "private by a row", handler: private},

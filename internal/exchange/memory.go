@@ -1,12 +1,15 @@
 package exchange
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
@@ -76,12 +79,45 @@ func (x *Exchange) fillFromMemory() {
 	x.decide(journal.NotModified, journal.StaleIfError, header)
 }
 
-// prepare makes the record of a 200 to GET as it goes out, to be saved when it is complete.
+// prepare makes the record of a 200 to GET as it goes out, to be saved when it is complete. Where the row that is for it
+// is known with the body only, and that passes, nobody knows whether it forbids that.
 func (x *Exchange) prepare(header http.Header, size int64) {
-	if x.visit == nil || x.headPasses() {
+	switch {
+	case x.visit == nil || x.headPasses():
+		return
+	case x.selected.row.uncertain:
+		x.visit.Drop()
 		return
 	}
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
+}
+
+// forbidFurtherIn tells instances further in that nothing is to be remembered of this response: they have seen what they
+// send on, and not what a row makes of it out here.
+func (x *Exchange) forbidFurtherIn(header http.Header) {
+	if !x.inner() && x.kept.shared.is(nested) && x.rowForbids(header) {
+		x.kept.shared.set(forbidden)
+	}
+}
+
+// rowForbids reports whether a row makes a response private or no-store, or has done so with the one that it stands for.
+func (x *Exchange) rowForbids(header http.Header) bool {
+	state := &x.selected.row
+	switch row := cmp.Or(state.choice, state.silenced); {
+	case state.uncertain:
+		return slices.ContainsFunc(x.svc.Policy.Freshness.Rows, func(row policy.Row) bool { return row.Personal() })
+	case row == nil || freshness.Explicit(header) && !row.Replaces() && !row.Merges():
+		return false
+	default:
+		return row.Personal()
+	}
+}
+
+// dropForbidden drops what was remembered, if the outermost instance forbids it. That is known when it has seen the head.
+func (x *Exchange) dropForbidden() {
+	if x.inner() && x.kept.shared.is(forbidden) {
+		x.visit.Drop()
+	}
 }
 
 // learnFromHead makes the record of a 200 that goes out as a 304, as its own tag has decided at its head: what an upstream

@@ -71,6 +71,54 @@ func TestRowsAndWhatIsRemembered(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreNeverKnown: what passes has no type, and a row for a type may have forbidden to remember it.
+func TestRowsThatAreNeverKnown(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		h.CacheControl = []CacheControl{{MediaType: "text/html", Directives: pairs("private", "no-store")}}
+		h.Buffer = &Buffer{MaxBody: 20}
+	})
+	date := pairs("If-Modified-Since", modified)
+	long := sends(200, "<html>longer than what is held", "Last-Modified", modified)
+	typed := sendsPage("Last-Modified", modified)
+	runSteps(t, h,
+		step{next: long, asked: true}, step{fields: date, next: long, asked: true, status: 304},
+		step{next: typed, asked: true}, step{fields: date, status: 304, reason: "remembered"},
+		step{next: long, asked: true}, step{fields: date, next: long, asked: true, status: 304})
+}
+
+// TestRowsOfInstancesFurtherOut: what goes out counts, whichever instance has said it.
+func TestRowsOfInstancesFurtherOut(t *testing.T) {
+	named := pairs("If-None-Match", strongTag)
+	for name, c := range map[string]struct {
+		row        CacheControl
+		response   []string
+		remembered bool
+	}{
+		"private":                  {row: CacheControl{Directives: pairs("private")}},
+		"private of a path":        {row: CacheControl{Path: "/*", Directives: pairs("private")}},
+		"private of another path":  {row: CacheControl{Path: "/x", Directives: pairs("private")}, remembered: true},
+		"private that is not said": {row: CacheControl{Directives: pairs("private")}, response: pairs("Cache-Control", "public, max-age=60"), remembered: true},
+		"private that replaces":    {row: CacheControl{Directives: pairs("private"), Existing: "replace"}, response: pairs("Cache-Control", "public, max-age=60")},
+		"private that is joined":   {row: CacheControl{Directives: pairs("private"), Existing: "merge"}, response: pairs("Cache-Control", "public, max-age=60")},
+		"public":                   {row: CacheControl{Directives: pairs("public", "max-age=60")}, remembered: true},
+		"no-cache":                 {row: CacheControl{Directives: pairs("no-cache")}, remembered: true},
+	} {
+		next := sendsPage(c.response...)
+		again := step{fields: named, next: next, asked: !c.remembered, status: 304}
+		for first, s := range map[string]step{"200": {next: next, asked: true}, "304": {fields: named, next: next, asked: true, status: 304}} {
+			t.Run(name+", "+first, func(t *testing.T) {
+				outer := &Handler{CacheControl: []CacheControl{c.row}, Block: "outer"}
+				runSteps(t, nestedIn{provisioned(t, outer), remembering(t, nil)}, s, again, again)
+			})
+		}
+	}
+	t.Run("private of a type, once the type is known", func(t *testing.T) {
+		outer := &Handler{CacheControl: []CacheControl{{MediaType: "application/json", Directives: pairs("private")}}, Block: "outer"}
+		again := step{fields: named, status: 304}
+		runSteps(t, nestedIn{provisioned(t, outer), remembering(t, nil)}, step{fields: named, asked: true, status: 304}, again, step{asked: true}, again)
+	})
+}
+
 // TestPublicRowsAreForOnePersonEach: a row that is public lets requests with cookies be remembered, and each is answered
 // with what was made for the same person.
 func TestPublicRowsAreForOnePersonEach(t *testing.T) {

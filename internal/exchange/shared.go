@@ -39,6 +39,7 @@ const (
 	gaveUp                     // an instance has waited for its max_delay: from now on this may be its deadline's goroutine; set by spill
 	nested                     // there is more than one instance; set by show
 	left                       // the outermost is done; set by Leave: who comes now is another one
+	forbidden                  // what goes out is, or may be, private or no-store by a row of the outermost instance; set by forbidFurtherIn
 	probing                    // this is the GET before a guarded write; set by reader
 )
 

@@ -28,6 +28,9 @@ func (c *claims) read(r *http.Request) {
 	c.authorization.keep(r.Header["Authorization"])
 }
 
+// byText reports whether the configuration tells who asks by more than credentials and cookies.
+func (c *claims) byText() bool { return c.text != "" || c.unclear }
+
 // readText reads what the configuration adds, once: the placeholders may have another value later.
 func (x *Exchange) readText() {
 	c, text := &x.asked.claims, x.svc.Policy.Identity.Text

@@ -26,6 +26,9 @@ const (
 	opaqueLen = len(prefix) + digestLen
 	maxDigits = 8 // base 36: 36^8 seconds are some 89,000 years
 	whoLen    = 12
+	// lastDate is the last second that an HTTP-date can name. A tag with a later one is nobody's but a client's who has made
+	// it up, and counts as one without.
+	lastDate = 253402300799 // 9999-12-31T23:59:59Z
 )
 
 // Own is an entity tag of ours, taken apart.
@@ -65,6 +68,10 @@ func Parse(opaque string) (own Own, ok bool) {
 	date, who, named := strings.Cut(rest[1:], ".")
 	if own.Date, ok = parseDate(date); !ok || named && !isWho(who) {
 		return Own{}, false
+	}
+	if own.Date.Unix() > lastDate {
+		own.Date = time.Time{}
+		return own, true
 	}
 	own.Who = who
 	return own, true
