@@ -38,7 +38,7 @@ type passing struct {
 	sent delivery.Delivery
 
 	mu     sync.Mutex
-	headed bool        // the head of the answer has come; set by answered
+	headed bool        // the head of the answer has come, or the connection was taken over; set by answered
 	bound  *time.Timer // ends it though the upstream has not answered; set by left
 }
 
@@ -103,14 +103,33 @@ func (p *passing) left() {
 	p.bound = time.AfterFunc(MaxDetached, p.cancel)
 }
 
-// answered is called with the head of the answer: from now on the client's leaving counts.
-func (p *passing) answered() {
+// answered is called with the head of the answer, or when none comes any more: from now on the client's leaving counts, and
+// the body keeps nobody waiting. If that was given up before, it is too late.
+func (p *passing) answered() (late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.body.isLate() {
+		return true
+	}
 	p.headed = true
 	if p.client.Err() != nil {
 		p.cancel()
 	}
+	return false
+}
+
+func (p *passing) isAnswered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.headed
+}
+
+// giveUp ends the body, unless it has come to its end by itself, or the write is answered: then it is another's turn that
+// others wait for.
+func (p *passing) giveUp() (late bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.headed && p.body.giveUp()
 }
 
 func (p *passing) end() {
@@ -127,14 +146,12 @@ func (*Write) Field(string, []string) {}
 
 // Head is the first of those that decide.
 func (g *Write) Head(status int, _ http.Header) capture.Decision {
-	p := g.passing
-	if p.body.isLate() {
+	if g.passing.answered() {
 		// Whatever the next handlers say: the request was ended in its client's place.
 		g.closeAfter()
 		return capture.Decision{Action: capture.Answer, Status: http.StatusRequestTimeout}
 	}
 	g.endTurn(status)
-	p.answered()
 	return capture.Decision{Action: capture.Stream}
 }
 
@@ -144,7 +161,10 @@ func (*Write) Spill(http.Header, capture.Reason) capture.Decision {
 }
 
 // Hijacked ends the turn: no head comes any more.
-func (g *Write) Hijacked() { g.turn.End() }
+func (g *Write) Hijacked() {
+	g.passing.answered()
+	g.turn.End()
+}
 
 // endTurn ends the turn with an answer that says what has become of the write, and keeps it with one that does not. Where
 // the body has not come to its end, no upstream that heeds its framing will do it (RFC 9112 §8), and it is kept no longer

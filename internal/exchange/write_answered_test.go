@@ -1,0 +1,48 @@
+package exchange_test
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// answersFirst answers a write before it reads the body, and then says how long that was. A write without a body it takes
+// its time with.
+func answersFirst(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case r.Method == http.MethodGet:
+		return sendsPage()(w, r)
+	case r.ContentLength == 0:
+		time.Sleep(8 * time.Second) //nolint:forbidigo // in a bubble of synctest
+		return sends(http.StatusNoContent, "")(w, r)
+	}
+	w.WriteHeader(http.StatusOK)
+	n, err := io.Copy(io.Discard, r.Body)
+	_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
+	return err
+}
+
+// The turn of a write whose head has come is over: its body keeps nobody waiting, however long it takes, and is not ended
+// for the sake of those who wait for another one.
+func TestGuardLeavesBodiesOfAnsweredWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := provisioned(t, strong())
+		answered := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
+		answered.r.Body, answered.r.ContentLength = &slowBody{left: 60}, 1<<20
+		var all sync.WaitGroup
+		all.Go(func() { answered.serve(h, answersFirst) })
+		synctest.Wait()
+		for range 2 {
+			all.Go(func() { newVisit(t, http.MethodPut, "/", "If-Match", strongTag).serve(h, answersFirst) })
+		}
+		all.Wait()
+		if answered.err != nil || answered.rec.Body.String() != "60" {
+			t.Errorf("error %v, and the upstream has read %s of 60 bytes", answered.err, answered.rec.Body)
+		}
+		wantIdle(t)
+	})
+}
