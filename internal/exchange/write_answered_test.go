@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -45,4 +46,38 @@ func TestGuardLeavesBodiesOfAnsweredWrites(t *testing.T) {
 		}
 		wantIdle(t)
 	})
+}
+
+// Where an upstream answers early, a transport goes on with the body when the answer has gone out. So the request stays
+// as it is then, as the body of reverse_proxy looks into it at its end, and its context follows the client's.
+func TestGuardLeavesTheRequestToTransports(t *testing.T) {
+	body, more := io.Pipe()
+	v := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
+	ctx, leave := context.WithCancel(v.r.Context())
+	v.r = v.r.WithContext(ctx)
+	v.r.Body, v.r.ContentLength = body, 1<<20
+	var inside context.Context
+	var read sync.WaitGroup
+	v.serve(provisioned(t, strong()), func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method == http.MethodGet {
+			return sendsPage()(w, r)
+		}
+		inside = r.Context()
+		sent := r.Body
+		read.Go(func() { _, _ = io.Copy(io.Discard, sent) })
+		return sends(http.StatusRequestEntityTooLarge, "")(w, r)
+	})
+	_ = more.Close()
+	read.Wait()
+	wantStatus(t, v, http.StatusRequestEntityTooLarge)
+	if v.r.Context() != inside || inside.Err() != nil {
+		t.Errorf("the request has another context, or one that has ended (%v)", inside.Err())
+	}
+	leave()
+	select {
+	case <-inside.Done():
+	case <-time.After(5 * time.Second):
+		t.Error("the client has left, and the context has not ended")
+	}
+	wantIdle(t)
 }

@@ -38,7 +38,7 @@ type passing struct {
 	sent delivery.Delivery
 
 	mu     sync.Mutex
-	headed bool        // the head of the answer has come, or the connection was taken over; set by answered
+	headed bool        // the head of the answer has come, or comes no more; set by answered
 	bound  *time.Timer // ends it though the upstream has not answered; set by left
 }
 
@@ -70,12 +70,14 @@ func (g *Write) pass() error {
 	return err
 }
 
-// bind gives the write a context of its own, and watches its body. The returned function is for its end.
+// bind gives the write a context of its own, and watches its body. The returned function is for its end. The context stays
+// then, and follows the client's: a transport whose upstream has answered early may still be sending the body, and look
+// into the request at its end, which must not change meanwhile. A body that was given up comes to no end.
 func (g *Write) bind() (unbind func()) {
 	p, sent := g.passing, g.R.Body
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(p.client))
-	unwatch := context.AfterFunc(p.client, p.left)
+	context.AfterFunc(p.client, p.left)
 	*g.R = *g.R.WithContext(p.sent.Watch(ctx)) // in place: handlers outside know this request by its address
 	over := make(chan struct{})
 	if !g.early.whole && sent != nil && sent != http.NoBody {
@@ -85,10 +87,11 @@ func (g *Write) bind() (unbind func()) {
 	}
 	return func() {
 		close(over)
-		unwatch()
 		p.end()
-		*g.R = *g.R.WithContext(p.client)
 		g.R.Body = sent
+		if p.body.isLate() {
+			*g.R = *g.R.WithContext(p.client) // handlers outside may have something to say to the client
+		}
 	}
 }
 
@@ -132,13 +135,14 @@ func (p *passing) giveUp() (late bool) {
 	return !p.headed && p.body.giveUp()
 }
 
+// end is called when the next handlers are done.
 func (p *passing) end() {
+	p.answered()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bound != nil {
 		p.bound.Stop()
 	}
-	p.cancel()
 }
 
 // Field implements capture.Exchange. What the answer's fields say is not asked.
