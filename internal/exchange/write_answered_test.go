@@ -2,13 +2,18 @@ package exchange_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // answersFirst answers a write before it reads the body, and then says how long that was. A write without a body it takes
@@ -80,4 +85,42 @@ func TestGuardLeavesTheRequestToTransports(t *testing.T) {
 		t.Error("the client has left, and the context has not ended")
 	}
 	wantIdle(t)
+}
+
+// deadlined is a writer whose read deadline takes its time. After the end of the request it is somebody else's, or nobody's.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	over *atomic.Bool
+	t    *testing.T
+}
+
+func (w deadlined) SetReadDeadline(time.Time) error {
+	time.Sleep(3 * time.Second) //nolint:forbidigo // in a bubble of synctest
+	if w.over.Load() {
+		w.t.Error("a deadline was set for a request that has ended")
+	}
+	return nil
+}
+
+// A body that is given up has its deadline before the request ends: net/http panics where a handler that has returned sets
+// one over HTTP/2, in a goroutine where nobody recovers.
+func TestGuardSetsNoDeadlineLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, over := provisioned(t, strong()), new(atomic.Bool)
+		slow := newVisit(t, http.MethodPut, "/", "If-Match", strongTag)
+		slow.r.Body, slow.r.ContentLength = &slowBody{left: 60}, 1<<20
+		var all sync.WaitGroup
+		all.Go(func() {
+			err := h.ServeHTTP(deadlined{slow.rec, over, t}, slow.r, caddyhttp.HandlerFunc(readsBody))
+			over.Store(true)
+			if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); slow.rec.Code != http.StatusRequestTimeout && (!ok || handlerErr.StatusCode != http.StatusRequestTimeout) {
+				t.Errorf("status %d, error %v", slow.rec.Code, err)
+			}
+		})
+		synctest.Wait()
+		all.Go(func() { newVisit(t, http.MethodPut, "/", "If-Match", strongTag).serve(h, readsBody) })
+		all.Wait()
+		time.Sleep(time.Minute) //nolint:forbidigo // until the slow body has come
+		wantIdle(t)
+	})
 }

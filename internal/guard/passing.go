@@ -80,13 +80,15 @@ func (g *Write) bind() (unbind func()) {
 	context.AfterFunc(p.client, p.left)
 	*g.R = *g.R.WithContext(p.sent.Watch(ctx)) // in place: handlers outside know this request by its address
 	over := make(chan struct{})
+	var hurried sync.WaitGroup
 	if !g.early.whole && sent != nil && sent != http.NoBody {
 		p.body = &turnBody{ReadCloser: sent, rest: g.R.ContentLength}
 		g.R.Body = p.body
-		go g.hurry(over)
+		hurried.Go(func() { g.hurry(over) })
 	}
 	return func() {
 		close(over)
+		hurried.Wait() // it must not set a deadline for a request that has ended
 		p.end()
 		g.R.Body = sent
 		if p.body.isLate() {
