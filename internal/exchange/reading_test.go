@@ -64,11 +64,11 @@ func TestGuardMaxTotal(t *testing.T) {
 // What is known from the head stays known, whatever becomes of the body that nobody needs.
 func TestGuardKnownFromTheHead(t *testing.T) {
 	foreign := sendsPage("Etag", `"abc"`)
-	row := guardTrial{fields: pairs("If-Match", `"abc"`), status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}
+	row := guardTrial{fields: pairs("If-Match", `"abc"`), status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT", passed: pairs("If-Match", `"abc"`)}
 	aborted, failed, missing := row, row, row
 	aborted.name, aborted.get = "an abort", aborting(foreign, http.ErrAbortHandler)
 	failed.name, failed.get = "an error", failing(foreign, errors.New("x"))
-	missing.name, missing.get, missing.fields, missing.reason = "404", aborting(sends(404, page), http.ErrAbortHandler), pairs("If-None-Match", "*"), "none_matched"
+	missing.name, missing.get, missing.fields, missing.passed, missing.reason = "404", aborting(sends(404, page), http.ErrAbortHandler), pairs("If-None-Match", "*"), nil, "none_matched"
 	runGuardTrials(t, []guardTrial{aborted, failed, missing})
 
 	for mediaType, enough := range map[string]int{"video/mp4": 1 << 20, "text/event-stream": 0} {

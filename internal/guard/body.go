@@ -92,9 +92,9 @@ func (g *Write) hurry(over <-chan struct{}) {
 		case <-ticker.C:
 		}
 		switch {
-		case p.body.isOver():
+		case p.body.isOver(), p.isAnswered():
 			return
-		case g.turn.isDue(p.began) && p.body.giveUp():
+		case g.turn.isDue(p.began) && p.giveUp():
 			g.turn.End() // the upstream does not have the whole of it, and never will
 			_ = http.NewResponseController(g.To).SetReadDeadline(time.Now())
 			p.cancel()

@@ -52,7 +52,7 @@ type name uint8
 const (
 	byNone name = iota // by none that counts, or there is no If-Match
 	byTag              // the tag that clients get, or *
-	byOwn              // the one by which the upstream knows it
+	byOwn              // the one by which the upstream knows it, be it the one that clients get
 	byWeak             // the tag that clients get, ours, in its weak form, and the upstream may know it
 )
 
@@ -108,6 +108,9 @@ func (g *Write) evaluate() (result httpcond.Result, by name) {
 		if again := others.Evaluate(g.R.Method, own); again.Verdict != httpcond.Proceed {
 			return again, byNone
 		}
+	}
+	if by == byTag && g.current.isItsOwn() && slices.ContainsFunc(g.Pre.IfMatch.Tags, g.current.isOwn) {
+		by = byOwn
 	}
 	return result, by
 }

@@ -29,6 +29,7 @@ var (
 	removed  = replacedBut(func(c *Current) { c.HasETag, c.ETag, c.Made = false, httpcond.EntityTag{}, false })
 	ignoring = replacedBut(func(c *Current) { c.ETag.Weak = true })
 	behind   = replacedBut(func(c *Current) { c.Made, c.Own = false, httpcond.EntityTag{Weak: true, Opaque: oursNow} })
+	kept     = Current{Representation: httpcond.Representation{Exists: true, HasETag: true, ETag: httpcond.EntityTag{Opaque: "up"}, Same: tag.Same}, Own: httpcond.EntityTag{Opaque: "up"}}
 	coded    = replacedBut(func(c *Current) {
 		c.Own, c.Uncoded = httpcond.EntityTag{Opaque: "up-gzip"}, httpcond.EntityTag{Opaque: "up"}
 	})
@@ -63,6 +64,11 @@ var nameTrials = []struct {
 	{replaced(), `"` + oursNow + `"`, `"up"`, 412, ""},
 	{replaced(), "", `W/"up"`, 412, ""},
 	{replaced(), "", `"` + oursOld + `"`, 0, ""},
+	{kept, `"up"`, "", 0, `"up"`},
+	{kept, `"other", "up"`, "", 0, `"up"`},
+	{kept, `"up-gzip"`, "", 412, ""},
+	{kept, `*`, "", 0, ""},
+	{kept, `W/"up"`, "", 412, ""},
 	{weakOwn, `"up"`, "", 412, ""},
 	{weakOwn, `W/"up"`, "", 412, ""},
 	{weakOwn, "", `"up"`, 412, ""},

@@ -38,7 +38,7 @@ type passing struct {
 	sent delivery.Delivery
 
 	mu     sync.Mutex
-	headed bool        // the head of the answer has come; set by answered
+	headed bool        // the head of the answer has come, or comes no more; set by answered
 	bound  *time.Timer // ends it though the upstream has not answered; set by left
 }
 
@@ -71,25 +71,30 @@ func (g *Write) pass() error {
 	return err
 }
 
-// bind gives the write a context of its own, and watches its body. The returned function is for its end.
+// bind gives the write a context of its own, and watches its body. The returned function is for its end. The context stays
+// then, and follows the client's: a transport whose upstream has answered early may still be sending the body, and look
+// into the request at its end, which must not change meanwhile. A body that was given up comes to no end.
 func (g *Write) bind() (unbind func()) {
 	p, sent := g.passing, g.R.Body
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(p.client))
-	unwatch := context.AfterFunc(p.client, p.left)
+	context.AfterFunc(p.client, p.left)
 	*g.R = *g.R.WithContext(p.sent.Watch(ctx)) // in place: handlers outside know this request by its address
 	over := make(chan struct{})
+	var hurried sync.WaitGroup
 	if !g.early.whole && sent != nil && sent != http.NoBody {
 		p.body = &turnBody{ReadCloser: sent, rest: g.R.ContentLength}
 		g.R.Body = p.body
-		go g.hurry(over)
+		hurried.Go(func() { g.hurry(over) })
 	}
 	return func() {
 		close(over)
-		unwatch()
+		hurried.Wait() // it must not set a deadline for a request that has ended
 		p.end()
-		*g.R = *g.R.WithContext(p.client)
 		g.R.Body = sent
+		if p.body.isLate() {
+			*g.R = *g.R.WithContext(p.client) // handlers outside may have something to say to the client
+		}
 	}
 }
 
@@ -104,23 +109,43 @@ func (p *passing) left() {
 	p.bound = time.AfterFunc(MaxDetached, p.cancel)
 }
 
-// answered is called with the head of the answer: from now on the client's leaving counts.
-func (p *passing) answered() {
+// answered is called with the head of the answer, or when none comes any more: from now on the client's leaving counts, and
+// the body keeps nobody waiting. If that was given up before, it is too late.
+func (p *passing) answered() (late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.body.isLate() {
+		return true
+	}
 	p.headed = true
 	if p.client.Err() != nil {
 		p.cancel()
 	}
+	return false
 }
 
+func (p *passing) isAnswered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.headed
+}
+
+// giveUp ends the body, unless it has come to its end by itself, or the write is answered: then it is another's turn that
+// others wait for.
+func (p *passing) giveUp() (late bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.headed && p.body.giveUp()
+}
+
+// end is called when the next handlers are done.
 func (p *passing) end() {
+	p.answered()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bound != nil {
 		p.bound.Stop()
 	}
-	p.cancel()
 }
 
 // Field implements capture.Exchange. What the answer's fields say is not asked.
@@ -128,14 +153,12 @@ func (*Write) Field(string, []string) {}
 
 // Head is the first of those that decide.
 func (g *Write) Head(status int, _ http.Header) capture.Decision {
-	p := g.passing
-	if p.body.isLate() {
+	if g.passing.answered() {
 		// Whatever the next handlers say: the request was ended in its client's place.
 		g.closeAfter()
 		return capture.Decision{Action: capture.Answer, Status: http.StatusRequestTimeout}
 	}
 	g.endTurn(status)
-	p.answered()
 	return capture.Decision{Action: capture.Stream}
 }
 
@@ -145,7 +168,10 @@ func (*Write) Spill(http.Header, capture.Reason) capture.Decision {
 }
 
 // Hijacked ends the turn: no head comes any more.
-func (g *Write) Hijacked() { g.turn.End() }
+func (g *Write) Hijacked() {
+	g.passing.answered()
+	g.turn.End()
+}
 
 // endTurn ends the turn with an answer that says what has become of the write, and keeps it with one that does not. Where
 // the body has not come to its end, no upstream that heeds its framing will do it (RFC 9112 §8), and it is kept no longer

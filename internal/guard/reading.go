@@ -30,8 +30,8 @@ type Reading struct {
 type Current struct {
 	// Representation is what clients get: its tag may be the upstream's, or one of ours.
 	httpcond.Representation
-	// Own is the tag by which the upstream knows it, where clients get another one or none; zero: there is none that can be
-	// told. It is weak where it does not tell two versions apart for sure.
+	// Own is the tag by which the upstream knows it, whatever clients get; zero: there is none that can be told. It is weak
+	// where it does not tell two versions apart for sure.
 	Own httpcond.EntityTag
 	// Uncoded is Own without the suffix of a coding that the upstream has applied; zero: there is none.
 	Uncoded httpcond.EntityTag
@@ -41,6 +41,10 @@ type Current struct {
 
 // hasOwn reports whether there is such a tag. The empty one is none that anybody would use.
 func (c *Current) hasOwn() bool { return c.Own.Opaque != "" }
+
+// isItsOwn reports whether the tag that clients get is the one by which the upstream knows the representation, and none
+// that it has put on for a coding.
+func (c *Current) isItsOwn() bool { return !c.Made && c.Uncoded.Opaque == "" }
 
 // isOwn reports whether a tag is, by strong comparison, one by which the upstream knows the representation.
 func (c *Current) isOwn(t httpcond.EntityTag) bool {
