@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const ignoringTokens = "etag auto {\nignore csrf\n}"
+const ignoringForms = "etag auto {\nignore csrf\n}"
 
 // asksUpstream runs f, in which the upstream is to be asked n times.
 func (s *scripted) asksUpstream(t *testing.T, n int64, f func()) {
@@ -75,13 +75,13 @@ var reportsOfPages = []report{
 	{id: "B29 own 304", upstream: policed(true), sites: policySites, check: noNonce},
 	{id: "B29", upstream: policed(false), sites: policySites, check: noNonce},
 	{
-		id: "B30", sites: []string{configured(ignoringTokens), "encode gzip\n" + configured(ignoringTokens)}, check: sameWhileSession,
+		id: "B30", sites: []string{configured(ignoringForms), "encode gzip\n" + configured(ignoringForms)}, check: sameWhileSession,
 		upstream: pagesOf(func(s *scripted) string {
 			return `<body hx-headers='{"X-CSRFToken": "` + masked(secretOf(s)) + `"}'><p>text</body>`
 		}),
 	},
 	{
-		id: "B31", sites: []string{configured(ignoringTokens), "encode gzip\n" + configured(ignoringTokens)}, check: sameWhileSession,
+		id: "B31", sites: []string{configured(ignoringForms), "encode gzip\n" + configured(ignoringForms)}, check: sameWhileSession,
 		upstream: pagesOf(func(s *scripted) string {
 			return `<form><input type="hidden" id="form__token" name="form[_token]" value="` + symfonyToken(secretOf(s)) + `" /></form>`
 		}),

@@ -274,7 +274,7 @@ func masked(secret string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	var mask, moved strings.Builder
 	for i := range secret {
-		n := rand.IntN(len(letters)) //nolint:gosec // G404: a test's
+		n := rand.IntN(len(letters))
 		mask.WriteByte(letters[n])
 		moved.WriteByte(letters[(strings.IndexByte(letters, secret[i])+n)%len(letters)])
 	}

@@ -53,7 +53,7 @@ func TestReports(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", r.id, i), func(t *testing.T) {
 				s := &scripted{root: t.TempDir(), site: site}
 				site = strings.NewReplacer("{root}", s.root, "{fcgi}", startFastCGI(t)).Replace(site)
-				var upstream http.Handler = http.NotFoundHandler()
+				upstream := http.NotFoundHandler()
 				if r.upstream != nil {
 					serve := r.upstream(s)
 					upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.asked.Add(1); serve(w, r) })
