@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -301,6 +302,25 @@ func TestManyParts(t *testing.T) {
 		}
 		if parts != tt.ranges {
 			t.Errorf("%d ranges: got %d parts", tt.ranges, parts)
+		}
+	}
+}
+
+// A part has the tag that If-Range has named, though its content would be tagged with another date now, or for somebody
+// else: by another tag the client could not put it to what it has.
+func TestPartHasTheTagThatWasNamed(t *testing.T) {
+	var answers atomic.Int64
+	c := noteSite(t, "conditional_cache\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", time.Unix(1_700_000_000+answers.Add(1)*60, 0).UTC().Format(http.TimeFormat))
+		_, _ = io.WriteString(w, onlyParts)
+	}))
+	for _, asked := range []string{"bytes=3-6", "bytes=0-1"} {
+		for _, then := range []string{"sid=1", "sid=2", ""} {
+			etag := c.get(t, "/", http.Header{"Cookie": {"sid=1"}}).header.Get("Etag")
+			part := c.get(t, "/", http.Header{"Cookie": {then}, "Range": {asked}, "If-Range": {etag}})
+			if part.status != http.StatusPartialContent || part.header.Get("Etag") != etag || !strings.Contains(etag, ".") {
+				t.Errorf("%s, then %q: got %v, want 206 with %s", asked, then, part, etag)
+			}
 		}
 	}
 }
