@@ -324,3 +324,26 @@ func TestPartHasTheTagThatWasNamed(t *testing.T) {
 		}
 	}
 }
+
+// A page that is rendered between two instances: the outer one may have withheld Range, which the inner one has answered
+// out of the file.
+func TestPartsOfATemplateBetweenInstances(t *testing.T) {
+	for name, outer := range map[string]string{
+		"bare": "", "replace": "etag strong {\n existing replace\n }", "remove": "etag strong {\n existing remove\n }\n ranges stream",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte(template), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := noteSite(t, "conditional_cache {\n "+outer+"\n}\nroot "+dir+"\nroute {\n templates\n conditional_cache\n file_server\n}", http.NotFoundHandler())
+			c.acceptEncoding = "identity"
+			for _, asked := range []string{"bytes=0-3", "bytes=12-15", "bytes=3-30", "bytes=40-"} {
+				got := c.get(t, "/", http.Header{"Range": {asked}})
+				if got.status == http.StatusPartialContent && !strings.Contains(onlyParts, got.body) || got.status == http.StatusOK && got.body != onlyParts || got.status >= 500 {
+					t.Errorf("%s: got %v, want a part of %s", asked, got, onlyParts)
+				}
+			}
+		})
+	}
+}
