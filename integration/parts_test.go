@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -302,5 +303,47 @@ func TestManyParts(t *testing.T) {
 		if parts != tt.ranges {
 			t.Errorf("%d ranges: got %d parts", tt.ranges, parts)
 		}
+	}
+}
+
+// A part has the tag that If-Range has named, though its content would be tagged with another date now, or for somebody
+// else: by another tag the client could not put it to what it has.
+func TestPartHasTheTagThatWasNamed(t *testing.T) {
+	var answers atomic.Int64
+	c := noteSite(t, "conditional_cache\nreverse_proxy {upstream}", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", time.Unix(1_700_000_000+answers.Add(1)*60, 0).UTC().Format(http.TimeFormat))
+		_, _ = io.WriteString(w, onlyParts)
+	}))
+	for _, asked := range []string{"bytes=3-6", "bytes=0-1"} {
+		for _, then := range []string{"sid=1", "sid=2", ""} {
+			etag := c.get(t, "/", http.Header{"Cookie": {"sid=1"}}).header.Get("Etag")
+			part := c.get(t, "/", http.Header{"Cookie": {then}, "Range": {asked}, "If-Range": {etag}})
+			if part.status != http.StatusPartialContent || part.header.Get("Etag") != etag || !strings.Contains(etag, ".") {
+				t.Errorf("%s, then %q: got %v, want 206 with %s", asked, then, part, etag)
+			}
+		}
+	}
+}
+
+// A page that is rendered between two instances: the outer one may have withheld Range, which the inner one has answered
+// out of the file.
+func TestPartsOfATemplateBetweenInstances(t *testing.T) {
+	for name, outer := range map[string]string{
+		"bare": "", "replace": "etag strong {\n existing replace\n }", "remove": "etag strong {\n existing remove\n }\n ranges stream",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte(template), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := noteSite(t, "conditional_cache {\n "+outer+"\n}\nroot "+dir+"\nroute {\n templates\n conditional_cache\n file_server\n}", http.NotFoundHandler())
+			c.acceptEncoding = "identity"
+			for _, asked := range []string{"bytes=0-3", "bytes=12-15", "bytes=3-30", "bytes=40-"} {
+				got := c.get(t, "/", http.Header{"Range": {asked}})
+				if got.status == http.StatusPartialContent && !strings.Contains(onlyParts, got.body) || got.status == http.StatusOK && got.body != onlyParts || got.status >= 500 {
+					t.Errorf("%s: got %v, want a part of %s", asked, got, onlyParts)
+				}
+			}
+		})
 	}
 }

@@ -19,7 +19,7 @@ type again struct {
 	note   subrequest.Note // the request, before the next handler sees it; taken by show
 	method string          // which the next handler was asked with; set by show
 	met    int             // how many blocks had acted before the next handler was called; set by show
-	ranged bool            // Range went up, and is ours to answer; set by show
+	ranged bool            // there is a Range, which is ours to answer; set by show
 	wanted bool            // the answer cannot be used, and the next handler is to be asked; set by head
 }
 
@@ -27,7 +27,8 @@ type again struct {
 // cannot be: the next handler has read it.
 func (x *Exchange) noteAgain() {
 	r, p := x.asked.r, x.svc.Policy
-	ranged := r.Header["Range"] != nil && p.Ranges.Mode != policy.RangesOff
+	// Range counts where it was withheld, too: an instance further in takes what the client has sent.
+	ranged := x.shown.cond.ranges.Range.Present && x.asked.method == http.MethodGet && p.Ranges.Mode != policy.RangesOff
 	asks := r.Header["If-Modified-Since"] != nil || r.Header["If-None-Match"] != nil && x.shown.cond.view == upstream.Unchanged
 	if !ranged && !asks || hasContent(r) {
 		return
@@ -59,7 +60,7 @@ func (x *Exchange) restsOnNothing(status int) bool {
 // length as well. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
 // has to ignore (RFC 9110 §14.2), and for a set that is malformed.
 func (x *Exchange) misreads(status int) bool {
-	if !x.rangeSent() || x.asked.method != http.MethodGet {
+	if !x.mayBeAskedForWhole() {
 		return false
 	}
 	switch status {
@@ -72,13 +73,13 @@ func (x *Exchange) misreads(status int) bool {
 	return false
 }
 
-// rangeSent reports whether the next handler was sent a Range that is ours to answer, and can be asked again.
-func (x *Exchange) rangeSent() bool { return x.shown.again != nil && x.shown.again.ranged }
+// mayBeAskedForWhole reports whether there is a Range that is ours to answer, and the next handler can be asked again.
+func (x *Exchange) mayBeAskedForWhole() bool { return x.shown.again != nil && x.shown.again.ranged }
 
 // failedOnRange reports whether `templates` has failed, or refused: on a part that ends within an action it fails, and on
 // one that begins within a condition it may do what that forbids. Nobody else's error is meant.
 func (x *Exchange) failedOnRange(err error) bool {
-	if err == nil || !x.rangeSent() || x.asked.method != http.MethodGet {
+	if err == nil || !x.mayBeAskedForWhole() {
 		return false
 	}
 	if found := x.resp.Settle(); found != capture.Untouched && found != capture.Held {

@@ -174,6 +174,7 @@ func (x *Exchange) partial(header http.Header) *httpcond.Multipart {
 		delete(header, "Content-Language")
 		if s.ETag.Usable {
 			delete(header, "Last-Modified")
+			header["Etag"] = x.one(x.shown.cond.storedForm(s.ETag.Tag))
 		}
 	}
 	if header["Accept-Ranges"] != nil {
@@ -201,6 +202,16 @@ func (x *Exchange) partial(header http.Header) *httpcond.Multipart {
 	header["Content-Length"] = x.one(strconv.FormatInt(parts.Length(), 10))
 	delete(header, "Content-Range")
 	return parts
+}
+
+// storedForm is the tag of a part in the form that If-Range has named, if it has: a tag of ours may have another date by
+// now, or another one asks, and parts are put together only where their tags are the same to the letter (RFC 9110
+// §15.3.7.3).
+func (c *conditions) storedForm(current httpcond.EntityTag) string {
+	if named := &c.ranges.IfRange; named.HasTag {
+		return named.Tag.String()
+	}
+	return current.String()
 }
 
 // partDependsOnCoding reports whether clients that accept other codings may get another answer to the same Range. To one

@@ -175,10 +175,11 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 		return false
 	}
 	for _, name := range v.carried(h) {
-		if httpcond.IsPolicy(name) && httpcond.HasNonce(h[name]) {
-			continue // no 304 has it
+		lines := h[name]
+		if hasNonce(name, lines) {
+			lines = someNonce
 		}
-		for _, line := range h[name] {
+		for _, line := range lines {
 			if size += len(name) + len(line); size > maxSize {
 				return false
 			}
@@ -194,12 +195,20 @@ func (v *Visit) addFields(r *validators.Record, h http.Header) bool {
 func (v *Visit) carried(h http.Header) []string {
 	names := make([]string, 0, 8)
 	for name, lines := range h {
-		if len(lines) > 0 && v.carries(name) && (required(name) || !v.setOutside(name, lines)) {
+		if len(lines) > 0 && v.carries(name) && (required(name) || !v.setOutside(name, lines)) || hasNonce(name, lines) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// someNonce stands in a record for a policy that had a nonce. No 304 has that (see Fill), but it has to be known: a line of
+// the field that a handler outside has set would take the place of all that are stored.
+var someNonce = []string{"'nonce-any'"}
+
+func hasNonce(name string, lines []string) bool {
+	return httpcond.IsPolicy(name) && httpcond.HasNonce(lines)
 }
 
 func (v *Visit) carries(name string) bool {
