@@ -1,9 +1,14 @@
 package integration
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestNobodyForgetsAPageByNamingIt: a write forgets what it is about, not what its sender says that it is about, nor what is on
@@ -59,5 +64,98 @@ func TestNobodyForgetsAPageByNamingIt(t *testing.T) {
 				t.Errorf("the page is forgotten: %t, want %t", forgotten, tt.forgets)
 			}
 		})
+	}
+}
+
+// command sends one command to a Redis and returns its answer.
+func (s *redisServer) command(t *testing.T, args ...string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	command := fmt.Sprintf("*%d\r\n", len(args))
+	for _, arg := range args {
+		command += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
+	}
+	_, _ = io.WriteString(conn, command)
+	_ = conn.(*net.TCPConn).CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// redisSite remembers in a Redis.
+func redisSite(t *testing.T, redis *redisServer, upstream http.Handler) *client {
+	t.Helper()
+	return noteSite(t, "conditional_cache {\n remember 1h {\n store redis {\n address "+redis.addr+"\n timeout 3s\n }\n }\n}\nreverse_proxy {upstream}", upstream)
+}
+
+// untilRemembered asks for a page until it is answered from memory, and returns its tag. The server is connected to when the
+// first request needs it.
+func (c *client) untilRemembered(t *testing.T, path string, fields ...string) (etag string) {
+	t.Helper()
+	eventually(t, "an answer from memory", func() bool {
+		etag = c.must(t, http.StatusOK, "GET", path, "", fields...).header.Get("Etag")
+		return c.must(t, http.StatusNotModified, "GET", path, "", append(fields, "If-None-Match", etag)...).header.Get("Age") != ""
+	})
+	return etag
+}
+
+// TestARedisThatIsNotOursSetsNoCookies: who can write to the Redis can say that a page has not changed. He cannot have
+// a site set cookies, send its visitors elsewhere or run other scripts.
+func TestARedisThatIsNotOursSetsNoCookies(t *testing.T) {
+	redis := startRedis(t)
+	upstream := newCounted("page", "Cache-Control", "public, max-age=60")
+	c := redisSite(t, redis, upstream)
+	etag := c.untilRemembered(t, "/")
+	var further string
+	for _, field := range []string{"Set-Cookie", "Location", "Content-Security-Policy", "Clear-Site-Data", "Refresh", "Content-Type", "Access-Control-Allow-Origin"} {
+		further += string(rune(len(field))) + field + "\x04evil"
+	}
+	const script = `local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do
+		if redis.call('TYPE', key).ok == 'string' then
+			local record = redis.call('GET', key)
+			if string.byte(record) == 2 and #record > 40 then redis.call('SET', key, record .. ARGV[1], 'KEEPTTL') n = n + 1 end
+		end
+	end return n`
+	if said := redis.command(t, "EVAL", script, "0", further); said != ":1\r\n" {
+		t.Fatalf("not one record was changed, but %q", said)
+	}
+	eventually(t, "an answer by what was written", func() bool {
+		got := c.must(t, http.StatusNotModified, "GET", "/", "", "If-None-Match", etag).header
+		for name, lines := range got {
+			if allowed := name == "Access-Control-Allow-Origin"; strings.Contains(strings.Join(lines, ""), "evil") && !allowed {
+				t.Errorf("the 304 has %s: %s", name, lines)
+			}
+		}
+		return got.Get("Access-Control-Allow-Origin") == "evil"
+	})
+}
+
+// TestRedisDoesNotSayWho: what is kept at the server are digests with a key, tags and fields of answers. Whoever reads it learns
+// no page, no cookie and no credential.
+func TestRedisDoesNotSayWho(t *testing.T) {
+	redis := startRedis(t)
+	upstream := newCounted("the page itself", "Cache-Control", "public, max-age=60", "Vary", "Cookie, Accept-Language")
+	c := redisSite(t, redis, upstream)
+	fields := []string{"Cookie", "session=verysecret", "Authorization", "Bearer tokenoftheuser", "Accept-Language", "xx-language", "Origin", "https://origin.example"}
+	c.untilRemembered(t, "/a/path/of/the/user?and=query", fields...)
+	const script = `local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do
+		table.insert(all, key)
+		if redis.call('TYPE', key).ok == 'string' then table.insert(all, redis.call('GET', key)) end
+	end return table.concat(all, '\n')`
+	kept := redis.command(t, "EVAL", script, "0")
+	if !strings.Contains(kept, "public, max-age=60") {
+		t.Fatalf("there is no record in %q", kept)
+	}
+	for _, secret := range []string{"page itself", "verysecret", "session", "tokenoftheuser", "xx-language", "origin.example", "of/the/user", "and=query"} {
+		if strings.Contains(kept, secret) {
+			t.Errorf("%q is in %q", secret, kept)
+		}
 	}
 }
