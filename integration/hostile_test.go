@@ -181,7 +181,11 @@ func TestKeyConfusion(t *testing.T) {
 	}
 	for one := range tags {
 		for other, tag := range tags {
-			if status, _, _ := raw(one, tag); status == http.StatusNotModified && tags[one] != tag {
+			if tags[one] == tag {
+				continue
+			}
+			raw(other, "") // so that it is what is remembered, if they share a record
+			if status, _, _ := raw(one, tag); status == http.StatusNotModified {
 				t.Errorf("%q is not modified by the tag of %q", one, other)
 			}
 		}
@@ -321,9 +325,11 @@ func TestForgedHostsPoisonNobody(t *testing.T) {
 		path := "/" + forged[0]
 		etag := attacker.must(t, http.StatusOK, "GET", path, "", fields...).header.Get("Etag")
 		attacker.must(t, http.StatusNotModified, "GET", path, "", append(fields, "If-None-Match", etag)...)
-		got := victim.must(t, http.StatusNotModified, "GET", path, "", "If-None-Match", etag)
-		if strings.Contains(fmt.Sprint(got.header), "evil") {
-			t.Errorf("%s: the victim is told %v", forged, got.header)
+		for _, own := range [][]string{nil, {"Origin", "https://own.example"}} {
+			got := victim.must(t, http.StatusNotModified, "GET", path, "", append(own, "If-None-Match", etag)...)
+			if strings.Contains(fmt.Sprint(got.header), "evil") {
+				t.Errorf("%s: the victim, with %s, is told %v", forged, own, got.header)
+			}
 		}
 	}
 }
