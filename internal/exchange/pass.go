@@ -89,7 +89,7 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 // was not answered may change it at any time.
 func (s *Service) forgetting(r *http.Request, sent *delivery.Delivery) func(status int, header http.Header) {
 	ctx, host, target := context.WithoutCancel(r.Context()), r.Host, sentURL(r)
-	destination := r.Header["Destination"]
+	destination := destinationOf(r)
 	var waited time.Duration
 	return func(status int, header http.Header) {
 		unanswered := remember.Unanswered(status)
@@ -102,6 +102,15 @@ func (s *Service) forgetting(r *http.Request, sent *delivery.Delivery) func(stat
 		}
 		waited = s.Memory.Forget(ctx, waited, changed)
 	}
+}
+
+// destinationOf is the Destination of a request that has one (RFC 4918 §10.3): of another method, or on several lines, it is a
+// field like any other, and nobody forgets a page by naming it there.
+func destinationOf(r *http.Request) []string {
+	if lines := r.Header["Destination"]; len(lines) == 1 && (r.Method == "COPY" || r.Method == "MOVE") {
+		return lines
+	}
+	return nil
 }
 
 // statusOf is the status of the answer to an error.

@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"bufio"
 	"crypto/rand"
+	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -221,25 +223,34 @@ func (x *Exchange) partDependsOnCoding(header http.Header) bool {
 	return x.asked.codable || s.madeHere && x.tagDependsOnCoding(header) || !s.ETag.Usable && x.mayBeCoded(header)
 }
 
+// gathered is how many bytes of a multipart answer are put together for one write. There may be a thousand parts of a byte
+// each, and a write costs more than a part.
+const gathered = 32 << 10
+
 // sendParts answers Range out of what was held. A failed write is the client's leaving.
 func (x *Exchange) sendParts(header http.Header, body []byte) {
 	parts := x.partial(header)
 	x.decide(journal.Partial, journal.Because(x.verdict.part.Reason), header)
 	x.resp.SendHead(http.StatusPartialContent)
-	w := x.resp.Outer()
+	if parts == nil {
+		part := x.verdict.part.Ranges[0]
+		_, _ = x.resp.Outer().Write(body[part.Start : part.Start+part.Length])
+		return
+	}
+	sendMultipart(x.resp.Outer(), parts, body)
+}
+
+// sendMultipart sends the parts of a body.
+func sendMultipart(to io.Writer, parts *httpcond.Multipart, body []byte) {
+	w := bufio.NewWriterSize(to, min(len(body), gathered)) // the answer is no longer than the whole
 	var head []byte
-	for i, part := range x.verdict.part.Ranges {
-		if parts != nil {
-			head = parts.AppendPartHead(head[:0], i)
-			if _, err := w.Write(head); err != nil {
-				return
-			}
-		}
+	for i, part := range parts.Ranges {
+		head = parts.AppendPartHead(head[:0], i)
+		_, _ = w.Write(head)
 		if _, err := w.Write(body[part.Start : part.Start+part.Length]); err != nil {
 			return
 		}
 	}
-	if parts != nil {
-		_, _ = w.Write(parts.AppendEnd(nil))
-	}
+	_, _ = w.Write(parts.AppendEnd(head[:0]))
+	_ = w.Flush()
 }

@@ -254,3 +254,35 @@ func TestNoTagForRangeAlone(t *testing.T) {
 		{name: "our weak tag takes no parts, whatever the upstream says", fields: pairs("Accept-Encoding", "gzip"), next: sendsPage("Accept-Ranges", "bytes"), want: pairs("Etag", weakTag, "Accept-Ranges", "")},
 	})
 }
+
+// countedWrites counts what is written at once.
+type countedWrites struct {
+	http.ResponseWriter
+	writes int
+}
+
+func (c *countedWrites) Write(p []byte) (int, error) {
+	c.writes++
+	return c.ResponseWriter.Write(p)
+}
+
+// A write costs more than a small part: a thousand parts are written in a few.
+func TestPartsAreWrittenTogether(t *testing.T) {
+	body := strings.Repeat("0123456789abcdef", 1<<14)
+	var set []string
+	for i := range 1000 {
+		set = append(set, strconv.Itoa(3*i)+"-"+strconv.Itoa(3*i))
+	}
+	v := newVisit(t, http.MethodGet, "/", "Range", "bytes="+strings.Join(set, ","))
+	w := &countedWrites{ResponseWriter: v.rec}
+	if err := provisioned(t, &Handler{Ranges: &Ranges{Max: 1000}}).ServeHTTP(w, v.r, sends(200, body, "Content-Type", "text/plain")); err != nil {
+		t.Fatal(err)
+	}
+	length := v.rec.Body.Len()
+	if v.rec.Code != http.StatusPartialContent || v.rec.Header().Get("Content-Length") != strconv.Itoa(length) {
+		t.Fatalf("status %d with %v, and %d bytes", v.rec.Code, v.rec.Header(), length)
+	}
+	if most := length/(32<<10) + 2; w.writes > most {
+		t.Errorf("%d bytes are written in %d goes, want %d at most", length, w.writes, most)
+	}
+}

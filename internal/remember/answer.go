@@ -42,18 +42,20 @@ func (s *Space) line(i int, value string) []string {
 
 // Fill makes a header map that of the 304 that stands for the remembered 200 (RFC 9110 §15.4.5, RFC 9111
 // §4.3.2), with etag in place of its tag if that is not empty. What is in the map already stays, unless the 304 has a
-// field of the same name.
+// field of the same name. Of a record only those fields are taken that one may have: who writes to the store must not set
+// cookies in a site's name.
 func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
 	r := &v.record
 	n, last := 0, ""
 	for name, value := range r.Fields() {
-		if name == last {
+		switch {
+		case name == last:
 			h[name] = append(h[name], value)
-			continue
+		case v.carries(name):
+			h[name] = space.line(n, value)
+			last = name
+			n++
 		}
-		h[name] = space.line(n, value)
-		last = name
-		n++
 	}
 	if etag == "" {
 		etag = r.ETag

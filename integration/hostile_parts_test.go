@@ -1,0 +1,90 @@
+package integration
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// manyRanges asks for n ranges of one byte, none beside another.
+func manyRanges(n int) http.Header {
+	var set []string
+	for i := range n {
+		set = append(set, fmt.Sprintf("%d-%d", 3*i, 3*i))
+	}
+	return http.Header{"Range": {"bytes=" + strings.Join(set, ",")}}
+}
+
+// cheapest is the least time that one of many requests takes.
+func cheapest(t *testing.T, rounds int, ask func()) time.Duration {
+	t.Helper()
+	least := time.Duration(math.MaxInt64)
+	for range rounds {
+		began := time.Now()
+		ask()
+		least = min(least, time.Since(began))
+	}
+	return least
+}
+
+// raceDetected reports whether the race detector is on, under which this module's code takes many times as long, and the
+// system's calls do not.
+func raceDetected() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// TestPartsCostNoMoreThanOne: as many ranges as are answered in one response cost at most twice what one of as many bytes
+// costs, in time, in what is sent and in what the upstream is asked. More than that are the whole, as is what would be
+// longer than it.
+func TestPartsCostNoMoreThanOne(t *testing.T) {
+	const size, noise = 256 << 10, 150 * time.Microsecond
+	times := time.Duration(2)
+	if raceDetected() {
+		times = 6
+	}
+	for name, tt := range map[string]struct {
+		directive string
+		most      int
+	}{
+		"by default":      {"conditional_cache", 16},
+		"as many as ever": {"conditional_cache {\n ranges on {\n max 1000\n }\n}", 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upstream := newCounted(strings.Repeat("0123456789abcdef", size/16))
+			c := noteSite(t, tt.directive+"\nreverse_proxy {upstream}", upstream)
+			c.acceptEncoding = "identity"
+			several := manyRanges(tt.most)
+			length := len(c.get(t, "/", several).body)
+			one := http.Header{"Range": {fmt.Sprintf("bytes=0-%d", length-1)}}
+			ask := func(fields http.Header) func() {
+				return func() {
+					if got := c.get(t, "/", fields); got.status != http.StatusPartialContent || len(got.body) != length {
+						t.Fatalf("got %v, want a 206 of %d bytes", got, length)
+					}
+				}
+			}
+			upstream.asks(t, 1, ask(several))
+			if length > size {
+				t.Errorf("%d ranges make %d bytes of %d", tt.most, length, size)
+			}
+			if of, part := cheapest(t, 200, ask(several)), cheapest(t, 200, ask(one)); of > times*part+noise {
+				t.Errorf("%d ranges take %s, one %s", tt.most, of, part)
+			} else {
+				t.Logf("%d ranges take %s, one %s, for %d bytes", tt.most, of, part, length)
+			}
+			if got := c.get(t, "/", manyRanges(tt.most+1)); got.status != http.StatusOK {
+				t.Errorf("one range more: got %v, want the whole", got)
+			}
+			overlapping := strings.Repeat("0-200000,1000-,", tt.most)
+			if got := c.get(t, "/", http.Header{"Range": {"bytes=" + overlapping + "0-0"}}); len(got.body) > size {
+				t.Errorf("ranges that overlap: got %v, of %d bytes", got, size)
+			}
+		})
+	}
+}
