@@ -18,7 +18,7 @@ func hasContent(r *http.Request) bool {
 
 // patience is how long the end of a stream is waited for. Of a request without content it has come with the fields,
 // mostly in the same packet.
-const patience = time.Millisecond
+const patience = 20 * time.Millisecond
 
 // openStream reports whether a request over HTTP/3, whose length is not known, may have content: there its fields do not
 // tell whether anything follows. (package http3 gives every such request a body and no length.) What has ended has none

@@ -51,7 +51,7 @@ func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
 		switch {
 		case name == last:
 			h[name] = append(h[name], value)
-		case v.carries(name):
+		case v.carries(name), httpcond.IsPolicy(name) && value == someNonce[0]:
 			h[name] = space.line(n, value)
 			last = name
 			n++
