@@ -1,13 +1,17 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestContentIsNotRemembered: what a request with content asks for is in no key, however its length is told, or is not.
@@ -69,6 +73,62 @@ func (c *client) search(t *testing.T, content, path, tag string) answer {
 	}
 	r.Host = c.host
 	r.Header.Set("If-None-Match", tag)
+	response, err := c.transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{status: response.StatusCode, header: response.Header, body: string(body)}
+}
+
+// lateEnd is a body without an octet, the end of which comes late.
+type lateEnd struct{ after time.Duration }
+
+func (e lateEnd) Read([]byte) (int, error) {
+	time.Sleep(e.after)
+	return 0, io.EOF
+}
+
+// Over HTTP/3 a request may have content until its stream has ended. One without content is asked again, though its end
+// comes late: by then it is known.
+func TestLateEndOfARequestWithoutContent(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	built := time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, name := range []string{"page.html", "file.bin"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, []byte(template), 0o600), os.Chtimes(path, built, built)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n conditional_cache\n root %s\n templates\n file_server\n}", port, dir))
+	for _, c := range protocolClients(t, port) {
+		if c.protocol != "HTTP/3.0" {
+			continue
+		}
+		for _, after := range []time.Duration{0, 10 * time.Millisecond} {
+			for path, fields := range map[string]http.Header{"/page.html": {"Range": {"bytes=12-15"}}, "/page.html?": {"Range": {"bytes=0-3"}}, "/file.bin": {"If-Modified-Since": {modified}}} {
+				got := c.endsLate(t, path, after, fields)
+				want := map[string]string{"/page.html": onlyParts[12:16], "/page.html?": onlyParts[:4], "/file.bin": template}[path]
+				if got.body != want {
+					t.Errorf("%s after %v: got %v, want %s", path, after, got, want)
+				}
+			}
+		}
+	}
+}
+
+// endsLate is a GET without content whose stream ends after a while.
+func (c *client) endsLate(t *testing.T, path string, after time.Duration, fields http.Header) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.base+path, io.NopCloser(lateEnd{after}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host, r.Header, r.ContentLength = c.host, fields.Clone(), -1
 	response, err := c.transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

@@ -20,18 +20,27 @@ type again struct {
 	method string          // which the next handler was asked with; set by show
 	met    int             // how many blocks had acted before the next handler was called; set by show
 	ranged bool            // there is a Range, which is ours to answer; set by show
+	open   *peekedBody     // content may be still to come, and then it cannot; nil: there is none; set by show
 	wanted bool            // the answer cannot be used, and the next handler is to be asked; set by head
 }
 
 // noteAgain notes the request as the next handler gets it, if it may have to be asked again. A request with content
-// cannot be: the next handler has read it.
+// cannot be: the next handler has read it. Where it may have some, that shows by the time it is needed.
 func (x *Exchange) noteAgain() {
 	r, p := x.asked.r, x.svc.Policy
 	// Range counts where it was withheld, too: an instance further in takes what the client has sent.
 	ranged := x.shown.cond.ranges.Range.Present && x.asked.method == http.MethodGet && p.Ranges.Mode != policy.RangesOff
 	asks := r.Header["If-Modified-Since"] != nil || r.Header["If-None-Match"] != nil && x.shown.cond.view == upstream.Unchanged
-	if !ranged && !asks || hasContent(r) {
+	if !ranged && !asks {
 		return
+	}
+	x.room.again.open = nil
+	if hasContent(r) {
+		open, ok := r.Body.(*peekedBody)
+		if !ok {
+			return
+		}
+		x.room.again.open = open
 	}
 	x.shown.again = &x.room.again
 	x.room.again.method, x.room.again.met, x.room.again.ranged = r.Method, len(x.kept.shared.blocks), ranged
@@ -44,13 +53,16 @@ func (a *again) forget() {
 	*a = again{note: a.note}
 }
 
+// possible reports whether the next handler can be asked: the request has no content.
+func (a *again) possible() bool { return a.open == nil || a.open.isEmpty() }
+
 // restsOnNothing reports whether a 304 of the upstream's says nothing of the content. A client's date, that of a tag of
 // ours too, is later than a build tool's: what has such a date was never modified since. And the date in a tag of ours
 // counts for whom it was made, who is another one now, if a handler further in has found out a user.
 func (x *Exchange) restsOnNothing(status int) bool {
 	s := x.selected
 	return status == http.StatusNotModified && x.shown.again != nil && !x.kept.shared.is(made304) &&
-		(upstream.Unfounded(s.etag, s.lastModified, s.now) || x.shown.cond.foundOut(&x.asked))
+		(upstream.Unfounded(s.etag, s.lastModified, s.now) || x.shown.cond.foundOut(&x.asked)) && x.shown.again.possible()
 }
 
 // misreads reports whether the answer to a Range is known to be wrong. Its fields do not tell: a part that lacks all
@@ -60,33 +72,34 @@ func (x *Exchange) restsOnNothing(status int) bool {
 // length as well. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
 // has to ignore (RFC 9110 §14.2), and for a set that is malformed.
 func (x *Exchange) misreads(status int) bool {
-	if !x.mayBeAskedForWhole() {
+	if !x.rangeIsOurs() {
 		return false
 	}
+	wrong := false
 	switch status {
 	case http.StatusPartialContent:
-		return readWriters().rendered
+		wrong = readWriters().rendered
 	case http.StatusRequestedRangeNotSatisfiable:
 		by := readWriters()
-		return by.rendered || by.serveContent && !x.shown.cond.ranges.Range.Valid
+		wrong = by.rendered || by.serveContent && !x.shown.cond.ranges.Range.Valid
 	}
-	return false
+	return wrong && x.shown.again.possible()
 }
 
-// mayBeAskedForWhole reports whether there is a Range that is ours to answer, and the next handler can be asked again.
-func (x *Exchange) mayBeAskedForWhole() bool { return x.shown.again != nil && x.shown.again.ranged }
+// rangeIsOurs reports whether there is a Range that is ours to answer, and the next handler may be asked again for it.
+func (x *Exchange) rangeIsOurs() bool { return x.shown.again != nil && x.shown.again.ranged }
 
 // failedOnRange reports whether `templates` has failed, or refused: on a part that ends within an action it fails, and on
 // one that begins within a condition it may do what that forbids. Nobody else's error is meant.
 func (x *Exchange) failedOnRange(err error) bool {
-	if err == nil || !x.mayBeAskedForWhole() {
+	if err == nil || !x.rangeIsOurs() {
 		return false
 	}
 	if found := x.resp.Settle(); found != capture.Untouched && found != capture.Held {
 		return false
 	}
 	handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err)
-	return ok && byTemplates(handlerErr.Trace)
+	return ok && byTemplates(handlerErr.Trace) && x.shown.again.possible()
 }
 
 // askAgain asks the next handler for the whole, out of which conditions and Range are answered here. It is another

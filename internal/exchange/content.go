@@ -36,7 +36,7 @@ func openStream(r *http.Request) bool {
 	defer timer.Stop()
 	select {
 	case <-p.done:
-		if p.n == 0 && errors.Is(p.err, io.EOF) {
+		if p.empty {
 			r.Body, r.ContentLength = http.NoBody, 0
 			return false
 		}
@@ -51,6 +51,7 @@ func openStream(r *http.Request) bool {
 type peekedBody struct {
 	io.ReadCloser
 	done  chan struct{} // closed when what follows is set, by peek
+	empty bool          // it ended without an octet
 	first [1]byte
 	n     int   // how much of first there is to be had
 	err   error // what came with it
@@ -59,6 +60,22 @@ type peekedBody struct {
 func (p *peekedBody) peek() {
 	defer close(p.done)
 	p.n, p.err = p.ReadCloser.Read(p.first[:])
+	p.empty = p.n == 0 && errors.Is(p.err, io.EOF)
+}
+
+// moreComes is how long isEmpty waits: it is asked where an answer is known to be wrong.
+const moreComes = 50 * time.Millisecond
+
+// isEmpty reports whether the body has turned out to be empty.
+func (p *peekedBody) isEmpty() bool {
+	timer := time.NewTimer(moreComes)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return p.empty
+	case <-timer.C:
+		return false
+	}
 }
 
 // Read implements io.Reader.
