@@ -62,12 +62,16 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	g := guard.Write{
 		To: w, R: r, Next: next, Said: &m.said, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
 		Read: s.reader(next, m.blocks, &probe{byDate: pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present}), Learned: &m.learned,
-		Site: guard.Site{Queue: turns, Budget: &Budget, Limit: s.Policy.Bounds.MaxTotal, Log: s.Log},
+		Site: guard.Site{Queue: turns, Budget: &Budget, Limit: s.roomForWrites(), Log: s.Log},
 	}
 	err := g.Serve()
 	s.tell(m.said.Last(), r, r.Method, zap.Error(err))
 	return err
 }
+
+// roomForWrites is how much of the budget may be in use for the body of a write to be held, too. Whoever begins many bodies
+// and does not end them must not use up what pages are held in, nor the GETs before other writes.
+func (s *Service) roomForWrites() int64 { return max(s.Policy.Bounds.MaxTotal/4, 1) }
 
 // isSibling reports whether an instance of the same block has acted on this write.
 func (s *Service) isSibling(m *sharedWrite) bool {
