@@ -133,14 +133,30 @@ func TestUnansweredWriteKeepsItsTurn(t *testing.T) {
 
 // TestUnsentWriteKeepsNobodyWaiting: what was never sent will not be done.
 func TestUnsentWriteKeepsNobodyWaiting(t *testing.T) {
-	s := newStubborn("the first")
-	var down atomic.Bool
-	port := freePort(t)
-	c := stubbornSite(t, s, guarding+fmt.Sprintf("@write method PUT\nhandle @write {\n @down header X-Down yes\n reverse_proxy @down 127.0.0.1:%d\n reverse_proxy {upstream}\n}\nreverse_proxy {upstream}", port))[0]
-	down.Store(true)
-	tag := c.get(t, "/", nil).header.Get("Etag")
-	c.must(t, http.StatusBadGateway, "PUT", "/", "from A", "If-Match", tag, "X-Down", "yes")
-	c.must(t, http.StatusNoContent, "PUT", "/", "from B", "If-Match", tag)
+	nobody := freePort(t)
+	c := stubbornSite(t, newStubborn("the first"), guarding+fmt.Sprintf(`@refuses method PUT
+		handle @refuses {
+			@http header X-Down http
+			reverse_proxy @http 127.0.0.1:%[1]d
+			@fastcgi header X-Down fastcgi
+			reverse_proxy @fastcgi 127.0.0.1:%[1]d {
+				transport fastcgi
+			}
+			@unhealthy header X-Down unhealthy
+			reverse_proxy @unhealthy 127.0.0.1:%[1]d {
+				fail_duration 1m
+			}
+			reverse_proxy {upstream}
+		}
+		reverse_proxy {upstream}`, nobody))[0]
+	for _, tt := range []struct {
+		down   string
+		status int
+	}{{"http", 502}, {"fastcgi", 502}, {"unhealthy", 502}, {"unhealthy", 503}} {
+		tag := c.get(t, "/", nil).header.Get("Etag")
+		c.must(t, tt.status, "PUT", "/", "from A", "If-Match", tag, "X-Down", tt.down)
+		c.must(t, http.StatusNoContent, "PUT", "/", "from B past "+tt.down, "If-Match", tag)
+	}
 }
 
 // TestAnsweredWriteEndsWithItsClient: from the head of the answer on, a client that leaves ends the transfer, as ever: a

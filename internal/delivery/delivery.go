@@ -3,8 +3,12 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // Delivery is that of one request, over however many attempts. The zero value is one that nobody has watched yet. It may
@@ -39,6 +43,19 @@ func Begin(ctx context.Context) {
 	d, _ := ctx.Value(key{}).(*Delivery)
 	for ; d != nil; d = d.outer {
 		d.begun.Store(true)
+	}
+}
+
+// noUpstream is what reverse_proxy says where there is no upstream that it could ask. The error has no name outside of its
+// package.
+const noUpstream = "no upstreams available"
+
+// Failed is told an error of the handlers. Some say by themselves that nothing was sent: where no connection was made, and
+// where there was nobody to make it to. Transports that do not trace (FastCGI) tell by these alone.
+func (d *Delivery) Failed(err error) {
+	_, undialled := errors.AsType[reverseproxy.DialError](err)
+	if undialled || err != nil && strings.HasSuffix(err.Error(), noUpstream) {
+		d.traced.Store(true)
 	}
 }
 

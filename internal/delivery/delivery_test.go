@@ -2,10 +2,14 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/delivery"
 )
@@ -45,6 +49,27 @@ func TestMayBeSent(t *testing.T) {
 				t.Errorf("it may have been sent: %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestFailed: some errors say that nothing was sent, whoever was asked.
+func TestFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"none", nil, true},
+		{"a connection that was not made", caddyhttp.Error(502, reverseproxy.NewDialError(errors.New("refused"))), false},
+		{"a connection that broke", &net.OpError{Op: "read", Err: errors.New("reset")}, true},
+		{"nobody to ask", errors.New("HTTP 503: no upstreams available"), false},
+		{"another error", errors.New("no upstreams available, or so"), true},
+	} {
+		var d delivery.Delivery
+		delivery.Begin(d.Watch(t.Context()))
+		if d.Failed(tt.err); d.MayBeSent() != tt.want {
+			t.Errorf("%s: it may have been sent: %t", tt.name, !tt.want)
+		}
 	}
 }
 

@@ -70,15 +70,16 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 	if amends {
 		witness.Amend = func(status int, header http.Header) { s.amend(r, status, header) }
 	}
+	sent := new(delivery.Delivery)
 	if s.Memory != nil {
-		client, sent := r.Context(), new(delivery.Delivery)
 		witness.Forget = s.forgetting(r, sent)
-		*r = *r.WithContext(sent.Watch(client)) // in place: handlers outside know this request by its address
-		defer func() { *r = *r.WithContext(client) }()
+		// In place, as handlers outside know this request by its address; and for good, as a transport may look into it later.
+		*r = *r.WithContext(sent.Watch(r.Context()))
 	}
 	status := http.StatusInternalServerError // of a panic
 	defer func() { witness.End(status) }()
 	err := s.passOrJudge(witness, r, next, journal.Method)
+	sent.Failed(err)
 	if status = http.StatusOK; err != nil {
 		status = statusOf(err)
 	}

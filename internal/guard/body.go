@@ -94,7 +94,7 @@ func (g *Write) hurry(over <-chan struct{}) {
 		switch {
 		case p.body.isOver(), p.isAnswered():
 			return
-		case g.turn.isDue(p.began) && p.giveUp():
+		case g.turn.isDue() && p.giveUp():
 			g.turn.End() // the upstream does not have the whole of it, and never will
 			_ = http.NewResponseController(g.To).SetReadDeadline(time.Now())
 			p.cancel()
@@ -119,6 +119,7 @@ func (g *Write) failed(err error) error {
 		g.closeAfter()
 		return caddyhttp.Error(http.StatusRequestTimeout, errLate)
 	}
+	g.passing.sent.Failed(err)
 	g.endTurn(statusOf(err))
 	return err
 }

@@ -30,7 +30,6 @@ const (
 type passing struct {
 	handle capture.Handle   // what the next handlers hold of the answer
 	answer capture.Response // what stands behind it; neither is used again
-	began  time.Time
 	client context.Context
 	cancel context.CancelFunc
 	body   *turnBody // nil: it is here, or there is none, or the turn is not ours
@@ -45,7 +44,7 @@ type passing struct {
 // pass lets the write through. Its turn ends when the head of the answer is there: what comes after it
 // is not the next write's concern.
 func (g *Write) pass() error {
-	p := &passing{began: time.Now(), client: g.R.Context(), cancel: func() {}}
+	p := &passing{client: g.R.Context(), cancel: func() {}}
 	g.passing = p
 	if g.turn != nil {
 		defer g.bind()()
@@ -189,7 +188,7 @@ func (g *Write) endTurn(status int) {
 	case p.body.isWhole():
 		g.turn.Keep(MaxUnsettled, g.settled(status))
 	default:
-		g.turn.Linger(p.began, MaxUnsettled)
+		g.turn.Linger(MaxUnsettled)
 	}
 }
 

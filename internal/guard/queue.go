@@ -61,6 +61,7 @@ type waiter struct {
 type Turn struct {
 	queue *Queue
 	key   string
+	began time.Time
 	once  sync.Once
 }
 
@@ -86,8 +87,8 @@ func (t *Turn) Keep(d time.Duration, then func()) {
 	})
 }
 
-// Linger ends the turn, which began at a time, when it is due for the sake of those who wait, and after d in any case.
-func (t *Turn) Linger(began time.Time, d time.Duration) {
+// Linger ends the turn when it is due for the sake of those who wait, and after d in any case.
+func (t *Turn) Linger(d time.Duration) {
 	if t == nil {
 		return
 	}
@@ -95,7 +96,7 @@ func (t *Turn) Linger(began time.Time, d time.Duration) {
 		go func() {
 			ticker := time.NewTicker(look)
 			defer ticker.Stop()
-			for until := time.Now().Add(d); time.Now().Before(until) && !t.isDue(began); {
+			for until := time.Now().Add(d); time.Now().Before(until) && !t.isDue(); {
 				<-ticker.C
 			}
 			t.queue.pass(t.key)
@@ -103,9 +104,9 @@ func (t *Turn) Linger(began time.Time, d time.Duration) {
 	})
 }
 
-// isDue reports whether a turn that began at a time should have ended by now.
-func (t *Turn) isDue(began time.Time) bool {
-	due := t.queue.due(t.key, began)
+// isDue reports whether the turn should have ended by now.
+func (t *Turn) isDue() bool {
+	due := t.queue.due(t.key, t.began)
 	return !due.IsZero() && !time.Now().Before(due)
 }
 
@@ -119,9 +120,8 @@ func (q *Queue) Acquire(ctx context.Context, key string) (*Turn, error) {
 	if err != nil {
 		return nil, err
 	}
-	turn := &Turn{queue: q, key: key}
 	if w == nil {
-		return turn, nil
+		return &Turn{queue: q, key: key, began: time.Now()}, nil
 	}
 	timer := time.NewTimer(MaxWait)
 	defer timer.Stop()
@@ -130,7 +130,7 @@ func (q *Queue) Acquire(ctx context.Context, key string) (*Turn, error) {
 		if w.err != nil {
 			return nil, w.err
 		}
-		return turn, nil
+		return &Turn{queue: q, key: key, began: time.Now()}, nil
 	case <-timer.C:
 		err = ErrTooLong
 	case <-ctx.Done():

@@ -171,7 +171,7 @@ func TestQueueUnderLoad(t *testing.T) {
 					case 0:
 						turn.Keep(time.Microsecond, func() {})
 					case 1:
-						turn.Linger(time.Now().Add(-time.Second), time.Microsecond)
+						turn.Linger(time.Microsecond)
 					default:
 						turn.End()
 					}
@@ -252,7 +252,7 @@ func lingers(t *testing.T, waiting int, ends time.Duration) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	turn.Linger(start, 10*time.Second)
+	turn.Linger(10 * time.Second)
 	ended := make([]time.Duration, waiting)
 	for i := range ended {
 		go func() {
@@ -288,7 +288,7 @@ func servesInTime(t *testing.T, waiters int, apart time.Duration) {
 	t.Helper()
 	var q Queue
 	hold := func(turn *Turn) {
-		for began := time.Now(); !turn.isDue(began) && !q.due("a", began).IsZero(); {
+		for !turn.isDue() && !q.due("a", turn.began).IsZero() {
 			time.Sleep(look) //nolint:forbidigo // in a bubble of synctest
 		}
 		turn.End()
