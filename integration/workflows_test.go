@@ -117,7 +117,7 @@ func TestWorkflows(t *testing.T) {
 // TestWorkflowsFindFaults shows that the checks of TestWorkflows can fail.
 func TestWorkflowsFindFaults(t *testing.T) {
 	good := readDoc(t, "../.github/workflows/check.yml")
-	for old, broken := range map[string]string{
+	for old, broken := range map[string]string{ //nolint:gosec // no credentials, but words about them
 		"permissions:\n  contents: read":           "permissions:\n  contents: write",
 		"    timeout-minutes: 60\n":                "",
 		"# v7.0.1":                                 "",
