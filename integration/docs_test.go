@@ -34,7 +34,7 @@ func docPages(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(pages, "README.md", "xcaddy.md")
+	return append(pages, "README.md", "xcaddy.md", ".github/SECURITY.md", ".github/CONTRIBUTING.md")
 }
 
 func readDoc(t *testing.T, path string) string {

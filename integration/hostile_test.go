@@ -149,7 +149,7 @@ func TestKeyConfusion(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	port := freePort(t)
 	runCaddy(t, fmt.Sprintf(":%d {\nbind 127.0.0.1\nconditional_cache {\nremember 1h\n}\nreverse_proxy %s\n}", port, upstream.Listener.Addr()))
-	raw := func(spelling, etag string) (status int, tag, body string) {
+	raw := func(spelling, etag string) (status int, tag string) {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			t.Fatal(err)
@@ -163,15 +163,14 @@ func TestKeyConfusion(t *testing.T) {
 		_, _ = io.WriteString(conn, line+"\r\n"+fields+"\r\nConnection: close\r\n\r\n"+content)
 		got, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			return 0, "", ""
+			return 0, ""
 		}
 		defer got.Body.Close()
-		all, _ := io.ReadAll(got.Body)
-		return got.StatusCode, got.Header.Get("Etag"), string(all)
+		return got.StatusCode, got.Header.Get("Etag")
 	}
 	tags, served := make(map[string]string), 0
 	for _, one := range spellings {
-		if status, tag, _ := raw(one, ""); status == http.StatusOK {
+		if status, tag := raw(one, ""); status == http.StatusOK {
 			tags[one] = tag
 			served++
 		}
@@ -185,7 +184,7 @@ func TestKeyConfusion(t *testing.T) {
 				continue
 			}
 			raw(other, "") // so that it is what is remembered, if they share a record
-			if status, _, _ := raw(one, tag); status == http.StatusNotModified {
+			if status, _ := raw(one, tag); status == http.StatusNotModified {
 				t.Errorf("%q is not modified by the tag of %q", one, other)
 			}
 		}
@@ -194,11 +193,11 @@ func TestKeyConfusion(t *testing.T) {
 
 // TestBombsInResponses: neither does an upstream's field or body, which may be made by others.
 func TestBombsInResponses(t *testing.T) {
-	const size = 600 << 10
+	const size = 300 << 10
 	fill := func(piece string) string { return strings.Repeat(piece, size/len(piece)) }
 	var bomb bytes.Buffer
 	coder := gzip.NewWriter(&bomb)
-	_, _ = coder.Write(make([]byte, 64<<20))
+	_, _ = coder.Write(make([]byte, 32<<20))
 	_ = coder.Close()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		field, piece := r.URL.Query().Get("field"), r.URL.Query().Get("piece")
@@ -218,7 +217,7 @@ func TestBombsInResponses(t *testing.T) {
 	without, with := plainClient(t, bare), plainClient(t, site)
 	without.acceptEncoding, with.acceptEncoding = "br", "br" // what is coded is not decoded here
 	for _, field := range []string{"Cache-Control", "Vary", "Etag", "Last-Modified", "Expires", "Set-Cookie", "Content-Security-Policy", "Content-Encoding"} {
-		for _, piece := range []string{",", `"`, "a=1, ", "'nonce-", `private="`} {
+		for _, piece := range []string{",", "a=1, ", `private="`} {
 			path := "/?field=" + field + "&piece=" + url.QueryEscape(piece)
 			get := func(c *client) (status int) {
 				response := c.open(t, path, http.Header{"If-None-Match": {`"x"`}})
@@ -227,8 +226,8 @@ func TestBombsInResponses(t *testing.T) {
 				return response.StatusCode
 			}
 			status := 0
-			least := cheapest(t, 3, func() { get(without) })
-			took := cheapest(t, 3, func() { status = get(with) })
+			least := cheapest(t, 2, func() { get(without) })
+			took := cheapest(t, 2, func() { status = get(with) })
 			if status != http.StatusOK || took > 4*least+300*time.Millisecond {
 				t.Errorf("%s of %q: status %d, %s; bare Caddy takes %s", field, piece, status, took, least)
 			}
@@ -277,30 +276,35 @@ func TestTagsTellNothingToWhoMayNotRead(t *testing.T) {
 				n.ServeHTTP(w, r)
 			}))
 			right := c.must(t, http.StatusOK, "GET", "/", "", "X-Api-Key", "right").header.Get("Etag")
-			const wrong = `"cc1.ffffffffffffffffffffffffffffffff"`
 			for _, field := range []string{"If-None-Match", "If-Match", "If-Range"} {
 				for _, method := range []string{"GET", "PUT"} {
-					var answers []string
-					for _, tag := range []string{right, wrong} {
-						got, err := c.write(t.Context(), method, "/", "new", field, tag, "Range", "bytes=0-1")
-						if err != nil {
-							t.Fatal(err)
-						}
-						got.header.Del("Date")
-						answers = append(answers, got.String())
-						if strings.Contains(got.String(), strings.Trim(right, `"`)) {
-							t.Errorf("%s with %s: %s tells the tag", method, field, got)
-						}
-						n.mu.Lock()
-						n.text = "the secret is 4711" // if he has written
-						n.mu.Unlock()
-					}
-					if answers[0] != answers[1] {
-						t.Errorf("%s with %s: the right one is answered %s, a wrong one %s", method, field, answers[0], answers[1])
-					}
+					checkTold(t, c, n, method, field, right)
 				}
 			}
 		})
+	}
+}
+
+// checkTold tries the right tag and a wrong one.
+func checkTold(t *testing.T, c *client, n *notes, method, field, right string) {
+	t.Helper()
+	var answers []string
+	for _, tag := range []string{right, `"cc1.ffffffffffffffffffffffffffffffff"`} {
+		got, err := c.write(t.Context(), method, "/", "new", field, tag, "Range", "bytes=0-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.header.Del("Date")
+		answers = append(answers, got.String())
+		if strings.Contains(got.String(), strings.Trim(right, `"`)) {
+			t.Errorf("%s with %s: %s tells the tag", method, field, got)
+		}
+		n.mu.Lock()
+		n.text = "the secret is 4711" // if he has written
+		n.mu.Unlock()
+	}
+	if answers[0] != answers[1] {
+		t.Errorf("%s with %s: the right one is answered %s, a wrong one %s", method, field, answers[0], answers[1])
 	}
 }
 
