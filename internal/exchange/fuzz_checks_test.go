@@ -206,7 +206,7 @@ func (x *handlerTrial) check206(a *answered) {
 	if a.upstream() == http.StatusPartialContent {
 		return
 	}
-	asked, ok := spansIn(a.fields["Range"], len(x.script.content))
+	asked, ok := spansIn(a.fields["Range"], x.script.size())
 	if !ok || a.method != http.MethodGet || x.script.status != http.StatusOK {
 		x.t.Errorf("a 206 to %s of %q in place of a %d", a.method, a.fields["Range"], x.script.status)
 		return
@@ -251,7 +251,7 @@ func (x *handlerTrial) part(contentRange string, content []byte) (s span) {
 	s.to++
 	whole := x.script.content
 	switch {
-	case errs != [2]error{} || size != strconv.Itoa(len(whole)) || s.from >= s.to || s.to > len(whole):
+	case errs != [2]error{} || size != strconv.Itoa(x.script.size()) || s.from >= s.to || s.to > len(whole):
 		x.t.Errorf("Content-Range: %q of %d octets", contentRange, len(whole))
 	case !bytes.Equal(content, whole[s.from:s.to]):
 		x.t.Errorf("%s is %q", contentRange, content)
@@ -279,8 +279,8 @@ func (x *handlerTrial) check416(a *answered) {
 	if a.err == nil && a.upstream() == http.StatusRequestedRangeNotSatisfiable {
 		return
 	}
-	asked, ok := spansIn(a.fields["Range"], len(x.script.content))
-	want := "bytes */" + strconv.Itoa(len(x.script.content))
+	asked, ok := spansIn(a.fields["Range"], x.script.size())
+	want := "bytes */" + strconv.Itoa(x.script.size())
 	if !ok || len(asked) > 0 || a.method != http.MethodGet || x.script.status != http.StatusOK || a.header.Get("Content-Range") != want || !x.mayContinue(a) {
 		x.t.Errorf("a 416 with Content-Range: %q to %q", a.header["Content-Range"], a.fields["Range"])
 	}
@@ -329,6 +329,9 @@ func (x *handlerTrial) check200(a *answered) {
 	if x.mustConfirm(a) {
 		x.t.Errorf("a 200, and If-None-Match names its tag %s", x.whole.sent.Get("Etag"))
 	}
+	if x.mustFail(a) {
+		x.t.Errorf("a 200, and If-Match does not name its tag %s", x.whole.sent.Get("Etag"))
+	}
 }
 
 // checkFields: what the upstream has sent, and is not ours to treat, is there, trailers too.
@@ -349,10 +352,20 @@ func (x *handlerTrial) checkFields(a *answered) {
 // mustConfirm reports whether a 200 should have been a 304: the one tag that the client names is the current one.
 func (x *handlerTrial) mustConfirm(a *answered) bool {
 	lines, current := a.fields["If-None-Match"], x.whole.sent["Etag"]
-	return len(lines) == 1 && len(current) == 1 && lines[0] == current[0] && isTag(current[0]) &&
+	named := len(lines) == 1 && len(current) == 1 && lines[0] == current[0] && isTag(current[0])
+	return (named || isAny(lines)) &&
 		a.fields["If-Match"] == nil && a.fields["If-Unmodified-Since"] == nil && a.fields["Upgrade"] == nil &&
 		a.method == http.MethodGet && x.whole.complete() && x.whole.status == http.StatusOK &&
 		x.config.delay == 0 && a.complete() && x.script.way != wayContent
+}
+
+// mustFail reports whether a 200 should have been a 412: nothing that the client names is the current tag.
+func (x *handlerTrial) mustFail(a *answered) bool {
+	match, current := a.fields["If-Match"], tagsIn(x.whole.sent["Etag"])
+	if match == nil || isAny(match) || a.fields["Upgrade"] != nil || !a.complete() || !x.whole.complete() {
+		return false
+	}
+	return len(current) != 1 || current[0].weak || !names(match, current[0])
 }
 
 func isTag(value string) bool { return entityTag.FindString(value) == value }

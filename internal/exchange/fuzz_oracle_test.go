@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -142,4 +143,38 @@ func covers(others, spans []span) bool {
 		}
 		return false
 	})
+}
+
+// TestFuzzOracle pins what the fuzzing is judged by.
+func TestFuzzOracle(t *testing.T) {
+	for set, want := range map[string][]span{
+		"bytes=0-4":       {{0, 5}},
+		"bytes=-3, 9-,2-": {{7, 10}, {9, 10}, {2, 10}},
+		"Bytes=10-,-0":    {},
+		"bytes=4-99":      {{4, 10}},
+		"bytes=4-3":       nil,
+		"bytes=1-2,x":     nil,
+		"lines=1-2":       nil,
+	} {
+		got, ok := spansIn([]string{set}, 10)
+		if ok != (want != nil) || !slices.Equal(got, want) {
+			t.Errorf("%s is %v, %t, want %v", set, got, ok, want)
+		}
+	}
+	if !covers([]span{{0, 5}, {4, 8}}, []span{{1, 7}}) || covers([]span{{0, 3}, {4, 8}}, []span{{1, 7}}) {
+		t.Error("a gap is not told from an overlap")
+	}
+	for date, want := range map[string]string{
+		"Sunday, 06-Nov-94 08:49:37 GMT": "1994", "Sun Nov  6 08:49:37 1994": "1994", "Sat, 31 Dec 2016 23:59:60 GMT": "2017",
+		"Friday, 01-Jan-70 00:00:00 GMT": "2070", "1994-11-06": "",
+	} {
+		if got, ok := dateIn([]string{date}); ok != (want != "") || ok && got.Format("2006") != want {
+			t.Errorf("%s is %v, %t, want %s", date, got, ok, want)
+		}
+	}
+	for line, want := range map[string]bool{`"a", W/"b"`: true, `*`: true, `"c"`: false, `b`: false, `x"b"`: true, ``: false} {
+		if got := names([]string{line}, quoted{opaque: "b"}); got != want {
+			t.Errorf("%s names b: %t, want %t", line, got, want)
+		}
+	}
 }

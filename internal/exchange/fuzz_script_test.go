@@ -111,6 +111,9 @@ func readMessageHead(r *bufio.Reader) (head messageHead, ok bool) {
 	return head, err == nil
 }
 
+// size is how long the content is, or would be if it came to its end.
+func (s *script) size() int { return max(len(s.content), int(s.declared)) }
+
 // rehearse finds out what content there is, and how it ends.
 func (s *script) rehearse() {
 	w := newWire(http.MethodGet)

@@ -46,14 +46,14 @@ func addSeeds(f *testing.F, configs int) {
 		}
 		for line := range bytes.Lines(text) {
 			for _, step := range caseSteps(f, line) {
-				f.Add(uint8(n%configs), uint8(n/configs), step.Request.request(), step.Origin.response(f))
+				f.Add(uint8(n%configs), uint8(n%(2*ways)), step.Request.request(), step.Origin.response(f))
 				n++
 			}
 		}
 	}
 	for _, request := range seedRequests {
 		for _, response := range seedResponses {
-			f.Add(uint8(n%configs), uint8(n/configs), []byte(request), []byte(response))
+			f.Add(uint8(n%configs), uint8(n%(2*ways)), []byte(request), []byte(response))
 			n++
 		}
 	}

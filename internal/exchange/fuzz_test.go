@@ -105,6 +105,8 @@ func (c *fuzzed) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // FuzzHandler: whatever is asked, whatever the upstream does, and however the handler is configured, the answer is one
 // that RFC 9110 allows, and nothing is left behind. See the checks in fuzz_checks_test.go.
 //
+//	go test -run '^$' -fuzz FuzzHandler -fuzztime 10m ./internal/exchange
+//
 // which is a configuration, way how the upstream behaves and whether its content is edited after the first GET, request a request and response what the upstream says, as they
 // are on the wire, with {{etag}} and the like for what an unconditional GET says (see expand), and with marks in the
 // content of the response (markFlush and others).
