@@ -359,10 +359,11 @@ func (x *handlerTrial) mustConfirm(a *answered) bool {
 		x.config.delay == 0 && a.complete() && x.script.way != wayContent
 }
 
-// mustFail reports whether a 200 should have been a 412: nothing that the client names is the current tag.
+// mustFail reports whether a 200 should have been a 412: nothing that the client names is the current tag. Of what is cut
+// off there is no tag, and the client is to see that it is cut off.
 func (x *handlerTrial) mustFail(a *answered) bool {
 	match, current := a.fields["If-Match"], tagsIn(x.whole.sent["Etag"])
-	if match == nil || isAny(match) || a.fields["Upgrade"] != nil || !a.complete() || !x.whole.complete() {
+	if match == nil || isAny(match) || a.fields["Upgrade"] != nil || x.script.end != 0 || !a.complete() || !x.whole.complete() {
 		return false
 	}
 	return len(current) != 1 || current[0].weak || !names(match, current[0])
