@@ -178,3 +178,11 @@ func TestInnerLeavesTheTagToTheOuter(t *testing.T) {
 		}
 	}
 }
+
+// An inner instance that makes no tag leaves If-None-Match: * to the outer one, whose 304 has its tag (RFC 9110 §15.4.5).
+func TestNestedAnyTagIsTheOuterOnes(t *testing.T) {
+	outer, inner := inBlock(t, "a", new(Handler)), inBlock(t, "b", &Handler{ETag: &ETag{Mode: "off"}})
+	v := newVisit(t, http.MethodGet, "/", "If-None-Match", "*").to(nestedIn{outer, inner}, sendsPage())
+	wantStatus(t, v, http.StatusNotModified)
+	wantPairs(t, "the 304", v.rec.Header(), pairs("Etag", strongTag))
+}

@@ -66,6 +66,7 @@
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
 //	                          arrive_nested_test.go, of the pool in pool_test.go; watched(t) reads the log
+//	what always holds         fuzz_checks_test.go, of any request, response and configuration; FuzzHandler
 //
 // # What may be kept
 //

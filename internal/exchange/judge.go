@@ -52,7 +52,7 @@ func (x *Exchange) evaluate(status int) {
 		rep.Same = upstream.SameCoded // encode takes its suffix off If-None-Match only
 	}
 	result := c.pre.Evaluate(x.asked.method, rep)
-	if result.Reason == httpcond.ReasonIfMatch && x.leavesTagToOuter() {
+	if result.Verdict != httpcond.Proceed && x.leavesTagToOuter(result.Reason) {
 		result = httpcond.Result{Verdict: httpcond.Proceed, Reason: httpcond.Reason(journal.ETagOff.String())}
 	}
 	if result.Verdict == httpcond.NotModified && status != http.StatusOK {
@@ -62,10 +62,13 @@ func (x *Exchange) evaluate(status int) {
 	x.verdict.result = result
 }
 
-// leavesTagToOuter reports whether If-Match names a tag that an outer instance will make, as this one
-// makes none: that one judges it.
-func (x *Exchange) leavesTagToOuter() bool {
-	return x.inner() && x.svc.Policy.Tags.Mode == policy.Off && !x.selected.ETag.Present && x.shown.cond.namesOurs()
+// leavesTagToOuter reports whether a condition is for an outer instance to judge, which will make a tag where this one makes
+// none: If-Match that names one of ours, and If-None-Match: *, whose 304 has the tag that there is (RFC 9110 §15.4.5).
+func (x *Exchange) leavesTagToOuter(by httpcond.Reason) bool {
+	if !x.inner() || x.svc.Policy.Tags.Mode != policy.Off || x.selected.ETag.Present {
+		return false
+	}
+	return by == httpcond.ReasonIfMatch && x.shown.cond.namesOurs() || by == httpcond.ReasonIfNoneMatch && x.shown.cond.pre.IfNoneMatch.Any
 }
 
 // answer gives the verdict in place of the response.

@@ -93,6 +93,7 @@ func TestWhatTheUpstreamSeesOfRange(t *testing.T) {
 		{name: "a unit of its own", fields: pairs("Range", "items=0-4"), want: pairs("Range", "items=0-4")},
 		{name: "malformed, as some APIs page with it", fields: pairs("Range", "0-24"), want: pairs("Range", "0-24")},
 		{name: "no bytes", fields: pairs("Range", "bytes=-0")},
+		{name: "no bytes beside some, to which net/http gives an empty part", fields: pairs("Range", "bytes=-9,-0,-9"), want: pairs("Range", "bytes=-9,-9")},
 		{name: "HEAD", method: "HEAD", fields: pairs("Range", "bytes=0-4", "If-Range", `"x"`)},
 		{name: "a tag", fields: pairs("Range", "bytes=0-4", "If-Range", `"x"`), want: pairs("Range", "bytes=0-4", "If-Range", `"x"`)},
 		{name: "a weak tag", fields: pairs("Range", "bytes=0-4", "If-Range", `W/"x"`)},

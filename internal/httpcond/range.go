@@ -98,15 +98,21 @@ func cutRangeMember(list string) (member, rest string) {
 
 // Canonical returns the field value in the plainest form that means the same,
 // such as "bytes=0-4,10-,-5", for an upstream that reads the grammar less well.
-// Numbers past 2^63-1 are written as that, or left out where the end is meant.
-// It is empty when the set is not Valid.
+// Numbers past 2^63-1 are written as that, or left out where the end is meant. A
+// suffix of no bytes, which never is satisfiable (RFC 9110 §14.1.2), is left out
+// where others may be: net/http sends an empty part for it, with a Content-Range
+// that ends before it begins. It is empty when the set is not Valid.
 func (s *RangeSet) Canonical() string {
 	if !s.Valid {
 		return ""
 	}
+	all := s.NeverSatisfiable()
 	dst := append(make([]byte, 0, len("bytes=")+len(s.set)), "bytes="...)
 	for member, rest := cutRangeMember(s.set); member != ""; member, rest = cutRangeMember(rest) {
 		spec, _ := parseRangeSpec(member)
+		if spec.suffix && spec.last == 0 && !all {
+			continue
+		}
 		if dst[len(dst)-1] != '=' {
 			dst = append(dst, ',')
 		}

@@ -12,11 +12,14 @@ var parseRangeRows = map[string]struct {
 	in   string
 	want string // Canonical; empty when the field is not valid
 }{
-	"first bytes (§14.1.2, MUST)":                    {"bytes=0-4", "bytes=0-4"},
-	"one byte (§14.1.2, MUST)":                       {"bytes=7-7", "bytes=7-7"},
-	"open (§14.1.2, MUST)":                           {"bytes=10-", "bytes=10-"},
-	"suffix (§14.1.2, MUST)":                         {"bytes=-5", "bytes=-5"},
-	"suffix of no bytes is well-formed (§14.1.1)":    {"bytes=-0", "bytes=-0"},
+	"first bytes (§14.1.2, MUST)":                 {"bytes=0-4", "bytes=0-4"},
+	"one byte (§14.1.2, MUST)":                    {"bytes=7-7", "bytes=7-7"},
+	"open (§14.1.2, MUST)":                        {"bytes=10-", "bytes=10-"},
+	"suffix (§14.1.2, MUST)":                      {"bytes=-5", "bytes=-5"},
+	"suffix of no bytes is well-formed (§14.1.1)": {"bytes=-0", "bytes=-0"},
+	"… and left out beside others (§14.1.2)":      {"bytes=-9,-0,20-24,-00", "bytes=-9,20-24"},
+	"… first":                                        {"bytes=-0,0-4", "bytes=0-4"},
+	"… and twice":                                    {"bytes=-0,-0", "bytes=-0,-0"},
 	"list, order kept (§14.2, SHOULD)":               {"bytes=20-24,0-4,-5", "bytes=20-24,0-4,-5"},
 	"whitespace around commas (§5.6.1, MUST)":        {"bytes=0-4 ,\t10- , -5", "bytes=0-4,10-,-5"},
 	"whitespace behind = (§14.1.2, its example)":     {"bytes= 0-999, 4500-5499, -1000", "bytes=0-999,4500-5499,-1000"},
