@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,6 +12,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
@@ -81,7 +83,27 @@ func (x *Exchange) prepare(header http.Header, size int64) {
 	if x.visit == nil || x.headPasses() {
 		return
 	}
+	if _, ours := tag.Parse(x.selected.opaque()); ours && x.endUntold(header) {
+		x.visit.Withhold() // what the tag was made of may be the beginning of the page
+	}
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
+}
+
+// endUntold reports whether a body that breaks off would look like a whole one: over HTTP/1.0, without a length, the end
+// of the connection is its end (RFC 9112 §6.3). reverse_proxy says in Via over which protocol a response has come.
+func (x *Exchange) endUntold(header http.Header) bool {
+	if x.selected.declared >= 0 {
+		return false
+	}
+	for _, line := range header["Via"] {
+		for hop := range strings.SplitSeq(line, ",") {
+			hop = strings.TrimPrefix(strings.TrimLeft(hop, " \t"), "HTTP/")
+			if strings.HasPrefix(hop, "1.0 ") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // learnFromHead makes the record of a 200 that goes out as a 304, as its own tag has decided at its head: what an upstream
