@@ -18,14 +18,14 @@ func plenty() *work { return &work{left: math.MaxInt64 / 2} }
 // more work than one: there is no tag at all then, as one of a few matches would be that of another page.
 func TestBoundOfReading(t *testing.T) {
 	hostile := []string{`x(?:[^y]*y)?`}
-	for i := range 30 {
+	for i := range 6 {
 		hostile = append(hostile, fmt.Sprintf(`x(?:[^y]*y%d)?`, i), fmt.Sprintf(`(?:xx){%d}!`, i+1), fmt.Sprintf(`x\w{1,%d}!`, 10*i+10))
 	}
-	for _, size := range []int{1 << 10, 1 << 14, maxExpression} {
+	for _, size := range []int{1 << 10, 1 << 14, 1 << 17} {
 		for _, words := range [][]string{hostile[:1], hostile} {
 			resp := Response{MediaType: "text/html", Body: []byte(strings.Repeat("x!", 8) + strings.Repeat("x", size-16)), Memory: heap{}}
 			_, _, err := compiled(t, words...).Content(&resp)
-			if size < maxExpression && len(words) > 1 {
+			if size < 1<<17 && len(words) > 1 {
 				continue // may be done
 			}
 			if !errors.Is(err, ErrWork) {
@@ -40,7 +40,7 @@ func TestBoundOfReading(t *testing.T) {
 
 // What is spent is the same each time, and whatever the clock has said in between.
 func TestWorkIsDeterministic(t *testing.T) {
-	page := strings.Repeat(`<p class="a1">x!</p> <input name=csrf_token value="token">`, 2000)
+	page := strings.Repeat(`<p class="a1">x!</p> <input name=csrf_token value="token">`, 300)
 	r := compiled(t, "csrf", "nonce", `class="(\w+)"`, `\d\w{1,40}!`, `x(?:[^y]*y)?`, `[a-z]+=`)
 	spent := func(late func() bool) int64 {
 		resp := Response{MediaType: "text/html", Body: []byte(page), Memory: heap{}, Late: late}
