@@ -224,7 +224,7 @@ type ETag struct {
 	Ignore []string `json:"ignore,omitempty"`
 
 	// The same by RE2 regular expressions: all that they match, or what their groups match if they have any, in bodies
-	// of at most 1 MiB. One that matches every number or any word hides changed prices and texts; it is warned of.
+	// of at most 1 MiB. All together have one budget of work for a body, past which it gets no tag. One that matches every number or any word hides changed prices and texts; it is warned of.
 	IgnoreExpressions []string `json:"ignore_expressions,omitempty"`
 
 	// A text that is part of every digest: a new epoch gives everything a new tag. May have global
@@ -312,8 +312,8 @@ type Buffer struct {
 	// Default: 4194304 (4 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a response is held, counted from its head; what takes longer is streamed. Negative: no
-	// limit. Default: 200ms.
+	// How long a response is held, counted from its head; what takes longer, with the work of
+	// `ignore` on it, is streamed. Negative: no limit. Default: 200ms.
 	MaxDelay caddy.Duration `json:"max_delay,omitempty"`
 }
 

@@ -86,7 +86,7 @@ func (x *Exchange) readBody(header http.Header, body []byte) {
 	bounds := &x.svc.Policy.Bounds
 	space := capture.NewScratch(&Budget, bounds.MaxTotal)
 	defer space.Free()
-	x.dates.search.Body(header, body, bounds.MaxBody, space)
+	x.dates.search.Body(header, body, lastmodified.Reading{MaxBody: bounds.MaxBody, Space: space, Late: x.late})
 	x.takeDate(header)
 }
 

@@ -13,6 +13,9 @@ func (x *Exchange) Head(status int, header http.Header) capture.Decision {
 	x.enter(headed)
 	x.readHead(status, header)
 	d := x.decideAtHead(status, header)
+	if d.Action == capture.Hold {
+		x.limitWork(d.MaxDelay)
+	}
 	x.follow(d.Action)
 	return d
 }

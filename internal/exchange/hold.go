@@ -45,6 +45,19 @@ func (x *Exchange) holdAll() capture.Decision {
 	}
 }
 
+// limitWork notes by when all has to be done that is done with the body: holding it ends of itself, what is looked for in
+// it when all of it is here does not.
+func (x *Exchange) limitWork(delay time.Duration) {
+	if p := x.svc.Policy; delay > 0 && (p.Tags.Ignore != nil || p.Dates.From != nil) {
+		x.selected.until = time.Now().Add(delay)
+	}
+}
+
+// late reports whether the time for that is over.
+func (x *Exchange) late() bool {
+	return !x.selected.until.IsZero() && !time.Now().Before(x.selected.until)
+}
+
 // mayLabel reports whether the 304 that a date decides is to have the tag that the 200 would have (RFC 9110 §15.4.5). For
 // that the body is waited for where it would be read anyway. A client that has stored one of two versions of one second
 // would get the other one's name for it, and win a write with it: so the date has to be a strong one, be a minute old, as

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +15,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
@@ -89,6 +91,9 @@ func (x *Exchange) prepare(header http.Header, size int64) {
 		x.visit.Drop()
 		return
 	}
+	if _, ours := tag.Parse(x.selected.opaque()); ours && x.endUntold(header) {
+		x.visit.Withhold() // what the tag was made of may be the beginning of the page
+	}
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
 }
 
@@ -118,6 +123,23 @@ func (x *Exchange) dropForbidden() {
 	if x.inner() && x.kept.shared.is(forbidden) {
 		x.visit.Drop()
 	}
+}
+
+// endUntold reports whether a body that breaks off would look like a whole one: over HTTP/1.0, without a length, the end
+// of the connection is its end (RFC 9112 §6.3). reverse_proxy says in Via over which protocol a response has come.
+func (x *Exchange) endUntold(header http.Header) bool {
+	if x.selected.declared >= 0 {
+		return false
+	}
+	for _, line := range header["Via"] {
+		for hop := range strings.SplitSeq(line, ",") {
+			hop = strings.TrimPrefix(strings.TrimLeft(hop, " \t"), "HTTP/")
+			if strings.HasPrefix(hop, "1.0 ") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // learnFromHead makes the record of a 200 that goes out as a 304, as its own tag has decided at its head: what an upstream

@@ -193,7 +193,9 @@ func (x *Exchange) readWhole(header http.Header, body []byte) guard.Reading {
 	x.readBody(header, body)
 	x.sniff(header, body)
 	if !x.goesUnstored(header) {
-		x.setTag(header, x.digest(header, body))
+		if digest, ok := x.digest(header, body); ok { // else a client's GET gets no tag either
+			x.setTag(header, digest)
+		}
 	}
 	x.takeFirstSeen(header, x.selected.opaque())
 	return x.known()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -12,17 +13,19 @@ import (
 // selected is the representation that the next handler has selected, as far as it is known. There is one from the head
 // on.
 type selected struct {
-	facts                         // what the head says; set by head
-	upstream.Validators           // as they are sent on; set by head, the tag of a held body when all is here
-	now                 time.Time // when the head came; set by readSelected, where needsTime says so
-	row                 rowState  // what is said of its freshness; set by chooseRow, again by sniff
-	madeHere            bool      // this instance has set the ETag: setTag when the body is here, compareHead at the head
-	recoded             bool      // its gzip header is another one each time, and left out of the tag; set by digest
-	tokenCounts         bool      // a token that is masked anew each time is part of what the tag is made from; set by digest
-	untagged            bool      // held, but not for a tag; set by holdPassing, or with unstored
-	unstored            bool      // held, and then a row was found that says no-store; set by complete
-	labelling           bool      // a date has decided for a 304, which waits for its tag; set by holdForLabel
-	spilled             bool      // it was held, and cannot be any longer; set by spill
+	facts                              // what the head says; set by head
+	upstream.Validators                // as they are sent on; set by head, the tag of a held body when all is here
+	now                 time.Time      // when the head came; set by readSelected, where needsTime says so
+	row                 rowState       // what is said of its freshness; set by chooseRow, again by sniff
+	madeHere            bool           // this instance has set the ETag: setTag when the body is here, compareHead at the head
+	recoded             bool           // its gzip header is another one each time, and left out of the tag; set by digest
+	tokenCounts         bool           // a token that is masked anew each time is part of what the tag is made from; set by digest
+	untagged            bool           // held, but not for a tag; set by holdPassing, or with unstored or forgone
+	unstored            bool           // held, and then a row was found that says no-store; set by complete
+	labelling           bool           // a date has decided for a 304, which waits for its tag; set by holdForLabel
+	until               time.Time      // when a held body has to be done with; zero: at any time; set by limitWork
+	forgone             journal.Reason // why a held body has no tag though one was to be made; set by leaveUntagged
+	spilled             bool           // it was held, and cannot be any longer; set by spill
 }
 
 // Field implements capture.Exchange: it notes a field of the head.

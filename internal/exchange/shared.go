@@ -32,15 +32,16 @@ type handedOn struct {
 type flag uint32
 
 const (
-	made304   flag = 1 << iota // a 304 was made, or taken for right: it stands; set by whoever makes or relays one
-	dateFound                  // a Last-Modified was found that the upstream has not sent; set by foundDate
-	dateAlone                  // … and is worth something without a tag; set by foundDate, cleared by narrowDate and takeFirstSeen
-	ignoring                   // an instance leaves parts of the body out of its tag; set by show
-	gaveUp                     // an instance has waited for its max_delay: from now on this may be its deadline's goroutine; set by spill
-	nested                     // there is more than one instance; set by show
-	left                       // the outermost is done; set by Leave: who comes now is another one
-	forbidden                  // what goes out is, or may be, private or no-store by a row of the outermost instance; set by forbidFurtherIn
-	probing                    // this is the GET before a guarded write; set by reader
+	made304    flag = 1 << iota // a 304 was made, or taken for right: it stands; set by whoever makes or relays one
+	dateFound                   // a Last-Modified was found that the upstream has not sent; set by foundDate
+	dateAlone                   // … and is worth something without a tag; set by foundDate, cleared by narrowDate and takeFirstSeen
+	ignoring                    // an instance leaves parts of the body out of its tag; set by show
+	gaveUp                      // an instance has waited for its max_delay: from now on this may be its deadline's goroutine; set by spill
+	overworked                  // what is to be left out of the body is too much work for an instance: none makes a tag; set by leaveUntagged
+	nested                      // there is more than one instance; set by show
+	left                        // the outermost is done; set by Leave: who comes now is another one
+	forbidden                   // what goes out is, or may be, private or no-store by a row of the outermost instance; set by forbidFurtherIn
+	probing                     // this is the GET before a guarded write; set by reader
 )
 
 // sharedBy is what the instances further out share; nil: there are none.

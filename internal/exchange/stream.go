@@ -44,6 +44,8 @@ func (x *Exchange) streams(header http.Header) journal.Reason {
 		return journal.Trailer
 	case x.kept.shared.is(gaveUp):
 		return journal.MaxDelay
+	case x.kept.shared.is(overworked):
+		return journal.IgnoreWork
 	case s.incremental != journal.NoReason:
 		return s.incremental
 	case s.declared > p.Bounds.MaxBody:

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -71,7 +72,12 @@ func (x *Exchange) tagAndDress(header http.Header, body []byte) {
 		x.dress(header)
 		return
 	}
-	digest := x.digest(header, body)
+	digest, ok := x.digest(header, body)
+	if !ok {
+		x.dropDate(header)
+		x.dress(header)
+		return
+	}
 	x.watchDate(header, digest)
 	if x.svc.Policy.Dates.FirstSeen {
 		x.takeFirstSeen(header, hex.EncodeToString(digest[:]))
@@ -97,6 +103,8 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	switch reason := x.because(); {
 	case x.selected.unstored:
 		x.decide(journal.Streamed, journal.NoStore, header)
+	case x.selected.forgone != journal.NoReason:
+		x.decide(journal.Streamed, x.selected.forgone, header)
 	case part.Reason != "":
 		x.decide(journal.Tagged, journal.Because(part.Reason), header)
 	case reason == journal.NoneMatched && x.selected.tokenCounts:
@@ -161,8 +169,8 @@ func (x *Exchange) tagDependsOnCoding(header http.Header) bool {
 }
 
 // digest makes the digest of what counts of a held body. Marks of another form than the body's own go with the lines
-// of Content-Type.
-func (x *Exchange) digest(header http.Header, body []byte) tag.Digest {
+// of Content-Type. ok is false where it is too much work to find out what counts.
+func (x *Exchange) digest(header http.Header, body []byte) (digest tag.Digest, ok bool) {
 	tags := &x.svc.Policy.Tags
 	meta := tag.Metadata{ContentType: header["Content-Type"], ContentEncoding: header["Content-Encoding"]}
 	switch {
@@ -175,21 +183,26 @@ func (x *Exchange) digest(header http.Header, body []byte) tag.Digest {
 		if x.selected.recoded = varies; mark != "" {
 			meta.ContentType = append(slices.Clip(meta.ContentType), mark)
 		}
-		return tags.Maker.Digest(meta, content)
+		return tags.Maker.Digest(meta, content), true
 	}
-	return tags.Maker.Digest(meta, body)
+	return tags.Maker.Digest(meta, body), true
 }
 
 // digestIgnoring is digest under `ignore`.
-func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []byte) tag.Digest {
+func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []byte) (digest tag.Digest, ok bool) {
 	tags := &x.svc.Policy.Tags
 	spaces := scratches{limit: x.svc.Policy.Bounds.MaxTotal}
 	defer spaces.free()
 	resp := &ignore.Response{
 		Request: x.asked.r.Header, Identified: x.asked.identified(), Header: header, MediaType: httpcond.MediaType(first(header["Content-Type"])),
 		Body: body, MaxDecoded: x.svc.Policy.Bounds.MaxBody, Memory: &spaces,
+		Late: x.late,
 	}
-	content, marks := tags.Ignore.Content(resp)
+	content, marks, err := tags.Ignore.Content(resp)
+	if err != nil {
+		x.leaveUntagged(err)
+		return tag.Digest{}, false
+	}
 	x.selected.tokenCounts = resp.Counts
 	if resp.Tokens {
 		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
@@ -197,7 +210,22 @@ func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []
 	if len(marks) > 0 {
 		meta.ContentType = slices.Concat(meta.ContentType, marks)
 	}
-	return tags.Maker.Digest(meta, content)
+	return tags.Maker.Digest(meta, content), true
+}
+
+// leaveUntagged gives up to make a tag. Nobody knows then whether the body is another one than what is remembered, nor
+// whether it has tokens.
+func (x *Exchange) leaveUntagged(err error) {
+	s, shared := x.selected, x.kept.shared
+	s.untagged = true
+	if errors.Is(err, ignore.ErrLate) {
+		s.forgone = journal.MaxDelay
+		shared.set(gaveUp) // the client has waited once, that is enough
+	} else {
+		s.forgone = journal.IgnoreWork
+		shared.set(overworked)
+	}
+	x.visit.Withhold()
 }
 
 // scratches is memory for forms of a body, for as long as its digest is made.

@@ -19,6 +19,9 @@ var masks = [...]format{django, rails, spring, phoenix, symfony}
 const (
 	// shortestMasked is the length of Phoenix's tokens, which no other ones are shorter than.
 	shortestMasked = 56
+	// longestMasked is a length that no token has; the longest are Symfony's. A text without an end may have any number of
+	// names in it.
+	longestMasked = 256
 	// maxBetween is how many quotes, spaces and the like may be between a name and its token.
 	maxBetween = 16
 	// maxUnclosed is how many tags may never be closed before no further one is read to its end.
@@ -30,7 +33,7 @@ const (
 func (s *scan) nameTokens() {
 	b := s.body
 	srf, token := 0, 0 // from where on these are next, or where they are
-	for i := 0; len(s.named) < maxGaps; {
+	for i := 0; len(s.named) < maxGaps && s.resp.work.spend(1); {
 		srf, token = from(b, srf, i, "srf"), from(b, token, i, "token")
 		if i = min(srf, token); i == len(b) {
 			return
@@ -78,7 +81,9 @@ func tokenBehind(b []byte, i int) span {
 		default:
 			start := i
 			for i < len(b) && (isBase64(b[i]) || b[i] == '.' || b[i] == '=') {
-				i++
+				if i++; i-start == longestMasked {
+					return span{}
+				}
 			}
 			return span{start, i}
 		}

@@ -49,7 +49,7 @@ func TestTokensInAttributes(t *testing.T) {
 		for _, page := range inAttributes {
 			resp := Response{MediaType: "text/html", Body: []byte(in(page, secret)), Memory: heap{}}
 			want := formWith(t, resp, "csrf")
-			if compiled(t, "csrf").Content(&resp); !resp.Tokens || resp.Counts {
+			if _, _, err := compiled(t, "csrf").Content(&resp); err != nil || !resp.Tokens || resp.Counts {
 				t.Errorf("%s: %s: tokens %t, of which one counts %t", f.name, page, resp.Tokens, resp.Counts)
 			}
 			if formOf(t, in(page, secret), "csrf") != want {
@@ -91,7 +91,7 @@ func TestTokensThatCount(t *testing.T) {
 	} {
 		page = filled(page, func() string { return token })
 		resp := Response{MediaType: "text/html", Body: []byte(page), Memory: heap{}}
-		if content, _ := compiled(t, "csrf").Content(&resp); !strings.Contains(string(content), token) {
+		if content, _, _ := compiled(t, "csrf").Content(&resp); !strings.Contains(string(content), token) {
 			if !strings.HasSuffix(page, `"`) { // a tag that is never closed is read all the same
 				t.Errorf("%s: the token is left out", page)
 			}
@@ -106,7 +106,7 @@ func TestTokensThatCount(t *testing.T) {
 		for _, page := range []string{`<div data-csrf="VALUE">`, `<div hx-headers='{"X-CSRFToken": "VALUE"}'>`, `<script>csrf = "VALUE"</script>`} {
 			page = strings.ReplaceAll(page, "VALUE", value)
 			resp := Response{MediaType: "text/html", Body: []byte(page), Memory: heap{}}
-			if content, _ := compiled(t, "csrf").Content(&resp); string(content) != page || resp.Counts || resp.Tokens {
+			if content, _, _ := compiled(t, "csrf").Content(&resp); string(content) != page || resp.Counts || resp.Tokens {
 				t.Errorf("%s: counts as %q, tokens %t, one counts %t", page, content, resp.Tokens, resp.Counts)
 			}
 		}
@@ -137,7 +137,7 @@ func TestTokensInLongPages(t *testing.T) {
 	}
 	many := strings.Repeat(div(), maxGaps+1)
 	resp := Response{MediaType: "text/html", Body: []byte(many), Memory: heap{}}
-	if compiled(t, "csrf").Content(&resp); !resp.Tokens {
+	if _, _, err := compiled(t, "csrf").Content(&resp); err != nil || !resp.Tokens {
 		t.Error("no token among many")
 	}
 }

@@ -56,7 +56,7 @@ func BenchmarkIgnore(b *testing.B) { //nolint:funlen // a table
 			b.ReportAllocs()
 			b.SetBytes(int64(len(bench.page)))
 			for b.Loop() {
-				r.Content(resp)
+				_, _, _ = r.Content(resp)
 			}
 		})
 	}
@@ -69,7 +69,7 @@ func BenchmarkIgnore(b *testing.B) { //nolint:funlen // a table
 		b.ReportAllocs()
 		b.SetBytes(size)
 		for b.Loop() {
-			r.Content(resp)
+			_, _, _ = r.Content(resp)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -17,8 +16,14 @@ type expression struct {
 	// behind finds the first match, as its first group, from the second character of a text on. Thus `^` and `\b` see what
 	// is before a match when the text begins in the midst of a body.
 	behind *regexp.Regexp
+	// near is the same for a match that begins with the second character.
+	near *regexp.Regexp
+	// weight is how many units of work it is at most to read an octet.
+	weight int64
+	// prefix begins every match.
+	prefix []byte
 	// literal is in every match; empty if none is known. Most bodies are done with by looking for it.
-	literal string
+	literal []byte
 }
 
 func compile(source string) (expression, error) {
@@ -44,7 +49,27 @@ func compile(source string) (expression, error) {
 	if err != nil {
 		return expression{}, err
 	}
-	return expression{re: re, behind: behind, literal: required(parsed)}, nil
+	near, err := regexp.Compile(`\A(?s:.)(` + parsed.String() + `)`)
+	if err != nil {
+		return expression{}, err
+	}
+	weight, err := weigh(parsed)
+	if err != nil {
+		return expression{}, err
+	}
+	prefix, _ := re.LiteralPrefix()
+	return expression{re, behind, near, weight, []byte(prefix), []byte(required(parsed))}, nil
+}
+
+// weigh says how many units of work it is to read an octet. For each one, regexp goes through all places of an expression
+// that a match may have come to by then: at the worst all there are.
+func weigh(parsed *syntax.Regexp) (int64, error) {
+	const perUnit = 16 // places; most expressions have no more than twice as many
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	return max(1, int64(len(program.Inst)/perUnit)), nil
 }
 
 // shortest is the length, in runes, of the shortest text that may match.
@@ -104,28 +129,33 @@ func required(re *syntax.Regexp) (longest string) {
 
 // appendMatches appends what the expression leaves out of a body: of its matches, as regexp finds them one after the
 // other, the first maxGaps parts. One search reads no octet twice, but it may read on to the end of the body for a match
-// that then is short, and so may the next one. So only a few matches are looked for with the usual searches, and all
-// further ones with those that count what they read, for as long as that is no more than passes times the body in all.
-// What comes then counts as it is; for one body that is the same each time.
-func (e *expression) appendMatches(list []gap, body []byte, passes int) []gap {
-	const few = 4
-	if !bytes.Contains(body, []byte(e.literal)) {
+// that then is short, and so may the next one. All that is read is spent; what was found is worth nothing once the work
+// is over.
+func (e *expression) appendMatches(list []gap, body []byte, w *work) []gap {
+	if !w.spend(int64(len(body)/scanned)) || !bytes.Contains(body, e.literal) {
 		return list
 	}
 	end, most := 0, len(list)+maxGaps
-	first := e.re.FindAllSubmatchIndex(body, few)
-	for _, match := range first {
-		list, end = appendMatch(list, match), match[1]
+	if few := e.few(body); few > 0 {
+		first := e.re.FindAllSubmatchIndex(body, few)
+		for _, match := range first {
+			w.spend(int64(len(body)-end) * e.weight)
+			list, end = appendMatch(list, match), match[1]
+		}
+		if len(first) < few {
+			w.spend(int64(len(body)-end) * e.weight)
+			return list
+		}
 	}
-	if len(first) < few {
-		return list
-	}
-	for left := (passes - few) * len(body); len(list) < most; {
-		match := e.following(body, end, &left)
+	s := &search{expression: e, body: body, end: end, work: w}
+	for len(list) < most {
+		match := s.next()
 		if match == nil {
 			break
 		}
-		list, end = appendMatch(list, match), match[1]
+		before := len(list)
+		list, s.end = appendMatch(list, match), match[1]
+		w.spend(int64(len(list)-before) * perGap)
 	}
 	return list[:min(len(list), most)]
 }
@@ -142,52 +172,4 @@ func appendMatch(list []gap, match []int) []gap {
 		}
 	}
 	return list
-}
-
-// following returns the first match from end on, where another one ends, or nil if there is none, or none before the
-// octets that are left have been read.
-func (e *expression) following(body []byte, end int, left *int) []int {
-	// A match begins with the prefix and has the literal in it: what cannot be one is passed over without reading it.
-	prefix, _ := e.re.LiteralPrefix()
-	skipped := bytes.Index(body[end:], []byte(prefix))
-	if skipped < 0 || !bytes.Contains(body[end+skipped:], []byte(e.literal)) {
-		return nil
-	}
-	_, before := utf8.DecodeLastRune(body[:end+skipped])
-	start := end + skipped - before
-	r := runes{rest: body[start:], left: *left}
-	match := e.behind.FindReaderSubmatchIndex(&r)
-	if *left = r.left; match == nil || r.short {
-		return nil
-	}
-	match = match[2:]
-	for i := range match {
-		if match[i] >= 0 {
-			match[i] += start
-		}
-	}
-	return match
-}
-
-// runes reads a text, and no more of it than what is left.
-type runes struct {
-	rest  []byte
-	left  int  // octets
-	short bool // there was more to read than what was left
-}
-
-// ReadRune is that of io.RuneReader.
-func (r *runes) ReadRune() (c rune, size int, err error) {
-	if len(r.rest) == 0 {
-		return 0, 0, io.EOF
-	}
-	if r.left <= 0 {
-		r.short = true
-		return 0, 0, io.EOF
-	}
-	if c, size = rune(r.rest[0]), 1; c >= utf8.RuneSelf {
-		c, size = utf8.DecodeRune(r.rest)
-	}
-	r.rest, r.left = r.rest[size:], r.left-size
-	return c, size, nil
 }

@@ -54,7 +54,7 @@ func (e *expression) leavesOut(texts []string) bool {
 
 // covers reports whether a part of a text is left out.
 func (e *expression) covers(text string, start, end int) bool {
-	for _, g := range e.appendMatches(nil, []byte(text), maxPasses) {
+	for _, g := range e.appendMatches(nil, []byte(text), &work{left: maxWork}) {
 		if g.start <= start && g.end > start {
 			start = g.end
 		}

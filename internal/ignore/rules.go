@@ -37,7 +37,9 @@ const (
 	// maxGaps bounds the memory that a hostile body can ask for: of an expression, or of all tags of a page, no more
 	// parts are left out.
 	maxGaps = 10_000
-	// maxPasses bounds the time: an expression reads no more than that many times the length of a body.
+	// gapsAtOnce is how many gaps are written before somebody looks at the clock.
+	gapsAtOnce = 1024
+	// maxPasses bounds the time: all expressions together read a body no more than that many times for each of them.
 	maxPasses = 12
 )
 
@@ -53,6 +55,7 @@ const (
 type Rules struct {
 	csrf, nonce bool
 	expressions []expression
+	weight      int64 // of all expressions
 }
 
 // Compile reads `ignore`: words, which are csrf and nonce, and regular expressions. None of both gives nil.
@@ -81,7 +84,7 @@ func Compile(words, expressions []string) (*Rules, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ignore: %w", err)
 		}
-		r.expressions = append(r.expressions, e)
+		r.expressions, r.weight = append(r.expressions, e), r.weight+e.weight
 	}
 	return r, nil
 }
@@ -109,19 +112,33 @@ type Response struct {
 	MaxDecoded int64
 	// Memory is where a form is made, if it comes to that. What Content returns may lie there.
 	Memory Memory
+	// Late reports whether there is no time left; nil: there always is. It is asked now and then, and not again once it
+	// has said so.
+	Late func() bool
 
 	// Tokens is what Content finds: whether there are tokens in the body, whichever part of them counts.
 	Tokens bool
 	// Counts is what Content finds, too: whether there is a token, masked anew each time, where none is looked for.
 	Counts bool
+
+	work work
 }
 
 // Content returns what the digest is made from, and the marks that go with it. Where a form cannot be made, for want of
 // memory or since a body is not what it says to be, the body counts as it came: never less than what is understood.
-func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
+//
+// It fails with ErrWork or ErrLate when it is too much work to find out what counts. Then there is no digest at all: one
+// of another form would be that of another page for whoever has had the time.
+func (r *Rules) Content(resp *Response) (content []byte, marks []string, err error) {
 	if r == nil {
-		return resp.Body, nil
+		return resp.Body, nil, nil
 	}
+	resp.work = workOn(resp.MaxDecoded, resp.Late)
+	content, marks = r.content(resp)
+	return content, marks, resp.work.err
+}
+
+func (r *Rules) content(resp *Response) (content []byte, marks []string) {
 	if r.nonce {
 		if policy := policyWithoutNonces(resp.Header); policy != "" {
 			marks = append(marks, policy)
@@ -135,7 +152,7 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 	case identity:
 	case gzipped:
 		decoded := resp.Memory.Space()
-		if decode(decoded, content, resp.MaxDecoded) != nil {
+		if decode(decoded, content, resp.MaxDecoded, &resp.work) != nil {
 			return asItCame(resp, marks)
 		}
 		content, marks = decoded.Bytes(), append(marks, markDecoded)
@@ -144,11 +161,11 @@ func (r *Rules) Content(resp *Response) (content []byte, marks []string) {
 	}
 	found := r.find(content, resp)
 	resp.Tokens = len(found.instead) > 0 || resp.Counts
-	if len(found.gaps) == 0 {
+	if len(found.gaps) == 0 || resp.work.err != nil {
 		return content, marks
 	}
 	reduced := resp.Memory.Space()
-	if found.write(reduced, content) != nil {
+	if found.write(reduced, content, &resp.work) != nil {
 		return content, marks
 	}
 	return reduced.Bytes(), append(marks, markReduced)
@@ -176,11 +193,14 @@ type gaps struct {
 	instead []byte // of all of them, in the order in which they were found
 }
 
-// find looks for all that the rules leave out of a body, that of a response once it is decoded. It allocates nothing when there is nothing.
+// find looks for all that the rules leave out of a body, that of a response once it is decoded. It allocates nothing when
+// there is nothing. What it finds is worth nothing once the work is over.
 func (r *Rules) find(body []byte, resp *Response) gaps {
+	w := &resp.work
 	s := scan{body: body, csrf: r.csrf && mayHaveToken(body), nonce: r.nonce && indexFold(body, "nonce") >= 0}
 	if s.csrf || s.nonce {
 		s.resp = resp
+		w.spend(int64(len(body) / scanned))
 		if s.csrf {
 			s.nameTokens()
 		}
@@ -188,15 +208,23 @@ func (r *Rules) find(body []byte, resp *Response) gaps {
 		resp.Counts = s.countsNamed()
 	}
 	if len(body) <= maxExpression {
-		for i := range r.expressions {
-			s.found.gaps = r.expressions[i].appendMatches(s.found.gaps, body, maxPasses)
+		w.atMost(r.share(int64(len(body))))
+		for i := 0; i < len(r.expressions) && w.err == nil; i++ {
+			s.found.gaps = r.expressions[i].appendMatches(s.found.gaps, body, w)
 		}
 	}
 	return s.found
 }
 
+// share is how much of the work is there for the expressions: for each as much as to read a body of some length so many
+// times, and to begin searches and leave parts out where it has matches, whichever of them needs it; but no more than there is for a long one.
+func (r *Rules) share(length int64) int64 {
+	each := min(length, maxGaps)*(2*setUp+perGap) + spareTries*setUp
+	return min(maxWork, maxPasses*r.weight*length+int64(len(r.expressions))*each)
+}
+
 // write writes the canonical form of a body with gaps.
-func (g gaps) write(w io.Writer, body []byte) error {
+func (g gaps) write(w io.Writer, body []byte, clock *work) error {
 	table := make([]byte, 0, 4*binary.MaxVarintLen64+len(g.gaps)*8+len(g.instead))
 	instead := make([][]byte, len(g.gaps)) // of each gap
 	order := make([]int, len(g.gaps))
@@ -220,7 +248,9 @@ func (g gaps) write(w io.Writer, body []byte) error {
 		table = binary.AppendUvarint(table, uint64(len(counts)))
 		table = append(table, counts...)
 		written = end
-		merged++
+		if merged++; merged%gapsAtOnce == 0 && !clock.look() {
+			return clock.err
+		}
 	}
 	number := binary.AppendUvarint(nil, merged)
 	length := binary.BigEndian.AppendUint64(nil, uint64(len(number)+len(table)))

@@ -42,7 +42,7 @@ type scan struct {
 // tags finds tokens and nonces. Tags are read as HTML reads them (WHATWG HTML §13.2.5), but everywhere: in comments and
 // scripts, too, as forms may come from there.
 func (s *scan) tags() {
-	for i := 0; len(s.found.gaps) < maxGaps; {
+	for i := 0; len(s.found.gaps) < maxGaps && s.resp.work.spend(1); {
 		next := bytes.IndexByte(s.body[i:], '<')
 		if next < 0 {
 			return
@@ -76,7 +76,7 @@ func elementAt(b []byte) (kind element, length int) {
 // attributes reads a tag from behind its name and returns where it ends, -1 if it does not.
 func (s *scan) attributes(i int, a *attributes) int {
 	b := s.body
-	for i < len(b) {
+	for i < len(b) && s.resp.work.spend(1) {
 		switch c := b[i]; {
 		case c == '>':
 			return i + 1

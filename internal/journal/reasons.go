@@ -59,6 +59,8 @@ const (
 	Length
 	Hijack
 
+	IgnoreWork
+
 	NoCondition
 	Matched
 	NoneMatched
@@ -128,10 +130,13 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 
 	// The same, as the body has told: the reasons of package capture.
 	MaxBody:  {"max_body", "the body grew over max_body"},
-	MaxDelay: {"max_delay", "the body did not end within max_delay of its head"},
+	MaxDelay: {"max_delay", "the body did not end within max_delay of its head, or what is looked for in it was not found out by then"},
 	MaxTotal: {"max_total", "the bodies held by this process have reached max_total"},
 	Length:   {"length", "the body grew over its declared length"},
 	Hijack:   {"hijack", "a handler took the connection over"},
+
+	// The same, as what is looked for in the body has told.
+	IgnoreWork: {"ignore_work", "what the expressions of ignore leave out of the body is more work to find out than is done for one"},
 
 	// What the preconditions say: the reasons of package httpcond.
 	NoCondition:       {"no_condition", "the request has no condition"},

@@ -19,6 +19,8 @@ const (
 	maxDepth = 256
 	// maxLists is how many lists of dates may be in each other, as each is read for itself.
 	maxLists = 8
+	// membersAtOnce is how many members of a list are read before somebody looks at the clock.
+	membersAtOnce = 1024
 )
 
 // Space is memory for a decoded body. Reading into it fails when there is none left.
@@ -27,29 +29,46 @@ type Space interface {
 	Bytes() []byte
 }
 
-// Body asks the sources that are known with the body, if there are any. Of a gzip-coded one at most maxBody
-// bytes are decoded, into space, which is empty. The body is not changed.
-func (q *Search) Body(header http.Header, body []byte, maxBody int64, space Space) {
+// Reading is what there is to read a body with.
+type Reading struct {
+	MaxBody int64 // of a gzip-coded body no more bytes are decoded
+	Space   Space // to decode it into; empty
+	// Late reports whether there is no time left; nil: there always is. It is asked between one step and the next.
+	Late func() bool
+}
+
+// Body asks the sources that are known with the body, if there are any. The body is not changed. Where the time is over
+// before all are asked, there is no date.
+func (q *Search) Body(header http.Header, body []byte, r Reading) {
 	if !q.unread {
 		return
 	}
-	q.unread = false
-	err := readable(header, body, maxBody, space, func(text []byte) error {
+	q.unread, q.late = false, r.Late
+	err := readable(header, body, &r, func(text []byte) error {
 		switch {
 		case tooDeep(text):
 			return errUnread
+		case q.over():
+			return errLate
 		case !gjson.ValidBytes(text):
 			return errNoJSON
 		}
 		for i := range q.sources.json {
+			if q.over() {
+				return errLate
+			}
 			q.path(&q.sources.json[i], text)
 		}
 		return nil
 	})
+	q.late = nil
 	if err != nil {
 		q.take("json", time.Time{}, err)
 	}
 }
+
+// over reports whether there is no time left.
+func (q *Search) over() bool { return q.late != nil && q.late() }
 
 // path asks one path of a valid document.
 func (q *Search) path(d *dated, text []byte) {
@@ -65,7 +84,12 @@ func (q *Search) path(d *dated, text []byte) {
 // as lists tells.
 func (q *Search) value(d *dated, v gjson.Result, lists int) {
 	if lists > 0 && v.IsArray() {
+		members := 0
 		v.ForEach(func(_, member gjson.Result) bool {
+			if members++; members%membersAtOnce == 0 && q.over() {
+				q.take(d.label, time.Time{}, errLate)
+				return false
+			}
 			q.value(d, member, lists-1)
 			return true
 		})
@@ -147,7 +171,7 @@ func (d *decoder) decode(space Space, body []byte, most int64) error {
 
 // readable hands a body on as plain text, which is good for the time of the call. Without the byte order
 // mark, that is, which some servers put in front (RFC 8259 §8.1).
-func readable(header http.Header, body []byte, maxBody int64, space Space, use func([]byte) error) error {
+func readable(header http.Header, body []byte, r *Reading, use func([]byte) error) error {
 	if len(body) > maxJSON {
 		return errUnread
 	}
@@ -160,10 +184,10 @@ func readable(header http.Header, body []byte, maxBody int64, space Space, use f
 		return errUnread
 	}
 	d := decoders.Get().(*decoder)
-	err := d.decode(space, body, min(maxBody, maxJSON))
+	err := d.decode(r.Space, body, min(r.MaxBody, maxJSON))
 	decoders.Put(d)
 	if err != nil {
 		return err
 	}
-	return use(bytes.TrimPrefix(space.Bytes(), []byte("\ufeff")))
+	return use(bytes.TrimPrefix(r.Space.Bytes(), []byte("\ufeff")))
 }

@@ -22,8 +22,9 @@ type Search struct {
 	notes   bool
 	now     time.Time
 	latest  time.Time
-	unread  bool // the body may name a later date, and is not read yet
-	failed  bool // a source could not be asked, and might have named a later date
+	unread  bool        // the body may name a later date, and is not read yet
+	late    func() bool // of Reading; set by Body
+	failed  bool        // a source could not be asked, and might have named a later date
 }
 
 // Request is what of the request the sources go by. Files may only be asked by the goroutine that serves it:

@@ -167,7 +167,7 @@ func TestJSONSource(t *testing.T) {
 			h := header("Content-Type", "application/json")
 			q := compiled(t, Source{JSON: tt.path}).Begin(h, nil, Request{}, now, true)
 			wantDate(t, q, time.Time{})
-			q.Body(h, []byte(tt.body), 4<<20, new(bytes.Buffer))
+			q.Body(h, []byte(tt.body), Reading{MaxBody: 4 << 20, Space: new(bytes.Buffer)})
 			wantDate(t, q, tt.want)
 			wantMissed(t, q, tt.missed...)
 		})
@@ -184,7 +184,7 @@ func nested(n int) string {
 func TestJSONLayout(t *testing.T) {
 	h := header("Content-Type", "application/json")
 	q := compiled(t, Source{JSON: "t", Layout: "2006-01-02T15:04:05"}, Source{JSON: "n", Layout: "2006-01-02"}).Begin(h, nil, Request{}, now, false)
-	q.Body(h, []byte(`{"t":"2024-05-06T07:08:09.123456","n":1714979288}`), 4<<20, new(bytes.Buffer))
+	q.Body(h, []byte(`{"t":"2024-05-06T07:08:09.123456","n":1714979288}`), Reading{MaxBody: 4 << 20, Space: new(bytes.Buffer)})
 	wantDate(t, q, day)
 }
 
@@ -233,7 +233,7 @@ func TestUnreadBody(t *testing.T) {
 			}
 			q := sources.Begin(h, nil, Request{}, now, true)
 			before := []byte(tt.body)
-			q.Body(h, before, tt.maxBody, new(bytes.Buffer))
+			q.Body(h, before, Reading{MaxBody: tt.maxBody, Space: new(bytes.Buffer)})
 			wantDate(t, q, tt.want)
 			if string(before) != tt.body {
 				t.Error("the body has been changed")
@@ -257,7 +257,7 @@ func zipped(text string) string {
 func TestSeveralPaths(t *testing.T) {
 	h := header("Content-Type", "application/json")
 	q := compiled(t, Source{JSON: "a"}, Source{JSON: "b"}, Source{JSON: "c"}, Source{JSON: "d"}).Begin(h, nil, Request{}, now, true)
-	q.Body(h, []byte(`{"a":1714979289,"b":1715065689,"d":1714979289}`), 4<<20, new(bytes.Buffer))
+	q.Body(h, []byte(`{"a":1714979289,"b":1715065689,"d":1714979289}`), Reading{MaxBody: 4 << 20, Space: new(bytes.Buffer)})
 	wantDate(t, q, dayAfter)
 	wantMissed(t, q, "json c: not there")
 }
@@ -293,7 +293,7 @@ func TestHostileDocuments(t *testing.T) {
 			h := header("Content-Type", "application/json")
 			q := sources.Begin(h, nil, Request{}, now, true)
 			start := time.Now()
-			q.Body(h, []byte(text), 4<<20, new(bytes.Buffer))
+			q.Body(h, []byte(text), Reading{MaxBody: 4 << 20, Space: new(bytes.Buffer)})
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("%s of %s took %v", path, name, took)
 			} else if testing.Verbose() && took > 20*time.Millisecond {
@@ -489,7 +489,7 @@ func TestNoSpace(t *testing.T) {
 	h := header("Content-Type", "application/json", "Content-Encoding", "gzip")
 	for _, space := range []Space{new(full), new(bytes.Buffer)} {
 		q := compiled(t, Source{JSON: "t"}).Begin(h, nil, Request{}, now, true)
-		q.Body(h, []byte(zipped(`{"t":1714979289}`)), 4<<20, space)
+		q.Body(h, []byte(zipped(`{"t":1714979289}`)), Reading{MaxBody: 4 << 20, Space: space})
 		if _, none := space.(*full); none {
 			wantDate(t, q, time.Time{})
 			wantMissed(t, q, "json: not read")
@@ -522,7 +522,7 @@ func FuzzJSON(f *testing.F) {
 			h.Set("Content-Encoding", "gzip")
 		}
 		q := Compile([]Source{source}).Begin(h, nil, Request{}, now, true)
-		q.Body(h, body, 1<<16, new(bytes.Buffer))
+		q.Body(h, body, Reading{MaxBody: 1 << 16, Space: new(bytes.Buffer)})
 		got, ok := q.Date()
 		if ok && q.Settled(now, now) && got.Add(time.Second).After(now) {
 			t.Errorf("%q of %q: %v is settled", path, body, got)
@@ -591,10 +591,40 @@ func BenchmarkSource(b *testing.B) {
 			for b.Loop() {
 				q := s.Begin(h, nil, Request{Replacer: repl}, now, false)
 				space.Reset()
-				q.Body(h, body, 4<<20, space)
+				q.Body(h, body, Reading{MaxBody: 4 << 20, Space: space})
 				if _, ok := q.Date(); !ok && !strings.Contains(bench.name, "missing") {
 					b.Fatal(fmt.Sprint("no date: ", bench.name))
 				}
+			}
+		})
+	}
+}
+
+// Where the time is over before all sources are asked, there may be a later date: none is known.
+func TestBodyThatIsReadTooLate(t *testing.T) {
+	h := http.Header{"Content-Type": {"application/json"}}
+	long := `{"t":1714979289,"u":[` + strings.Repeat(`1714979289,`, 4*membersAtOnce) + `1]}`
+	for name, tt := range map[string]struct {
+		body string
+		most int // questions that are answered with no
+		want bool
+	}{
+		"in time":                  {`{"t":1714979289,"u":1}`, 100, true},
+		"from the beginning":       {`{"t":1714979289,"u":1}`, 0, false},
+		"before the first path":    {`{"t":1714979289,"u":1}`, 1, false},
+		"between two paths":        {`{"t":1714979289,"u":1}`, 2, false},
+		"in the midst of a list":   {long, 4, false},
+		"a long list, but in time": {long, 100, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			q := Compile([]Source{{JSON: "t"}, {JSON: "u"}}).Begin(h, nil, Request{}, time.Now(), true)
+			q.Body(h, []byte(tt.body), Reading{MaxBody: 4 << 20, Space: new(bytes.Buffer), Late: func() bool { asked++; return asked > tt.most }})
+			if _, ok := q.Date(); ok != tt.want || (q.Err() == nil) != tt.want {
+				t.Errorf("a date: %t, error %v, missed %v", ok, q.Err(), q.Missed)
+			}
+			if !tt.want && asked != tt.most+1 {
+				t.Errorf("%d questions, want %d", asked, tt.most+1)
 			}
 		})
 	}

@@ -251,6 +251,7 @@ var (
 	errFailed    = errors.New("the date of the last change could not be told")
 	errRecent    = errors.New("of this second, or later: another change might not show")
 	errElsewhere = errors.New("not asked, as an instance further in has stopped waiting")
+	errLate      = errors.New("not read to the end in time")
 	errNoJSON    = errors.New("not JSON")
 	errNoFile    = errors.New("not a regular file")
 	errFolder    = errors.New("a folder; a file in it counts")

@@ -29,6 +29,7 @@ type judgement struct {
 	refused  bool // nobody may keep it for others
 	cookie   bool // it sets one that may be somebody's
 	personal bool // it is of who asks, in some other way
+	withheld bool // it may not be what it looks like
 	public   bool
 	explicit bool   // it says something of its freshness
 	itself   bool   // … by fields that no handler outside has set
@@ -118,6 +119,14 @@ func (v *Visit) Forbid() {
 	}
 }
 
+// Withhold keeps a response from being remembered, whoever it is for: what is known of it may not be true. Unless it has
+// the same tag, what was remembered is not any longer, either.
+func (v *Visit) Withhold() {
+	if !v.idle() {
+		v.judged.withheld = true
+	}
+}
+
 // Response is a 200 as it goes out.
 type Response struct {
 	Header       http.Header
@@ -138,7 +147,7 @@ func (v *Visit) Prepare(r Response) {
 	v.next = validators.Record{}
 	out := freshness.ReadKept(h, v.judged.date, v.judged.received)
 	flags, forbidden := v.lifts(&out, v.judged.flags), v.forbids(&out)
-	if forbidden || !v.allowed(flags) {
+	if forbidden || v.judged.withheld || !v.allowed(flags) {
 		v.ends = forbidden || v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
 		return
 	}
