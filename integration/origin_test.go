@@ -42,6 +42,7 @@ type originAnswer struct {
 	Trailers headerLines       `json:"trailers"`
 	Interim  []interimResponse `json:"interim"`
 	Truncate *int              `json:"truncate"` // the connection ends after so many bytes of the body
+	Script   script            `json:"-"`        // instead of all this: what is done with the connection
 }
 
 // headerLines maps a field name to its field lines, in order.
@@ -173,6 +174,12 @@ func (o *origin) serve(c net.Conn) {
 		}
 		a := o.take(req)
 		method, _, _ := strings.Cut(req.line, " ")
+		if a.Script != nil && method != http.MethodPut {
+			if a.Script.play(scriptedConn{c, r}) != nil {
+				return
+			}
+			continue
+		}
 		if _, err := c.Write(a.wire(method)); err != nil || a.Truncate != nil {
 			return
 		}

@@ -1,0 +1,7 @@
+package integration
+
+import "testing"
+
+func clientFaults() map[string]func(t *testing.T, s *faultSite) {
+	return nil
+}
