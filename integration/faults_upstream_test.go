@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -66,28 +68,59 @@ func resets() step {
 	}
 }
 
-// drips writes byte by byte, for about as long as a stall takes.
+// drips writes a little at a time, for as long as a stall takes.
 func drips(text string) step {
 	return func(conn scriptedConn) error {
-		pause := stall / time.Duration(len(text))
-		for i := range text {
-			if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
+		const drops = 20
+		for piece := range slices.Chunk([]byte(text), len(text)/drops+1) {
+			if _, err := conn.Write(piece); err != nil {
 				return err
 			}
-			time.Sleep(pause)
+			time.Sleep(stall / drops)
 		}
 		return nil
 	}
 }
 
-// awaitsEnd waits until the other side ends the connection, and reports to left whether it did.
-func awaitsEnd(begun chan<- struct{}, left chan<- bool) step {
+// watched is what a script tells of its client.
+type watched struct {
+	begun chan struct{} // gets a value when the script waits for the client to leave, or has begun to flood it
+	left  chan bool     // whether it did leave
+}
+
+func newWatched() watched { return watched{begun: make(chan struct{}, 100), left: make(chan bool, 100)} }
+
+// awaitsEnd waits until the other side ends the connection.
+func (w watched) awaitsEnd() step {
 	return func(conn scriptedConn) error {
-		begun <- struct{}{}
+		w.begun <- struct{}{}
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		_, err := conn.rest.ReadByte()
-		var timeout net.Error
-		left <- err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
+		w.left <- err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+		return errScriptEnds
+	}
+}
+
+// floods writes until the other side ends the connection.
+func (w watched) floods(piece string) step {
+	return func(conn scriptedConn) error {
+		w.begun <- struct{}{}
+		_ = conn.SetWriteDeadline(time.Now().Add(patience))
+		for {
+			if _, err := io.WriteString(conn, piece); err != nil {
+				w.left <- !errors.Is(err, os.ErrDeadlineExceeded)
+				return errScriptEnds
+			}
+		}
+	}
+}
+
+// echoes sends back all that comes, and says when the other side has left.
+func (w watched) echoes() step {
+	return func(conn scriptedConn) error {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, err := io.Copy(conn.Conn, conn.rest)
+		w.left <- !errors.Is(err, os.ErrDeadlineExceeded)
 		return errScriptEnds
 	}
 }
