@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// script is what an upstream does with a connection that a request has come on, byte by byte. PUT is not its business:
-// the origin answers that as it would without.
+// script is what an upstream does with a connection that a request has come on, byte by byte.
 type script []step
 
 // step is one thing of a script. An error ends the connection.
@@ -88,7 +87,9 @@ type watched struct {
 	left  chan bool     // whether it did leave
 }
 
-func newWatched() watched { return watched{begun: make(chan struct{}, 100), left: make(chan bool, 100)} }
+func newWatched() watched {
+	return watched{begun: make(chan struct{}, 100), left: make(chan bool, 100)}
+}
 
 // awaitsEnd waits until the other side ends the connection.
 func (w watched) awaitsEnd() step {

@@ -43,6 +43,8 @@ type originAnswer struct {
 	Interim  []interimResponse `json:"interim"`
 	Truncate *int              `json:"truncate"` // the connection ends after so many bytes of the body
 	Script   script            `json:"-"`        // instead of all this: what is done with the connection
+	// ScriptFor is the one method that gets the script; "" is every method but PUT.
+	ScriptFor string `json:"-"`
 }
 
 // headerLines maps a field name to its field lines, in order.
@@ -174,7 +176,7 @@ func (o *origin) serve(c net.Conn) {
 		}
 		a := o.take(req)
 		method, _, _ := strings.Cut(req.line, " ")
-		if a.Script != nil && method != http.MethodPut {
+		if a.scripted(method) {
 			if a.Script.play(scriptedConn{c, r}) != nil {
 				return
 			}
@@ -184,6 +186,14 @@ func (o *origin) serve(c net.Conn) {
 			return
 		}
 	}
+}
+
+// scripted reports whether the answer to a method is by script.
+func (a originAnswer) scripted(method string) bool {
+	if a.ScriptFor != "" {
+		return method == a.ScriptFor
+	}
+	return a.Script != nil && method != http.MethodPut
 }
 
 // take records a request and finds its answer. A target nobody asked to be answered gets a 500 that says so.
