@@ -124,9 +124,12 @@ func newFaultMatrix(t *testing.T) *faultMatrix {
 	t.Helper()
 	m := &faultMatrix{origin: startOrigin(t), stock: freePort(t), without: make(map[string]reply)}
 	// A request whose idle connection is closed is sent again on the next of them.
-	const few = " {\n transport http {\n keepalive_idle_conns_per_host 2\n }\n}"
+	// And of a request over HTTP/3 nobody knows at first that it has no content: where its end takes 200 ms to come, as under
+	// the race detector it may, Caddy v2.11.9 races with net/http. So the end is waited for, but that of a tunnel.
+	const few = " {\n request_buffers unlimited\n transport http {\n keepalive_idle_conns_per_host 2\n }\n}"
+	proxy := "reverse_proxy @tunnel " + m.origin.addr() + "\nreverse_proxy " + m.origin.addr() + few
 	site := func(port int, directives string) string {
-		return fmt.Sprintf("https://localhost:%d {\n tls internal\n %s\n}\n", port, strings.ReplaceAll(directives, "{origin}", m.origin.addr()+few))
+		return fmt.Sprintf("https://localhost:%d {\n tls internal\n @tunnel method CONNECT\n %s\n}\n", port, strings.ReplaceAll(directives, "reverse_proxy {origin}", proxy))
 	}
 	sites := site(m.stock, "reverse_proxy {origin}")
 	for _, s := range faultSetups() {
@@ -190,7 +193,7 @@ func (s *faultSite) run(t *testing.T) {
 		t.Fatalf("the page and its half have the tag %q", s.whole)
 	}
 	var all sync.WaitGroup
-	room := make(chan struct{}, 32)
+	room := make(chan struct{}, 24)
 	in := func(name string, test func(t *testing.T)) {
 		room <- struct{}{}
 		all.Go(func() {
