@@ -123,7 +123,7 @@ const extendedConnect = "http2xconnect=1"
 
 // TestExtendedConnect lets the upgrades of the matrix be tested over HTTP/2 in a process of their own.
 func TestExtendedConnect(t *testing.T) {
-	test := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFaultMatrix$/./HTTP/2.0/cases/client/upgrade", "-test.v")
+	test := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFaultMatrix$/./HTTP/2.0/cases/client/upgrade", "-test.v") //nolint:gosec // it is this test
 	test.Env = append(os.Environ(), "GODEBUG="+extendedConnect)
 	output, err := test.CombinedOutput()
 	passed := strings.Count(string(output), "--- PASS: TestFaultMatrix/") - strings.Count(string(output), "/cases (") - strings.Count(string(output), "/HTTP/2.0 (")
