@@ -42,6 +42,9 @@ type originAnswer struct {
 	Trailers headerLines       `json:"trailers"`
 	Interim  []interimResponse `json:"interim"`
 	Truncate *int              `json:"truncate"` // the connection ends after so many bytes of the body
+	Script   script            `json:"-"`        // instead of all this: what is done with the connection
+	// ScriptFor is the one method that gets the script; "" is every method but PUT.
+	ScriptFor string `json:"-"`
 }
 
 // headerLines maps a field name to its field lines, in order.
@@ -173,10 +176,24 @@ func (o *origin) serve(c net.Conn) {
 		}
 		a := o.take(req)
 		method, _, _ := strings.Cut(req.line, " ")
+		if a.scripted(method) {
+			if a.Script.play(scriptedConn{c, r}) != nil {
+				return
+			}
+			continue
+		}
 		if _, err := c.Write(a.wire(method)); err != nil || a.Truncate != nil {
 			return
 		}
 	}
+}
+
+// scripted reports whether the answer to a method is by script.
+func (a originAnswer) scripted(method string) bool {
+	if a.ScriptFor != "" {
+		return method == a.ScriptFor
+	}
+	return a.Script != nil && method != http.MethodPut
 }
 
 // take records a request and finds its answer. A target nobody asked to be answered gets a 500 that says so.
