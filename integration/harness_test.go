@@ -113,15 +113,26 @@ var certificate = sync.OnceValue(func() string {
 	return certFile + " " + keyFile
 })
 
-// freePort returns a TCP port of 127.0.0.1 that was free a moment ago.
+// portsGiven are those that freePort has returned.
+var portsGiven sync.Map
+
+// freePort returns a TCP port of 127.0.0.1 that was free a moment ago, and each only once: what the process knows of a site
+// outlives it for a while.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if _, given := portsGiven.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free that has not been used")
+	return 0
 }
 
 // requireProgram skips the test when a program it needs is not installed, or fails it where
