@@ -2,6 +2,7 @@ package tag
 
 import (
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -250,12 +251,15 @@ func TestForAnybody(t *testing.T) {
 	}
 }
 
+// pastDate is a date that may be past 9999, with for whom it counts.
+var pastDate = regexp.MustCompile(`^\.[1-9a-z][0-9a-z]{6,7}(\.[0-9a-z]+)?`)
+
 // FuzzParse: what Parse accepts, Field writes back, and the result stands for the same content at the
 // same date.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", own, dated, own + "-gzip", dated + "--gzip", own + ";br", own + ".0", own + ".1zzzzzzzz", own + ".zzzzzzzz",
-		named, named + "-gzip", own + "." + someone, "cc1." + strings.ToUpper(digest), "cc2." + digest, own[:len(own)-1], own + ".-1",
+		named, named + "-gzip", own + ".s44w20e8--gzip", own + ".s44w20e8." + someone, own + "." + someone, "cc1." + strings.ToUpper(digest), "cc2." + digest, own[:len(own)-1], own + ".-1",
 	} {
 		f.Add(seed)
 	}
@@ -275,8 +279,12 @@ func FuzzParse(f *testing.F) {
 		if again, ok := Parse(back); !ok || again != got {
 			t.Errorf("%q is %+v, written back it is %+v", s, got, again)
 		}
-		// Nothing but a coding's suffix gets lost on the way.
-		if suffix, ok := strings.CutPrefix(s, back); !ok || len(suffix) > len("--deflate") {
+		// Nothing but a coding's suffix gets lost on the way, and a date past 9999, which is none.
+		suffix, ok := strings.CutPrefix(s, back)
+		if got.Date.IsZero() {
+			suffix = pastDate.ReplaceAllString(suffix, "")
+		}
+		if !ok || len(suffix) > len("--deflate") {
 			t.Errorf("%q comes back as %q", s, back)
 		}
 	})
