@@ -51,10 +51,13 @@ func Begin(ctx context.Context) {
 const noUpstream = "no upstreams available"
 
 // Failed is told an error of the handlers. Some say by themselves that nothing was sent: where no connection was made, and
-// where there was nobody to make it to. Transports that do not trace (FastCGI) tell by these alone.
+// where there was nobody to make it to. Transports that do not trace (FastCGI) tell by these alone. Of nil, a delivery that
+// nobody watches, and of no error there is nothing to learn.
 func (d *Delivery) Failed(err error) {
-	_, undialled := errors.AsType[reverseproxy.DialError](err)
-	if undialled || err != nil && strings.HasSuffix(err.Error(), noUpstream) {
+	if d == nil || err == nil {
+		return
+	}
+	if _, undialled := errors.AsType[reverseproxy.DialError](err); undialled || strings.HasSuffix(err.Error(), noUpstream) {
 		d.traced.Store(true)
 	}
 }

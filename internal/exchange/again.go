@@ -34,17 +34,14 @@ func (x *Exchange) noteAgain() {
 	if !ranged && !asks {
 		return
 	}
-	x.room.again.open = nil
-	if hasContent(r) {
-		open, ok := r.Body.(*peekedBody)
-		if !ok {
-			return
-		}
-		x.room.again.open = open
+	open := openStream(r)
+	if open == nil && hasContent(r) {
+		return
 	}
-	x.shown.again = &x.room.again
-	x.room.again.method, x.room.again.met, x.room.again.ranged = r.Method, len(x.kept.shared.blocks), ranged
-	x.room.again.note.Take(r)
+	a := &x.room.again
+	x.shown.again = a
+	a.method, a.met, a.ranged, a.open = r.Method, len(x.kept.shared.blocks), ranged, open
+	a.note.Take(r)
 }
 
 // forget makes it ready for another request.
@@ -54,7 +51,7 @@ func (a *again) forget() {
 }
 
 // possible reports whether the next handler can be asked: the request has no content.
-func (a *again) possible() bool { return a.open == nil || a.open.isEmpty() }
+func (a *again) possible() bool { return a.open == nil || a.open.isEmpty(longPatience) }
 
 // restsOnNothing reports whether a 304 of the upstream's says nothing of the content. A client's date, that of a tag of
 // ours too, is later than a build tool's: what has such a date was never modified since. And the date in a tag of ours

@@ -9,41 +9,40 @@ import (
 
 // hasContent reports whether a request has content, which what is remembered of its URI says nothing of. In doubt it has.
 func hasContent(r *http.Request) bool {
-	if r.ContentLength < 0 && r.ProtoMajor == 3 {
-		return openStream(r)
+	if r.ContentLength >= 0 || r.ProtoMajor != 3 {
+		// Over HTTP/2 an unknown length means that something follows, be it nothing.
+		return r.ContentLength != 0 || len(r.TransferEncoding) > 0
 	}
-	// Over HTTP/2 an unknown length means that something follows, be it nothing.
-	return r.ContentLength != 0 || len(r.TransferEncoding) > 0
-}
-
-// patience is how long the end of a stream is waited for. Of a request without content it has come with the fields,
-// mostly in the same packet.
-const patience = 20 * time.Millisecond
-
-// openStream reports whether a request over HTTP/3, whose length is not known, may have content: there its fields do not
-// tell whether anything follows. (package http3 gives every such request a body and no length.) What has ended has none
-// from now on; of what has not, the first octet is read already.
-func openStream(r *http.Request) bool {
-	if _, peeked := r.Body.(*peekedBody); peeked {
+	open := openStream(r)
+	if open != nil && !open.isEmpty(patience) {
 		return true
 	}
-	if r.Body == nil || r.Body == http.NoBody {
-		return false
+	r.Body, r.ContentLength = http.NoBody, 0 // from now on that is known
+	return false
+}
+
+// How long the end of a stream is waited for. Of a request without content it has come with the fields, mostly in the same
+// packet.
+const (
+	patience = 20 * time.Millisecond
+	// longPatience is for where an answer is known to be wrong.
+	longPatience = 50 * time.Millisecond
+)
+
+// openStream is the body of a request over HTTP/3 whose length is not known: there its fields do not tell whether anything
+// follows. (package http3 gives every such request a body and no length.) Its first octet is being read from now on. It is nil
+// where it is known whether there is content.
+func openStream(r *http.Request) *peekedBody {
+	if r.ContentLength >= 0 || r.ProtoMajor != 3 || r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	if p, peeked := r.Body.(*peekedBody); peeked {
+		return p
 	}
 	p := &peekedBody{ReadCloser: r.Body, done: make(chan struct{})}
 	go p.peek()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-p.done:
-		if p.empty {
-			r.Body, r.ContentLength = http.NoBody, 0
-			return false
-		}
-	case <-timer.C:
-	}
 	r.Body = p
-	return true
+	return p
 }
 
 // peekedBody is a body whose first octet was read, or is being read. There is no other way to learn whether it has one,
@@ -63,12 +62,14 @@ func (p *peekedBody) peek() {
 	p.empty = p.n == 0 && errors.Is(p.err, io.EOF)
 }
 
-// moreComes is how long isEmpty waits: it is asked where an answer is known to be wrong.
-const moreComes = 50 * time.Millisecond
-
-// isEmpty reports whether the body has turned out to be empty.
-func (p *peekedBody) isEmpty() bool {
-	timer := time.NewTimer(moreComes)
+// isEmpty reports whether the body has turned out to be empty. It waits for that, and not longer than it is told.
+func (p *peekedBody) isEmpty(patience time.Duration) bool {
+	select {
+	case <-p.done:
+		return p.empty // mostly it has come
+	default:
+	}
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-p.done:

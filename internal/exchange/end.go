@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -88,13 +89,13 @@ func (x *Exchange) finish(err error) error {
 // remembered.
 func (x *Exchange) fail(found capture.Found, err error) error {
 	unsent := found == capture.Untouched || found == capture.Held
-	if unsent && statusOf(err) >= 500 && !x.gone() && x.covers() {
+	if unsent && guard.StatusOf(err) >= 500 && !x.gone() && x.covers() {
 		x.fillFromMemory()
 		x.resp.SendHead(http.StatusNotModified)
 		flushHTTP3(x.resp.Outer(), x.asked.r)
 		return nil
 	}
-	if statusOf(err) < 500 {
+	if guard.StatusOf(err) < 500 {
 		x.visit.Drop() // a 404 is an answer like any other
 	}
 	if x.kept.said.Last().Outcome != journal.Failed {
@@ -130,7 +131,7 @@ const refusedVar = "conditional_cache.refused"
 
 // refusedFurtherIn are fields with the current tag, where an instance further in has answered 412.
 func (x *Exchange) refusedFurtherIn(err error) http.Header {
-	if current, _ := x.asked.vars[refusedVar].(string); current != "" && statusOf(err) == http.StatusPreconditionFailed {
+	if current, _ := x.asked.vars[refusedVar].(string); current != "" && guard.StatusOf(err) == http.StatusPreconditionFailed {
 		return http.Header{"Etag": {current}}
 	}
 	return nil

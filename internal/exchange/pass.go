@@ -2,13 +2,13 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/delivery"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -70,8 +70,9 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 	if amends {
 		witness.Amend = func(status int, header http.Header) { s.amend(r, status, header) }
 	}
-	sent := new(delivery.Delivery)
+	var sent *delivery.Delivery // only the memory asks
 	if s.Memory != nil {
+		sent = new(delivery.Delivery)
 		witness.Forget = s.forgetting(r, sent)
 		// In place, as handlers outside know this request by its address; and for good, as a transport may look into it later.
 		*r = *r.WithContext(sent.Watch(r.Context()))
@@ -81,7 +82,7 @@ func (s *Service) witnessed(w http.ResponseWriter, r *http.Request, next caddyht
 	err := s.passOrJudge(witness, r, next, journal.Method)
 	sent.Failed(err)
 	if status = http.StatusOK; err != nil {
-		status = statusOf(err)
+		status = guard.StatusOf(err)
 	}
 	return err
 }
@@ -112,12 +113,4 @@ func destinationOf(r *http.Request) []string {
 		return lines
 	}
 	return nil
-}
-
-// statusOf is the status of the answer to an error.
-func statusOf(err error) int {
-	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.StatusCode != 0 {
-		return handlerErr.StatusCode
-	}
-	return http.StatusInternalServerError
 }

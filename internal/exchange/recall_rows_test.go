@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -151,11 +152,13 @@ func TestPublicRowsAreForOnePersonEach(t *testing.T) {
 // TestPublicRowsBesideVary: who asks selects besides what Vary names.
 func TestPublicRowsBesideVary(t *testing.T) {
 	h := remembering(t, func(h *Handler) { h.CacheControl = []CacheControl{{Directives: pairs("public", "max-age=60")}} })
-	next := sendsPage("Vary", "Accept-Language")
-	of := func(cookie, language string, remembered bool) step {
-		return step{fields: pairs("Cookie", cookie, "Accept-Language", language, "If-None-Match", strongTag), next: next, asked: !remembered, status: 304}
+	for i, field := range []string{"Accept-Language", "3g"} { // whose names are sorted with others, digits before most
+		next := sendsPage("Vary", field)
+		of := func(cookie, value string, remembered bool) step {
+			return step{target: "/" + strconv.Itoa(i), fields: pairs("Cookie", cookie, field, value, "If-None-Match", strongTag), next: next, asked: !remembered, status: 304}
+		}
+		runSteps(t, h, of("id=1", "de", false), of("id=1", "de", true), of("id=2", "de", false), of("id=1", "en", false), of("id=2", "de", true), of("id=1", "de", true))
 	}
-	runSteps(t, h, of("id=1", "de", false), of("id=1", "de", true), of("id=2", "de", false), of("id=1", "en", false), of("id=2", "de", true), of("id=1", "de", true))
 }
 
 // TestPublicByAHandlerOutside: it is the operator's word, as a row's is.

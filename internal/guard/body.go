@@ -27,55 +27,62 @@ var errLate = errors.New("the body took too long while other writes to the same 
 type turnBody struct {
 	io.ReadCloser
 
-	mu   sync.Mutex
-	rest int64 // bytes to come; negative: not known
-	over bool  // it has come to its end, or to an error; set by Read
-	all  bool  // … and the whole of it was given out; set by Read
-	late bool  // it takes too long, and nothing more of it is given out; set by giveUp
+	mu    sync.Mutex
+	rest  int64 // bytes to come; negative: not known
+	state bodyState
+}
+
+// bodyState is what has become of a body.
+type bodyState uint8
+
+const (
+	bodyComing bodyState = iota
+	bodyWhole            // all of it was given out; set by Read
+	bodyBroken           // it has come to an error; set by Read
+	bodyLate             // it takes too long, and nothing more of it is given out; set by giveUp
+)
+
+// is returns the state. What is nil was here before the write's turn.
+func (b *turnBody) is() bodyState {
+	if b == nil {
+		return bodyWhole
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
 }
 
 // Read implements io.Reader.
 func (b *turnBody) Read(p []byte) (int, error) {
-	if b.isLate() {
+	if b.is() == bodyLate {
 		return 0, errLate
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.late {
-		return 0, errLate // or the upstream would have it whole after all
-	}
 	if b.rest > 0 {
 		b.rest = max(b.rest-int64(n), 0)
 	}
-	b.all = b.all || err == io.EOF || b.rest == 0
-	b.over = b.all || err != nil
+	switch {
+	case b.state == bodyLate:
+		return 0, errLate // or the upstream would have it whole after all
+	case b.state != bodyComing:
+	case err == io.EOF || b.rest == 0:
+		b.state = bodyWhole
+	case err != nil:
+		b.state = bodyBroken
+	}
 	return n, err
 }
 
 // giveUp ends the body, unless it has come to its end by itself.
-func (b *turnBody) giveUp() (late bool) {
+func (b *turnBody) giveUp() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.late = !b.over
-	return b.late
-}
-
-// isLate reports whether it was given up; nil was not.
-func (b *turnBody) isLate() bool {
-	if b == nil {
-		return false
+	if b.state == bodyComing {
+		b.state = bodyLate
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.late
-}
-
-// isOver reports whether there is nothing more to wait for.
-func (b *turnBody) isOver() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.over || b.late
+	return b.state == bodyLate
 }
 
 // hurry ends a write whose body takes longer than its turn may, for the sake of those who wait. To end its context is not
@@ -92,7 +99,7 @@ func (g *Write) hurry(over <-chan struct{}) {
 		case <-ticker.C:
 		}
 		switch {
-		case p.body.isOver(), p.isAnswered():
+		case p.body.is() != bodyComing, p.isAnswered():
 			return
 		case g.turn.isDue() && p.giveUp():
 			g.turn.End() // the upstream does not have the whole of it, and never will
@@ -103,24 +110,14 @@ func (g *Write) hurry(over <-chan struct{}) {
 	}
 }
 
-// isWhole reports whether all of it was given out; nil had been before.
-func (b *turnBody) isWhole() bool {
-	if b == nil {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all
-}
-
 // failed is the error of a write that the next handlers could not do.
 func (g *Write) failed(err error) error {
-	if g.passing.body.isLate() {
+	if g.passing.body.is() == bodyLate {
 		g.closeAfter()
 		return caddyhttp.Error(http.StatusRequestTimeout, errLate)
 	}
 	g.passing.sent.Failed(err)
-	g.endTurn(statusOf(err))
+	g.endTurn(StatusOf(err))
 	return err
 }
 
@@ -131,7 +128,8 @@ func (g *Write) closeAfter() {
 	}
 }
 
-func statusOf(err error) int {
+// StatusOf is the status of the answer to an error.
+func StatusOf(err error) int {
 	if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); ok && handlerErr.StatusCode != 0 {
 		return handlerErr.StatusCode
 	}

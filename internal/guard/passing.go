@@ -91,7 +91,7 @@ func (g *Write) bind() (unbind func()) {
 		hurried.Wait() // it must not set a deadline for a request that has ended
 		p.end()
 		g.R.Body = sent
-		if p.body.isLate() {
+		if p.body.is() == bodyLate {
 			*g.R = *g.R.WithContext(p.client) // handlers outside may have something to say to the client
 		}
 	}
@@ -113,7 +113,7 @@ func (p *passing) left() {
 func (p *passing) answered() (late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.body.isLate() {
+	if p.body.is() == bodyLate {
 		return true
 	}
 	p.headed = true
@@ -185,7 +185,7 @@ func (g *Write) endTurn(status int) {
 	switch p := g.passing; {
 	case !p.sent.MayBeSent():
 		g.turn.End()
-	case p.body.isWhole():
+	case p.body.is() == bodyWhole:
 		g.turn.Keep(MaxUnsettled, g.settled(status))
 	default:
 		g.turn.Linger(MaxUnsettled)

@@ -4,8 +4,9 @@
 // What the next handlers' answer says of the representation is read by package exchange, as it would read the answer to
 // a client's GET.
 //
-// The steps of a write are in write.go, its turn in turn.go, how the GET is asked in request.go and what is read of it in
-// reading.go, what the conditions say in judge.go, and the answers of those that do not go on in refuse.go.
+// The steps of a write are in write.go, its turn in turn.go and queue.go, how the GET is asked in request.go and what is read
+// of it in reading.go, what the conditions say in judge.go, the answers of those that do not go on in refuse.go, and what
+// becomes of those that do in passing.go, of their bodies in body.go.
 package guard
 
 import (

@@ -65,9 +65,6 @@ var Unknown = Who{unknown: true}
 // Known reports whether there is a digest, or nobody to have one.
 func (w Who) Known() bool { return !w.unknown }
 
-// Nobody reports whether the request says nothing of who asks.
-func (w Who) Nobody() bool { return w == Who{} }
-
 // Digest is the digest, of Digits digits from 0 to 9 and a to v. It is empty for nobody and for who is unknown.
 func (w Who) Digest() string { return w.digest }
 

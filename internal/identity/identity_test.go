@@ -32,8 +32,8 @@ func TestWhoIsSomebody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rules := Rules{Ignored: []string{"theme"}}
 			who := rules.Who(&tt.asks, key)
-			if !who.Known() || who.Nobody() == tt.want || (who.Digest() != "") != tt.want {
-				t.Errorf("%+v: somebody %v, want %v", who, !who.Nobody(), tt.want)
+			if !who.Known() || (who == Who{}) == tt.want || (who.Digest() != "") != tt.want {
+				t.Errorf("%+v: somebody %v, want %v", who, who != Who{}, tt.want)
 			}
 			without := rules.Who(&tt.asks, nil)
 			if without.Known() == tt.want || without.Digest() != "" || tt.want && without != Unknown {

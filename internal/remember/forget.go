@@ -100,12 +100,14 @@ func (w *Witness) End(status int) {
 // Changes reports whether an answer to an unsafe request leaves it possible that something was changed. RFC 9111
 // §4.4 speaks of answers that are no error; a server's failure is counted as well, as what was done before it is
 // not known; and so is 499, by which reverse_proxy says that the client has left, whatever the upstream has done.
-func Changes(status int) bool { return status < 400 || status >= 499 }
+func Changes(status int) bool { return status < 400 || status >= statusClientGone }
+
+const statusClientGone = 499
 
 // Unanswered reports whether an answer to an unsafe request says nothing of what becomes of it: the client has left, or the
 // upstream was not heard to the end of the head. The upstream may do it still.
 func Unanswered(status int) bool {
-	return status == 499 || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+	return status == statusClientGone || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }
 
 // Changed lists the URIs that an unsafe request for target makes doubtful: its own, and what is named by lines of its

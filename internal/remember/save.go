@@ -170,7 +170,7 @@ func (v *Visit) Prepare(r Response) {
 		next.LastModified = time.Time{} // it can confirm nothing
 	}
 	validated := next.ETag != "" || !next.LastModified.IsZero()
-	if validated && v.addFields(&next, h) && v.setLifetime(&next, h) {
+	if validated && v.addFields(&next, h) && v.setLifetime(&next, &out) {
 		v.next = next
 		return
 	}
@@ -252,21 +252,19 @@ func (v *Visit) setOutside(name string, lines []string) bool {
 // notKept are fields that have a place of their own in a record, or none at all.
 var notKept = []string{"Etag", "Last-Modified", "Date", "Age", "Set-Cookie", "Set-Cookie2", "Connection", "Content-Length"}
 
-// setLifetime says how long a record lasts, by the operator's ttl or by the fields that go out; false when it
-// would be no time at all.
-func (v *Visit) setLifetime(r *validators.Record, h http.Header) bool {
-	kept := freshness.ReadKept(h, r.Date, r.Received)
-	if kept.NeverStale {
+// setLifetime says how long a record lasts, by the operator's ttl or by what goes out; false when it would be no time at all.
+func (v *Visit) setLifetime(r *validators.Record, out *freshness.Kept) bool {
+	if out.NeverStale {
 		r.Flags |= validators.NeverStale
 	}
 	if v.m.TTL > 0 {
 		r.Lifetime = v.m.TTL
 		return true
 	}
-	if kept.Refused || !kept.Explicit {
+	if out.Refused || !out.Explicit {
 		return false
 	}
-	r.Lifetime = kept.Lifetime - r.InitialAge
+	r.Lifetime = out.Lifetime - r.InitialAge
 	return r.Lifetime > 0
 }
 
@@ -459,7 +457,7 @@ func (v *Visit) Confirm(h http.Header) {
 		SetCookies: v.neededStill(),
 	}
 	switch {
-	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, merged):
+	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, &out):
 		v.Drop() // what it says now ends what it said before
 	case !v.sameAgain():
 		v.put()

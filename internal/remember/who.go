@@ -14,8 +14,9 @@ import (
 // those only who ask with the same ones: the record is selected by them as if the response had said Vary: Cookie. Nor does
 // it speak for Authorization, certificates and users.
 
-// byWho stands in a signpost for the cookies by which somebody is known. It is no field's name, and the first of all.
-const byWho = ":who"
+// byWho stands in a signpost for the cookies by which somebody is known. It is no field's name, as that has no space in it, and
+// so the first of all.
+const byWho = " who"
 
 // whoAsks is a digest of the cookies by which somebody is known; empty for nobody. As it is part of a key, it leaves the
 // store in no form.

@@ -67,13 +67,9 @@ func Untrusted(opaque string, lastModified time.Time) bool {
 // trusted, or on a build tool's date, which is earlier than any date that a client may have named. It may stand for any
 // content.
 func Unfounded(etag, lastModified []string, now time.Time) bool {
-	var date time.Time
-	if len(lastModified) > 0 {
-		t, ok := httpcond.ParseLenientDate(lastModified[0], now)
-		if ok && httpcond.BuildEpoch(t) {
-			return true
-		}
-		date = t
+	date := sentDate(lastModified, now)
+	if !date.IsZero() && httpcond.BuildEpoch(date) {
+		return true
 	}
 	read := ReadETag(etag)
 	return read.Usable && Untrusted(read.Tag.Opaque, date)

@@ -23,10 +23,7 @@ type Own struct {
 // ReadOwn reads it out of the fields as the upstream has sent them. coded tells that they say so of the content.
 func ReadOwn(etag, lastModified []string, coded bool, now time.Time) (own Own) {
 	sent := ReadETag(etag)
-	var date time.Time
-	if len(lastModified) > 0 {
-		date = sentDate(lastModified[0], now)
-	}
+	date := sentDate(lastModified, now)
 	if !sent.Usable || Untrusted(sent.Tag.Opaque, date) {
 		return Own{}
 	}

@@ -108,7 +108,7 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 		return time.Time{}
 	}
 	var ok bool
-	raw = sentDate(lines[0], now)
+	raw = sentDate(lines, now)
 	switch t.LastModified {
 	case AsSent:
 		if date, ok := httpcond.ParseDate(lines[0], now); ok && len(lines) == 1 && !httpcond.BuildEpoch(date) {
@@ -128,9 +128,12 @@ func (t *Treatment) readLastModified(v *Validators, head *Head, header http.Head
 	return raw
 }
 
-// sentDate is a date as an upstream has sent it, be it a build tool's; zero: it is not understood.
-func sentDate(line string, now time.Time) time.Time {
-	date, ok := httpcond.ParseLenientDate(line, now)
+// sentDate is a date as an upstream has sent it, be it a build tool's; zero: there is none that is understood.
+func sentDate(lines []string, now time.Time) time.Time {
+	if len(lines) == 0 {
+		return time.Time{}
+	}
+	date, ok := httpcond.ParseLenientDate(lines[0], now)
 	if ok && date.IsZero() {
 		return time.Unix(0, 0) // the year 1 is some runtimes' zero, and here it would read as no date
 	}
