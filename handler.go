@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tokens"
 )
 
 // ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
@@ -57,7 +57,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // JSON would not tell all octets apart.
 func (h *Handler) configDigest() (place.Digest, error) {
 	digested := *h
-	if numbered(h.Block) {
+	if tokens.IsNumbered(h.Block) {
 		digested.Block = ""
 	}
 	if h.ETag != nil {
@@ -131,12 +131,6 @@ func settingsOf(other caddyhttp.MiddlewareHandler) (settings place.Digest, ours 
 		settings = h.digest
 	}
 	return settings, ours
-}
-
-// numbered reports whether a block has no name but the number that the Caddyfile adapter has given it, or none at all. It
-// is another one when a block is added above: it tells siblings, and is no place.
-func numbered(block string) bool {
-	return strings.Trim(strings.TrimPrefix(block, namedBlock), "0123456789") == ""
 }
 
 // config is the configuration as package config has it.

@@ -29,6 +29,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tokens"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
@@ -460,7 +461,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 
 func (h *Handler) provisionMemory() {
 	secret := h.digest
-	if numbered(h.Block) {
+	if tokens.IsNumbered(h.Block) {
 		h.spot = new(spot)
 		_, _ = rand.Read(secret[:]) // shares nothing until settle knows better; it does not fail
 	}
