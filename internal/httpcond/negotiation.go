@@ -1,6 +1,7 @@
 package httpcond
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -11,15 +12,11 @@ import (
 // not zero: whoever codes the response may read it so, and the answer is used
 // to be careful.
 func AcceptsCoding(lines []string) bool {
-	for _, line := range lines {
-		for line != "" {
-			var member string
-			member, line, _ = strings.Cut(line, ",")
-			coding, params, _ := strings.Cut(member, ";")
-			coding = trimOWS(coding)
-			if coding != "" && !equalFold(coding, "identity") && !zeroWeight(params) {
-				return true
-			}
+	for member := range members(lines) {
+		coding, params, _ := strings.Cut(member, ";")
+		coding = trimOWS(coding)
+		if coding != "" && !equalFold(coding, "identity") && !zeroWeight(params) {
+			return true
 		}
 	}
 	return false
@@ -83,13 +80,9 @@ func MatchMediaType(pattern, contentType string) bool {
 // fields, field names in any case; empty members do not count (RFC 9110
 // §12.5.5, §5.6.1.2). `*` names everything.
 func OnlyVariesOn(lines []string, fields ...string) bool {
-	for _, line := range lines {
-		for line != "" {
-			var member string
-			member, line, _ = strings.Cut(line, ",")
-			if member = trimOWS(member); member != "" && !slices.ContainsFunc(fields, func(field string) bool { return equalFold(member, field) }) {
-				return false
-			}
+	for member := range members(lines) {
+		if !slices.ContainsFunc(fields, func(field string) bool { return equalFold(member, field) }) {
+			return false
 		}
 	}
 	return true
@@ -98,14 +91,24 @@ func OnlyVariesOn(lines []string, fields ...string) bool {
 // VariesOn reports whether a Vary field names field, a field name in any case,
 // or everything (RFC 9110 §12.5.5).
 func VariesOn(lines []string, field string) bool {
-	for _, line := range lines {
-		for line != "" {
-			var member string
-			member, line, _ = strings.Cut(line, ",")
-			if member = trimOWS(member); member == "*" || equalFold(member, field) {
-				return true
-			}
+	for member := range members(lines) {
+		if member == "*" || equalFold(member, field) {
+			return true
 		}
 	}
 	return false
+}
+
+// members are those of a list that is spread over lines, without the empty ones
+// (RFC 9110 §5.6.1.2). It is for lists in which no member has a quoted string.
+func members(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for member := range strings.SplitSeq(line, ",") {
+				if member = trimOWS(member); member != "" && !yield(member) {
+					return
+				}
+			}
+		}
+	}
 }
