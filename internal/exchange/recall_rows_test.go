@@ -188,6 +188,32 @@ func TestPublicByAHandlerOutside(t *testing.T) {
 	}
 }
 
+// TestWordsOfTheUpstreamBesideAHandlerOutside: that says what goes out in Cache-Control, and the upstream's other fields about
+// caches count as before.
+func TestWordsOfTheUpstreamBesideAHandlerOutside(t *testing.T) {
+	for name, response := range map[string][]string{
+		"":                          nil,
+		"private to CDNs":           pairs("Cdn-Cache-Control", "private"),
+		"private to surrogates":     pairs("Surrogate-Control", `private="x"`),
+		"no-cache, as of long ago":  pairs("Pragma", "no-cache"),
+		"what selects it is hidden": pairs("Vary", "*"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := remembering(t, nil)
+			asked := func() bool {
+				v := newVisit(t, http.MethodGet, "/", "If-None-Match", strongTag)
+				v.rec.Header()["Cache-Control"] = pairs("public, max-age=60")
+				v.serve(h, sendsPage(response...))
+				wantStatus(t, v, 304)
+				return v.seen != nil
+			}
+			if first, second := asked(), asked(); !first || second != (response != nil) {
+				t.Errorf("asked at first: %t, then: %t", first, second)
+			}
+		})
+	}
+}
+
 // TestRowsOfConfirmedRecords: what goes out with a 304 is judged as well.
 func TestRowsOfConfirmedRecords(t *testing.T) {
 	page := sendsPage("Etag", `"u"`, "Cache-Control", "max-age=60")

@@ -83,6 +83,15 @@ func (s *site) answers(request remember.Request) (ok bool, why string) {
 	return v.MayAnswer(s.now)
 }
 
+// names is a list of so many names of fields.
+func names(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("x-%d", i))
+	}
+	return strings.Join(list, ", ")
+}
+
 func TestWhatIsRememberedOfWhom(t *testing.T) {
 	const ttl = time.Minute
 	cases := []struct {
@@ -111,6 +120,8 @@ func TestWhatIsRememberedOfWhom(t *testing.T) {
 		{"Set-Cookie", ttl, nil, []string{"Set-Cookie: a=1", "Cache-Control: public"}, nil, remember.WhyMiss},
 		{"4 KiB of fields", ttl, nil, []string{"Content-Location: /" + strings.Repeat("x", 4<<10)}, nil, remember.WhyMiss},
 		{"Vary: *", ttl, nil, []string{"Vary: *"}, nil, remember.WhyMiss},
+		{"a Vary of 16 names", ttl, nil, []string{"Vary: " + names(16)}, nil, ""},
+		{"a Vary of 17 names", ttl, nil, []string{"Vary: " + names(17)}, nil, remember.WhyMiss},
 		{"a Vary of no names", ttl, nil, []string{"Vary: a b"}, nil, remember.WhyMiss},
 		{"asked with no-store", ttl, []string{"Cache-Control: no-store"}, nil, nil, remember.WhyMiss},
 		{"asked with no-cache", ttl, []string{"Cache-Control: no-cache"}, nil, nil, ""},

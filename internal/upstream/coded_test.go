@@ -67,7 +67,9 @@ func TestOfWholeSecond(t *testing.T) {
 		fmt.Sprintf("26c-%x", seconds*1e6):   true, // Apache's microseconds, the same
 		"1700000000123-7":                    false,
 		"1700000000.5-7":                     false,
+		fmt.Sprintf("26c-%x", seconds*1e9):   true, // nanoseconds, the same
 		"1700000000123456":                   false,
+		"1700000000123456789":                false,
 		"17000000001":                        true, // a length of one digit behind it
 		fmt.Sprintf("26c-%x", seconds*1e6+1): false,
 		fmt.Sprintf("%x-26c", seconds+1):     false,
