@@ -469,19 +469,42 @@ func TestReferenceHasTheJSON(t *testing.T) {
 	}
 }
 
-// TestReadmeHasEveryReason: whatever an operator may read in a log line is explained.
-func TestReadmeHasEveryReason(t *testing.T) {
+// TestReasonsAreOnOnePage: whatever an operator may read in a log line is there, with the sentence that it has in the code, and
+// nothing else is.
+func TestReasonsAreOnOnePage(t *testing.T) {
 	t.Chdir("..")
-	readme := readDoc(t, "README.md")
+	page, readme := readDoc(t, "docs/reasons.md"), readDoc(t, "README.md")
+	told := make(map[string]bool)
+	known := map[string]bool{"outcome": true, "reason": true, "memory": true, "not_remembered": true, "cache_control": true}
 	for _, outcome := range journal.Outcomes() {
-		if !strings.Contains(readme, "`"+outcome.String()+"`") {
-			t.Errorf("README.md does not explain the outcome %s", outcome)
-		}
+		known[outcome.String()] = true
 	}
 	for _, reason := range journal.Reasons() {
-		// A response without a tag is streamed, and its reason is why.
-		if reason != journal.NoEntityTag && !strings.Contains(readme, "`"+reason.String()+"`") {
-			t.Errorf("README.md does not explain %s", reason)
+		known[reason.String()] = true
+		if line := "\n| `" + reason.String() + "` | " + reason.Sentence() + " |\n"; !strings.Contains(page, line) {
+			t.Errorf("docs/reasons.md does not have %q", line)
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|").FindAllStringSubmatch(page, -1) {
+		if !known[row[1]] {
+			t.Errorf("docs/reasons.md has %s, which nothing says", row[1])
+		}
+		told[row[1]] = true
+	}
+	for word := range known {
+		if !told[word] {
+			t.Errorf("docs/reasons.md does not have %s", word)
+		}
+	}
+	troubles := regexp.MustCompile("(?m)^ +\\| `[a-z_`, ]+` \\| ((?:`[a-z_]+`[,; a-z]*)+) \\|").FindAllStringSubmatch(readme, -1)
+	if len(troubles) < 25 {
+		t.Errorf("%d rows in README.md: does this test still look in the right place?", len(troubles))
+	}
+	for _, row := range troubles {
+		for _, word := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
+			if journal.Because(word[1]) == journal.NoReason {
+				t.Errorf("README.md has the reason %s, which nothing says", word[1])
+			}
 		}
 	}
 }

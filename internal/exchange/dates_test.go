@@ -59,7 +59,7 @@ func TestLastModifiedFrom(t *testing.T) {
 		{name: "the upstream's 304", handler: header, fields: pairs("If-None-Match", `"x"`), next: sends(304, "", updated...), status: 304, want: pairs("Last-Modified", "", "Cache-Control", "")},
 		{name: "HEAD", handler: header, method: "HEAD", next: sends(200, "", updated...), want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
 		{name: "what is streamed", handler: header, next: page("X-Accel-Buffering", "no"), reason: "accel_buffering", want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
-		{name: "beside the upstream's tag", handler: header, next: page("Etag", `"abc"`), reason: "existing_tag", want: pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", `"abc"`)},
+		{name: "beside the upstream's tag", handler: header, next: page("Etag", `"abc"`), reason: "first_visit", want: pairs("Last-Modified", modified, "Cache-Control", "no-cache", "Etag", `"abc"`)},
 
 		{name: "JSON", handler: json, next: sendsJSON(modifiedJSON), body: modifiedJSON, want: pairs("Last-Modified", modified, "Cache-Control", "no-cache")},
 		{name: "the latest of field and JSON", handler: both, next: sendsJSON(modifiedJSON, "X-Updated", dayBefore), body: modifiedJSON, want: pairs("Last-Modified", modified)},

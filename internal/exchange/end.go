@@ -99,7 +99,7 @@ func (x *Exchange) fail(found capture.Found, err error) error {
 		x.visit.Drop() // a 404 is an answer like any other
 	}
 	if x.kept.said.Last().Outcome != journal.Failed {
-		x.decide(journal.Failed, journal.Error, x.refusedFurtherIn(err))
+		x.decide(x.becomes(err))
 	}
 	switch found {
 	case capture.Untouched:
@@ -114,27 +114,37 @@ func (x *Exchange) fail(found capture.Found, err error) error {
 // refused answers 412 or 416 in place of a response that was not sent, by way of Caddy's error routes.
 func (x *Exchange) refused() error {
 	x.clearForError()
+	if x.inner() && x.asked.vars != nil {
+		x.asked.vars[refusedVar] = x.kept.said.Last().ETag
+	}
 	if v := &x.verdict; v.part.Verdict == httpcond.RangeUnsatisfiable {
 		x.resp.OuterHeader()["Content-Range"] = x.one(httpcond.UnsatisfiedRange(v.size))
 		return caddyhttp.Error(http.StatusRequestedRangeNotSatisfiable,
 			fmt.Errorf("no byte that Range asks for is among the %d there are", v.size))
 	}
-	if x.inner() && x.asked.vars != nil {
-		x.asked.vars[refusedVar] = x.kept.said.Last().ETag
-	}
-	return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", x.verdict.result.Reason))
+	return caddyhttp.Error(http.StatusPreconditionFailed, errors.New(x.verdict.result.Reason.Refusal()))
 }
 
-// refusedVar is the request variable in which an inner instance that answers 412 leaves the current tag: placeholders are
-// the outermost one's.
+// refusedVar is the request variable in which an inner instance that answers 412 or 416 leaves the current tag, or nothing:
+// placeholders are the outermost one's.
 const refusedVar = "conditional_cache.refused"
 
-// refusedFurtherIn are fields with the current tag, where an instance further in has answered 412.
-func (x *Exchange) refusedFurtherIn(err error) http.Header {
-	if current, _ := x.asked.vars[refusedVar].(string); current != "" && guard.StatusOf(err) == http.StatusPreconditionFailed {
-		return http.Header{"Etag": {current}}
+// becomes is what becomes of a request whose handler returns an error: who refuses it further in says so, and what is not
+// there, or not allowed, is an answer like any other. Of a refusal the fields have the current tag.
+func (x *Exchange) becomes(err error) (journal.Outcome, journal.Reason, map[string][]string) {
+	status := guard.StatusOf(err)
+	current, refused := x.asked.vars[refusedVar].(string)
+	switch {
+	case refused && status == http.StatusPreconditionFailed && current != "":
+		return journal.PreconditionFailed, journal.Inner, http.Header{"Etag": {current}}
+	case refused && status == http.StatusPreconditionFailed:
+		return journal.PreconditionFailed, journal.Inner, nil
+	case refused && status == http.StatusRequestedRangeNotSatisfiable:
+		return journal.RangeUnsatisfiable, journal.Inner, nil
+	case status < 500:
+		return journal.Streamed, journal.ErrorRoute, nil
 	}
-	return nil
+	return journal.Failed, journal.Error, nil
 }
 
 // clearForError takes the fields of a response that is not sent off, so that the error's answer has
@@ -180,7 +190,10 @@ func (x *Exchange) Leave() {
 	if !x.inner() {
 		shared.set(left)
 	}
-	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed(), x.recalling())
+	if x.visit != nil {
+		x.kept.said.Remembering(journal.Because(x.visit.Why), journal.Because(x.visit.Unkept()))
+	}
+	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed())
 }
 
 // leaveUnshown ends an exchange that was answered from memory, or came to nothing before the next handler was called.

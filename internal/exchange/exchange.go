@@ -68,6 +68,9 @@ func (x *Exchange) one(line string) []string { return x.kept.lines.One(line) }
 // decide notes what became of the request. The fields are those that go out, of which the ETag is told; nil: none.
 func (x *Exchange) decide(outcome journal.Outcome, reason journal.Reason, header map[string][]string) {
 	x.kept.said.Decide(outcome, reason, header)
+	if x.inner() {
+		x.kept.shared.further.Store(uint32(outcome))
+	}
 }
 
 // inner reports whether there is another instance further out.

@@ -1,11 +1,13 @@
 package exchange
 
 import (
+	"math"
 	"net/http"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -20,6 +22,7 @@ type rowState struct {
 	silent    bool        // a row applies, or may have, but sets nothing now, and nothing takes its place; set by takeRow or hideRow
 	dated     bool        // for such a 304: its 200 may have a lifetime that counts from Last-Modified; set by hideRow
 	applied   bool        // what was made of an upstream's word is not that word; set by applyRow
+	number    uint8       // of the row that was found, from 1 on; 0: none, or one past the 255th; set by chooseRow
 }
 
 // chooseRow finds the row of cache_control that applies to the response: the first that matches. Where
@@ -47,9 +50,17 @@ func (x *Exchange) chooseRow(status int, header http.Header) {
 		}
 		if row.Matches(x.asSentAtHead, status, header, contentType) {
 			x.takeRow(row, status, header)
+			x.selected.row.number = numberOf(i)
 			return
 		}
 	}
+}
+
+func numberOf(i int) uint8 {
+	if i >= math.MaxUint8 {
+		return 0
+	}
+	return uint8(i + 1) //nolint:gosec // it is less
 }
 
 // takeRow takes the row that applies. For a 304 that was not made here it counts only if it replaces, if it has something
@@ -115,6 +126,9 @@ func (x *Exchange) dress(header http.Header) {
 // applyRow applies the row of cache_control, once, and `expires modified` to what no row speaks to.
 func (x *Exchange) applyRow(header http.Header) {
 	state, says := &x.selected.row, &x.svc.Policy.Freshness
+	if len(says.Rows) > 0 && !state.applied {
+		x.kept.said.Dressed(state.dresses(header), state.number)
+	}
 	if state.uncertain || state.applied {
 		return
 	}
@@ -144,6 +158,25 @@ func (x *Exchange) applyRow(header http.Header) {
 	case !state.silent:
 		freshness.ApplyWithoutRow(header, resp)
 	}
+}
+
+// dresses is what becomes of a row, given the fields as the upstream has sent them.
+func (s *rowState) dresses(header http.Header) journal.Reason {
+	switch explicit := freshness.Explicit(header); {
+	case s.uncertain || s.silent && s.silenced == nil:
+		return journal.RowHidden
+	case s.silent:
+		return journal.RowStands
+	case s.choice == nil:
+		return journal.NoMatch
+	case !explicit:
+		return journal.RowAdded
+	case s.choice.Replaces():
+		return journal.RowReplaced
+	case s.choice.Merges():
+		return journal.RowMerged
+	}
+	return journal.RowKept
 }
 
 // saysNoTransform reports whether the response goes out with no-transform. The row that says so, or takes it back, may be

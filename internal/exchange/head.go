@@ -6,6 +6,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 )
 
 // Head implements capture.Exchange: it decides at the response head.
@@ -46,7 +47,7 @@ func (x *Exchange) readHead(status int, header http.Header) {
 		x.visit.Outside = &x.resp
 		x.visit.Judge(header, x.selected.now)
 		if x.asked.authenticated() {
-			x.visit.Forbid() // a handler further in has found out who asks
+			x.visit.Forbid(remember.WhyPersonal) // a handler further in has found out who asks
 		}
 	}
 	if x.kept.shared.is(probing) {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -85,14 +83,18 @@ func (x *Exchange) fillFromMemory() {
 // is known with the body only, and that passes, nobody knows whether it forbids that.
 func (x *Exchange) prepare(header http.Header, size int64) {
 	switch {
-	case x.visit == nil || x.headPasses():
+	case x.visit == nil:
+		return
+	case x.headPasses():
+		x.visit.Unfit(remember.UnkeptHead)
 		return
 	case x.selected.row.uncertain:
+		x.visit.Unfit(remember.UnkeptRow)
 		x.visit.Drop()
 		return
 	}
 	if _, ours := tag.Parse(x.selected.opaque()); ours && x.endUntold(header) {
-		x.visit.Withhold() // what the tag was made of may be the beginning of the page
+		x.visit.Withhold(remember.UnkeptEndUntold) // what the tag was made of may be the beginning of the page
 	}
 	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
 }
@@ -121,7 +123,7 @@ func (x *Exchange) rowForbids(header http.Header) bool {
 // dropForbidden drops what was remembered, if the outermost instance forbids it. That is known when it has seen the head.
 func (x *Exchange) dropForbidden() {
 	if x.inner() && x.kept.shared.is(forbidden) {
-		x.visit.Drop()
+		x.visit.Withdraw()
 	}
 }
 
@@ -154,23 +156,32 @@ func (x *Exchange) learnFromHead(header http.Header) bool {
 	return true
 }
 
-// learnFrom304 makes a record of an upstream's 304, where that says of itself what its 200 would say: its tag, and how long
-// it lasts, by a word of its own. No tag may come from the client: an upstream that is asked by a date as well may answer
-// to that one, and then sends back whatever tag it was asked by; of several, it may send back any.
+// learnFrom304 makes a record of an upstream's 304, where that says of itself what its 200 would say.
 func (x *Exchange) learnFrom304(header http.Header) {
+	switch {
+	case x.visit == nil:
+	case !x.speaksOf200():
+		x.visit.Unfit(remember.UnkeptNotModified)
+	default:
+		x.visit.Prepare(remember.Response{Header: header, Size: -1, Named: true})
+		x.visit.Save(true)
+	}
+}
+
+// speaksOf200 reports whether an upstream's 304 has its tag, and says how long it lasts, by a word of its own. No tag may come
+// from the client: an upstream that is asked by a date as well may answer to that one, and then sends back whatever tag it was
+// asked by; of several, it may send back any.
+func (x *Exchange) speaksOf200() bool {
 	c, s := x.shown.cond, x.selected
 	switch {
-	case x.visit == nil || c == nil || c.view != upstream.Unchanged || x.headPasses() || !s.ETag.Usable:
-		return
+	case c == nil || c.view != upstream.Unchanged || x.headPasses() || !s.ETag.Usable:
+		return false
 	case !c.asksByOneTag(s.ETag.Tag.Opaque):
-		return
+		return false
 	case s.row.hidden || s.row.uncertain || x.svc.Policy.Freshness.AfterModified != 0:
-		return // the 200 may have had another lifetime
-	case !x.visit.MayLearn(s.vary):
-		return
+		return false // the 200 may have had another lifetime
 	}
-	x.visit.Prepare(remember.Response{Header: header, Size: -1, Named: true})
-	x.visit.Save(true)
+	return x.visit.MayLearn(s.vary)
 }
 
 // asksByOneTag reports whether there is no condition but an If-None-Match of this tag alone.
@@ -181,12 +192,4 @@ func (c *conditions) asksByOneTag(opaque string) bool {
 	}
 	named, ok := httpcond.ParseEntityTag(f[upstream.IfNoneMatch][0])
 	return ok && named.Opaque == opaque
-}
-
-// recalling says why the answer is not from memory.
-func (x *Exchange) recalling() zap.Field {
-	if x.visit == nil || x.visit.Why == "" {
-		return zap.Skip()
-	}
-	return zap.String("memory", x.visit.Why)
 }

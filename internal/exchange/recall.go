@@ -51,7 +51,7 @@ func (x *Exchange) asRemembered() remember.Request {
 
 // matchesRecord compares the conditions with the record. why is empty if the client only asks whether something has
 // changed, and it has not; etag is then the client's form of the tag, empty if that is the record's own.
-func (x *Exchange) matchesRecord() (etag, why string) {
+func (x *Exchange) matchesRecord() (etag string, why remember.Reason) {
 	fields := x.original()
 	lines := fields[upstream.IfNoneMatch]
 	if lines == nil && fields[upstream.IfModifiedSince] == nil || fields[upstream.IfMatch] != nil || fields[upstream.IfUnmodifiedSince] != nil {

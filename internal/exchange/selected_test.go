@@ -9,7 +9,7 @@ func TestExistingTag(t *testing.T) {
 	existing := func(how string) *Handler { return &Handler{ETag: &ETag{Existing: how}} }
 	abc, unquoted := sendsPage("Etag", `"abc"`), sendsPage("Etag", "abc")
 	runTrials(t, []trial{
-		{name: "keep", next: abc, want: pairs("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "keep", next: abc, want: pairs("Etag", `"abc"`), reason: "first_visit"},
 		{name: "keep, weak", next: sendsPage("Etag", `W/"abc"`), want: pairs("Etag", `W/"abc"`)},
 		{name: "keep under etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}, next: abc, want: pairs("Etag", `"abc"`)},
 		{name: "keep under etag off: it still counts", handler: &Handler{ETag: &ETag{Mode: "off"}}, next: abc, fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
@@ -17,7 +17,7 @@ func TestExistingTag(t *testing.T) {
 		{name: "repair quotes it", handler: existing("repair"), next: unquoted, want: pairs("Etag", `"abc"`)},
 		{name: "repair, weak", handler: existing("repair"), next: sendsPage("Etag", `w/abc`), want: pairs("Etag", `W/"abc"`)},
 		{name: "repaired, it matches", handler: existing("repair"), next: unquoted, fields: pairs("If-None-Match", `"abc"`), status: 304, want: pairs("Etag", `"abc"`)},
-		{name: "repair leaves a good one", handler: existing("repair"), next: abc, want: pairs("Etag", `"abc"`), reason: "existing_tag"},
+		{name: "repair leaves a good one", handler: existing("repair"), next: abc, want: pairs("Etag", `"abc"`), reason: "first_visit"},
 		{name: "repair puts ours for a hopeless one", handler: existing("repair"), next: sendsPage("Etag", `"a" b`), want: pairs("Etag", strongTag), outcome: "tagged"},
 		{name: "repair puts ours for two lines", handler: existing("repair"), next: sendsPage("Etag", `"a"`, "Etag", `"b"`), want: pairs("Etag", strongTag), outcome: "tagged"},
 		{name: "weaken", handler: existing("weaken"), next: abc, want: pairs("Etag", `W/"abc"`)},

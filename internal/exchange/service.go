@@ -53,9 +53,7 @@ func New(p *policy.Policy) *Service {
 // one line each.
 func (s *Service) tell(note journal.Note, r *http.Request, method string, more ...zap.Field) {
 	if c := s.Log.Check(zap.DebugLevel, note.Outcome.String()); c != nil {
-		c.Write(append([]zap.Field{
-			zap.String("reason", note.Reason.String()), zap.String("method", method), zap.String("uri", sentURI(r)),
-		}, more...)...)
+		c.Write(append([]zap.Field{zap.Inline(note), zap.String("method", method), zap.String("uri", sentURI(r))}, more...)...)
 	}
 }
 

@@ -14,6 +14,8 @@ const sharedVar = "conditional_cache.exchange"
 // have no lock, and which a dialer that has kept the request's context may be reading still.
 type Shared struct {
 	flags atomic.Uint32 // any goroutine may read and set them: see flag
+	// further is the journal.Outcome of the latest instance that has decided; set by decide.
+	further atomic.Uint32
 	// blocks are the names of those that have acted. show adds to it, askAgain cuts it back: the goroutine of the handlers.
 	blocks []string
 	// handedOn are the conditions; nil while no instance has seen any. It is made by readConditions, in the same goroutine,

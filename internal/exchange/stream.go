@@ -6,6 +6,8 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
 // stream lets the response pass, with its head put in order. If the next handler was asked with GET for a HEAD, only the
@@ -14,18 +16,52 @@ func (x *Exchange) stream(status int, header http.Header, reason journal.Reason)
 	x.dress(header)
 	if status == http.StatusOK {
 		x.prepare(header, x.selected.declared)
+	} else {
+		x.visit.Unfit(remember.UnkeptStatus)
 	}
-	if part := x.verdict.part.Reason; part != "" && !x.selected.spilled {
+	outcome := journal.Streamed
+	switch part, made := x.verdict.part.Reason, x.madeFurtherIn(status); {
+	case part != "" && !x.selected.spilled:
 		reason = journal.Because(part) // who asks for a part wants to know why it is the whole
+	case made != journal.Undecided:
+		outcome, reason = made, journal.Inner
+	case reason == journal.ExistingTag:
+		reason = x.besideTag()
 	}
 	if status == http.StatusOK {
 		x.acceptRanges(header, x.selected.declared)
 	}
-	x.decide(journal.Streamed, reason, header)
+	x.decide(outcome, reason, header)
 	if !x.shown.asGet {
 		return capture.Decision{Action: capture.Stream}
 	}
 	return capture.Decision{Action: capture.Answer, Status: status, Declared: x.unread()}
+}
+
+// madeFurtherIn is what an instance further in has made of the response, if it is no longer the upstream's.
+func (x *Exchange) madeFurtherIn(status int) journal.Outcome {
+	made := journal.Outcome(x.kept.shared.further.Load()) //nolint:gosec // it was one
+	if made == journal.Tagged && status == http.StatusOK || made == journal.Partial && status == http.StatusPartialContent {
+		return made
+	}
+	return journal.Undecided
+}
+
+// besideTag is the reason where the upstream's own tag is kept: it says what became of the conditions.
+func (x *Exchange) besideTag() journal.Reason {
+	switch c := x.shown.cond; {
+	case !x.selected.ETag.Usable:
+		return journal.ExistingTag
+	case x.svc.Policy.Tags.Ignore != nil:
+		return journal.IgnoreIdle
+	case c == nil:
+		return journal.FirstVisit
+	default:
+		if _, ours := upstream.Ours(c.pre.IfNoneMatch.Tags); ours {
+			return journal.ExistingTag
+		}
+		return x.because()
+	}
 }
 
 // streams names the reason why a 200 is not held. The fields are as the upstream has sent them.

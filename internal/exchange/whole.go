@@ -12,6 +12,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -205,7 +206,7 @@ func (x *Exchange) digestIgnoring(meta tag.Metadata, header http.Header, body []
 	}
 	x.selected.tokenCounts = resp.Counts
 	if resp.Tokens {
-		x.visit.Forbid() // only the upstream knows whether the session that a token is good for is still there
+		x.visit.Forbid(remember.UnkeptTokens) // only the upstream knows whether the session that a token is good for is still there
 	}
 	if len(marks) > 0 {
 		meta.ContentType = slices.Concat(meta.ContentType, marks)
@@ -220,12 +221,13 @@ func (x *Exchange) leaveUntagged(err error) {
 	s.untagged = true
 	if errors.Is(err, ignore.ErrLate) {
 		s.forgone = journal.MaxDelay
+		x.visit.Withhold(remember.UnkeptMaxDelay)
 		shared.set(gaveUp) // the client has waited once, that is enough
 	} else {
 		s.forgone = journal.IgnoreWork
+		x.visit.Withhold(remember.UnkeptIgnoreWork)
 		shared.set(overworked)
 	}
-	x.visit.Withhold()
 }
 
 // scratches is memory for forms of a body, for as long as its digest is made.

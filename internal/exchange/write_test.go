@@ -133,8 +133,8 @@ func TestGuardWrites(t *testing.T) {
 		failed("if_match", guardTrial{name: "a weak tag of the upstream", fields: pairs("If-Match", `W/"abc"`), get: sendsPage("Etag", `W/"abc"`)}),
 		failed("if_match", guardTrial{name: "… named as if it were strong", fields: pairs("If-Match", `"abc"`), get: sendsPage("Etag", `W/"abc"`)}),
 		failed("if_match", guardTrial{name: "a strong one, named weakly", fields: pairs("If-Match", `W/"abc"`), get: foreign}),
-		failed("if_match", guardTrial{name: "rubbish", fields: pairs("If-Match", "abc"), get: foreign}),
-		failed("if_match", guardTrial{name: "an empty If-Match", fields: pairs("If-Match", ""), get: foreign}),
+		failed("if_match_unusable", guardTrial{name: "rubbish", fields: pairs("If-Match", "abc"), get: foreign}),
+		failed("if_match_unusable", guardTrial{name: "an empty If-Match", fields: pairs("If-Match", ""), get: foreign}),
 		failed("if_match", guardTrial{name: "* where nothing is", fields: pairs("If-Match", "*"), get: sends(404, "")}),
 	}, guardTrial{status: 204, outcome: "guarded", reason: "matched", calls: "GET PUT"}).fill(func(row *guardTrial) {
 		if row.method != "" {
@@ -246,7 +246,7 @@ func TestGuardRequires(t *testing.T) {
 	creates := of(guarded, "If-None-Match: *", pairs("If-None-Match", "*"), sends(404, ""))
 	creates.reason = "none_matched"
 	weak := of(guarded, "a weak tag of ours", pairs("If-Match", weakTag), nil)
-	unusable := of(guardTrial{status: 412, outcome: "precondition_failed", reason: "if_match", calls: "GET"}, "an unusable If-Match is false", pairs("If-Match", "abc"), nil)
+	unusable := of(guardTrial{status: 412, outcome: "precondition_failed", reason: "if_match_unusable", calls: "GET"}, "an unusable If-Match is false", pairs("If-Match", "abc"), nil)
 	rows = append(rows, exists, creates, weak, unusable)
 	for i := range rows {
 		rows[i].handler = requiring()

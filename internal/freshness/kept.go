@@ -13,6 +13,8 @@ type Kept struct {
 	// Refused: it is not to be kept, or not for others, or not to be used without asking: no-store, private,
 	// no-cache, or what only may mean one of them.
 	Refused bool
+	// Unstored: it is not to be kept at all: no-store.
+	Unstored bool
 	// Personal: it is not to be kept, or not for others: no-store or private, or what only may mean one of them. What is
 	// Refused besides is not to be used without asking.
 	Personal bool
@@ -44,6 +46,7 @@ func ReadKept(h http.Header, date, now time.Time) Kept {
 	personal := p.personal()
 	kept := Kept{
 		Refused:     personal || p.words&noCache != 0 || !onlyCookies(p.noCacheFields),
+		Unstored:    p.neverStored(),
 		Personal:    personal,
 		Public:      p.words&public != 0,
 		Credentials: p.words&(public|mustRevalidate) != 0 || p.seconds[sMaxAge] != unsaid,

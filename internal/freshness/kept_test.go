@@ -26,7 +26,7 @@ func TestReadKept(t *testing.T) {
 		{"public", http.Header{"Cache-Control": {"Public"}}, Kept{Public: true, Credentials: true}},
 		{"must-revalidate (§3.5)", http.Header{"Cache-Control": {"must-revalidate"}}, Kept{Credentials: true, NeverStale: true}},
 		{"proxy-revalidate", http.Header{"Cache-Control": {"proxy-revalidate"}}, Kept{NeverStale: true}},
-		{"no-store", http.Header{"Cache-Control": {"no-store"}}, Kept{Refused: true, Personal: true}},
+		{"no-store", http.Header{"Cache-Control": {"no-store"}}, Kept{Refused: true, Unstored: true, Personal: true}},
 		{"no-store lifted by must-understand (§5.2.2.3)", http.Header{"Cache-Control": {"no-store, must-understand"}}, Kept{}},
 		{"private", http.Header{"Cache-Control": {"public, private"}}, Kept{Refused: true, Personal: true, Public: true, Credentials: true}},
 		{"private of a field", http.Header{"Cache-Control": {`private="X-User"`}}, Kept{Refused: true, Personal: true}},

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -63,7 +62,7 @@ func (g *Write) judge() error {
 	switch {
 	case result.Verdict != httpcond.Proceed:
 		g.refuse(journal.PreconditionFailed, journal.Because(result.Reason))
-		return caddyhttp.Error(http.StatusPreconditionFailed, fmt.Errorf("the precondition in %s is false", result.Reason))
+		return caddyhttp.Error(http.StatusPreconditionFailed, errors.New(result.Reason.Refusal()))
 	case g.Must && !g.protected(g.dated()):
 		return g.demand(errors.New("a write needs another precondition than If-Unmodified-Since: there is no Last-Modified"))
 	}

@@ -111,10 +111,19 @@ type Reason string
 // Reasons for NotModified and PreconditionFailed name the field that decided.
 const (
 	ReasonIfMatch           Reason = "if_match"
+	ReasonIfMatchUnusable   Reason = "if_match_unusable" // nothing in it is an entity tag
 	ReasonIfUnmodifiedSince Reason = "if_unmodified_since"
 	ReasonIfNoneMatch       Reason = "if_none_match"
 	ReasonIfModifiedSince   Reason = "if_modified_since"
 )
+
+// Refusal says to a person why a request gets a 412.
+func (r Reason) Refusal() string {
+	if r == ReasonIfMatchUnusable {
+		return "nothing in If-Match is an entity tag, which stands in double quotes"
+	}
+	return "the precondition in " + string(r) + " is false"
+}
 
 // Reasons for Proceed.
 const (
@@ -165,7 +174,7 @@ func (p *Preconditions) Evaluate(method string, rep Representation) Result {
 		return Result{Reason: ReasonMethod}
 	}
 	if p.ifMatch(&rep) == fails {
-		return Result{Verdict: PreconditionFailed, Reason: ReasonIfMatch}
+		return Result{Verdict: PreconditionFailed, Reason: p.whyNotMatched()}
 	}
 	if p.ifUnmodifiedSince(&rep) == fails {
 		return Result{Verdict: PreconditionFailed, Reason: ReasonIfUnmodifiedSince}
@@ -271,6 +280,13 @@ func (p *Preconditions) ifModifiedSince(method string, rep *Representation) answ
 		return holds
 	}
 	return fails
+}
+
+func (p *Preconditions) whyNotMatched() Reason {
+	if !p.IfMatch.Any && len(p.IfMatch.Tags) == 0 {
+		return ReasonIfMatchUnusable
+	}
+	return ReasonIfMatch
 }
 
 // whyProceed names the condition that came nearest to another verdict: the

@@ -18,8 +18,9 @@ import (
 // logs and placeholders are after the request: what it is part of is never used for another one. One goroutine at a
 // time writes it. The zero value is ready; it must not be copied.
 type Record struct {
-	last  atomic.Uint32 // outcome, reason, which of the tags goes with them, and how many of these there are
-	etags [2]string     // each is written once, before last tells of it
+	last   atomic.Uint32 // outcome, reason, which of the tags goes with them, and how many of these there are
+	aspect atomic.Uint32 // what memory and cache_control have to do with it
+	etags  [2]string     // each is written once, before last tells of it
 }
 
 // Places in Record.last.
@@ -29,12 +30,27 @@ const (
 	tagsAt   = 24
 )
 
+// Places in Record.aspect.
+const (
+	notRememberedAt = 8 // memory is before it
+	cacheControlAt  = 16
+	rowAt           = 24
+)
+
 // Note is one decision: its outcome, the reason, and an ETag, if any: the one that goes out with it, or where nothing of
 // the response does, the current one.
 type Note struct {
 	Outcome Outcome
 	Reason  Reason
 	ETag    string
+
+	// Memory is why the answer is not from memory, and NotRemembered why nothing was remembered of it. NoReason: it is, or
+	// there is no memory.
+	Memory, NotRemembered Reason
+	// CacheControl is what became of the rows of cache_control, and Row the number of the one that was found, from 1 on; 0:
+	// none, or one past the 255th.
+	CacheControl Reason
+	Row          uint8
 }
 
 // refuses reports whether the response, if there was one, did not go out, and an error in its place.
@@ -59,9 +75,21 @@ func (rec *Record) Decide(outcome Outcome, reason Reason, header http.Header) {
 	rec.last.Store(uint32(outcome) | uint32(reason)<<reasonAt | which<<tagAt | tags<<tagsAt)
 }
 
-// Last is the latest decision; the zero Note when there is none.
+// Remembering notes what the memory has to do with it.
+func (rec *Record) Remembering(memory, notRemembered Reason) {
+	rec.aspect.Store(rec.aspect.Load()&^0xffff | uint32(memory) | uint32(notRemembered)<<notRememberedAt)
+}
+
+// Dressed notes what became of the rows of cache_control.
+func (rec *Record) Dressed(by Reason, row uint8) {
+	rec.aspect.Store(rec.aspect.Load()&0xffff | uint32(by)<<cacheControlAt | uint32(row)<<rowAt)
+}
+
+// Last is the latest decision, and what there is to say besides; the zero Note when there is nothing.
 func (rec *Record) Last() (note Note) {
-	last := rec.last.Load()
+	last, aspect := rec.last.Load(), rec.aspect.Load()
+	note.Memory, note.NotRemembered = Reason(aspect&0xff), Reason(aspect>>notRememberedAt&0xff)
+	note.CacheControl, note.Row = Reason(aspect>>cacheControlAt&0xff), uint8(aspect>>rowAt)
 	note.Outcome, note.Reason = Outcome(last&0xff), Reason(last>>reasonAt&0xff)
 	if which := last >> tagAt & 0xff; which > 0 {
 		note.ETag = rec.etags[which-1]
@@ -103,14 +131,36 @@ func (rec *Record) placeholder(key string) (any, bool) {
 			return decided.ETag, true
 		}
 		return "", true
+	case "memory":
+		return decided.Memory.String(), true
+	case "not_remembered":
+		return decided.NotRemembered.String(), true
+	case "cache_control":
+		return decided.CacheControl.String(), true
 	}
 	return nil, false
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (rec *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	decided := rec.Last()
-	enc.AddString("outcome", decided.Outcome.String())
-	enc.AddString("reason", decided.Reason.String())
+	note := rec.Last()
+	enc.AddString("outcome", note.Outcome.String())
+	return note.MarshalLogObject(enc)
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler: it adds all but the outcome, which is the message of a debug line.
+func (n Note) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("reason", n.Reason.String())
+	for _, aspect := range [...]struct {
+		name   string
+		reason Reason
+	}{{"memory", n.Memory}, {"not_remembered", n.NotRemembered}, {"cache_control", n.CacheControl}} {
+		if aspect.reason != NoReason {
+			enc.AddString(aspect.name, aspect.reason.String())
+		}
+	}
+	if n.Row > 0 {
+		enc.AddUint8("row", n.Row)
+	}
 	return nil
 }

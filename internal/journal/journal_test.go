@@ -28,7 +28,7 @@ func TestRecord(t *testing.T) {
 			header["Etag"] = []string{step.etag}
 		}
 		rec.Decide(step.outcome, step.reason, header)
-		if got, want := rec.Last(), (Note{step.outcome, step.reason, step.want}); got != want {
+		if got, want := rec.Last(), (Note{Outcome: step.outcome, Reason: step.reason, ETag: step.want}); got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}

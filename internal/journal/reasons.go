@@ -27,8 +27,8 @@ var outcomes = [...]string{
 // String is the word that logs and placeholders have; empty when nothing is decided.
 func (o Outcome) String() string { return outcomes[o] }
 
-// Reason says why an outcome is what it is, above all why there was no 304. The set is closed: it can be the label of
-// a metric.
+// Reason says why an outcome is what it is, above all why there was no 304; or what memory and cache_control have to do with
+// it. The set is closed: it can be the label of a metric.
 type Reason uint8
 
 // Reasons. The sentence of each stands in the table below.
@@ -49,6 +49,8 @@ const (
 	DeclaredLength
 	ETagOff
 	ExistingTag
+	FirstVisit
+	IgnoreIdle
 	ShortBody
 	NoResponse
 	RangeLength
@@ -70,6 +72,7 @@ const (
 	ModifiedSince
 	Ignored
 	IfMatch
+	IfMatchUnusable
 	IfUnmodifiedSince
 	IfNoneMatch
 	IfModifiedSince
@@ -102,6 +105,41 @@ const (
 	Aborted
 	Error
 
+	Miss
+	Stale
+	Personal
+	CookieMissing
+	Request
+	Changed
+	StoreUnavailable
+	Unsettled
+	Conditions
+
+	Private
+	NoCache
+	Surrogate
+	Withdrawn
+	RowUnknown
+	NoLifetime
+	SetCookie
+	Cookie
+	Authorization
+	Tokens
+	VaryStar
+	VaryMany
+	TooLarge
+	Incomplete
+	EndUntold
+	UpstreamSaysLittle
+
+	RowAdded
+	RowKept
+	RowMerged
+	RowReplaced
+	RowStands
+	RowHidden
+	NoMatch
+
 	countOfReasons
 )
 
@@ -123,7 +161,9 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	AccelBuffering: {"accel_buffering", "the response asks not to be buffered"},
 	DeclaredLength: {"declared_length", "its declared length is over max_body"},
 	ETagOff:        {"etag_off", "the configuration makes no tags"},
-	ExistingTag:    {"existing_tag", "the upstream has sent a tag"},
+	ExistingTag:    {"existing_tag", "the upstream's tag decides: the client names one of ours, or the upstream's is none that can be used"},
+	FirstVisit:     {"first_visit", "the upstream has sent a tag, and the request has no condition"},
+	IgnoreIdle:     {"ignore_idle", "the upstream has sent a tag, so ignore leaves nothing out of it; existing replace makes one of ours"},
 	ShortBody:      {"short_body", "the body ended before its declared length"},
 	NoResponse:     {"no_response", "the next handler wrote nothing"},
 	RangeLength:    {"range_length", "too long to be answered in parts"},
@@ -148,6 +188,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	ModifiedSince:     {"modified_since", "Last-Modified is later than the client's date"},
 	Ignored:           {"condition_ignored", "a date that is none, or nothing to compare it with"},
 	IfMatch:           {"if_match", "If-Match is false"},
+	IfMatchUnusable:   {"if_match_unusable", "nothing in If-Match is a tag, mostly for want of quotes"},
 	IfUnmodifiedSince: {"if_unmodified_since", "If-Unmodified-Since is false"},
 	IfNoneMatch:       {"if_none_match", "If-None-Match names the current tag"},
 	IfModifiedSince:   {"if_modified_since", "it was not modified since the client's date"},
@@ -184,6 +225,45 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	// Why a request failed.
 	Aborted: {"aborted", "the transfer was aborted"},
 	Error:   {"error", "an error travelled on"},
+
+	// Why the answer is not from memory: of package remember. Of Personal, StoreUnavailable and Unsettled it is also why a
+	// response was not remembered.
+	Miss:             {"miss", "nothing is remembered: the first visit, another variant, forgotten, purged, or nothing that may be remembered"},
+	Stale:            {"stale", "what is remembered is over, or this request is the one that asks for all"},
+	Personal:         {"personal", "who asks has credentials, cookies, a certificate or a user of Caddy, or sends content"},
+	CookieMissing:    {"cookie_missing", "the request lacks a cookie that the response sets, and that ignore_set_cookie names"},
+	Request:          {"request", "the request says no-cache, no-store, or a max-age or min-fresh that is not met"},
+	Changed:          {"changed", "the client has another version than the one that is remembered"},
+	StoreUnavailable: {"store_unavailable", "the store does not answer"},
+	Unsettled:        {"unsettled", "a write to this URI was not answered a moment ago, and may still be done"},
+	Conditions:       {"conditions", "the request has no If-None-Match or If-Modified-Since, or also If-Match or If-Unmodified-Since"},
+
+	// Why a response was not remembered; so are NoStore, NoValidator, MaxDelay, IgnoreWork, Head and Status.
+	Private:            {"private", "the upstream says private"},
+	NoCache:            {"no_cache", "the upstream says no-cache"},
+	Surrogate:          {"surrogate", "the upstream says in CDN-Cache-Control or Surrogate-Control that it is not for others"},
+	Withdrawn:          {"withdrawn", "a row of cache_control, or a handler further out, says private or no-store"},
+	RowUnknown:         {"row_unknown", "a row of cache_control may apply that selects by the media type, and the response has none"},
+	NoLifetime:         {"no_lifetime", "the response does not say how long it lasts, or that is over; a ttl would"},
+	SetCookie:          {"set_cookie", "the response sets a cookie that may be somebody's; ignore_set_cookie names those that are not"},
+	Cookie:             {"cookie", "the request has a cookie, and the response may be made for that; Vary: Cookie, public or ignore_cookies would tell"},
+	Authorization:      {"authorization", "the request has Authorization, and the response is neither public, must-revalidate nor s-maxage"},
+	Tokens:             {"tokens", "ignore has left out a token of a session"},
+	VaryStar:           {"vary_star", "Vary has *, what is no name, or a field that a proxy writes by itself"},
+	VaryMany:           {"vary_many", "Vary has more than 16 names"},
+	TooLarge:           {"too_large", "what a 304 would have to carry is longer than 4 KiB"},
+	Incomplete:         {"incomplete", "the response has not come to its end"},
+	EndUntold:          {"end_untold", "the upstream speaks HTTP/1.0 and does not say how long it is: its end may be a break"},
+	UpstreamSaysLittle: {"not_modified", "the upstream has said 304, and too little of the response that stands for"},
+
+	// What became of the rows of cache_control.
+	RowAdded:    {"added", "a row applies, and the upstream has said nothing"},
+	RowKept:     {"kept", "a row matches, and the upstream's own word stands"},
+	RowMerged:   {"merged", "a row was joined with the upstream's own word: of each directive the stricter one counts"},
+	RowReplaced: {"replaced", "a row stands in place of the upstream's own word"},
+	RowStands:   {"stands", "a row has spoken in the response that this 304 stands for"},
+	RowHidden:   {"hidden", "which row applies cannot be told by this response"},
+	NoMatch:     {"no_match", "no row matches"},
 }
 
 // String is the word that logs and placeholders have.

@@ -31,7 +31,7 @@ func TestReasonsOfOtherPackages(t *testing.T) {
 		}
 	}
 	for _, word := range []httpcond.Reason{
-		httpcond.ReasonIfMatch, httpcond.ReasonIfUnmodifiedSince, httpcond.ReasonIfNoneMatch, httpcond.ReasonIfModifiedSince,
+		httpcond.ReasonIfMatch, httpcond.ReasonIfMatchUnusable, httpcond.ReasonIfUnmodifiedSince, httpcond.ReasonIfNoneMatch, httpcond.ReasonIfModifiedSince,
 		httpcond.ReasonNoCondition, httpcond.ReasonMethod, httpcond.ReasonMatched, httpcond.ReasonNoneMatched,
 		httpcond.ReasonNoEntityTag, httpcond.ReasonUnusable, httpcond.ReasonModifiedSince, httpcond.ReasonIgnored,
 		httpcond.ReasonRange, httpcond.ReasonRangeUnsatisfiable, httpcond.ReasonRangeUnusable, httpcond.ReasonRangeEmpty,

@@ -32,7 +32,7 @@ func TestGraceObeysTheRequest(t *testing.T) {
 		t.Fatal("nobody asks")
 	}
 	defer asker.Leave()
-	for line, want := range map[string]string{
+	for line, want := range map[string]remember.Reason{
 		"X: nothing": "", "Cache-Control: max-age=60": remember.WhyRequest, "Cache-Control: max-age=61": "",
 		"Cache-Control: min-fresh=0": remember.WhyRequest, "Cache-Control: no-cache": remember.WhyRequest, "Pragma: no-cache": remember.WhyRequest,
 	} {

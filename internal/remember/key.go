@@ -198,9 +198,9 @@ func (m *Memory) hasCookies(h http.Header) bool {
 // addedHere are fields that reverse_proxy writes by itself, so that what the client sent of them selects nothing.
 var addedHere = []string{"x-forwarded-for", "forwarded", "x-real-ip"}
 
-// nominate reads the names that Vary nominates, in lower case, sorted and once each; ok is false for *, for what is
-// no name, and for too many.
-func nominate(lines []string, also string) (nominated string, ok bool) {
+// nominate reads the names that Vary nominates, in lower case, sorted and once each. why is set for *, for
+// what is no name or says nothing of the client, and for too many.
+func nominate(lines []string, also string) (nominated string, why Reason) {
 	var names []string
 	if also != "" {
 		names = strings.Split(also, ",")
@@ -212,14 +212,17 @@ func nominate(lines []string, also string) (nominated string, ok bool) {
 			case name == "":
 				continue
 			case name == "*" || slices.Contains(addedHere, name) || !httpcond.IsToken(name):
-				return "", false
+				return "", UnkeptVaryStar
 			case !slices.Contains(names, name):
 				names = append(names, name)
 			}
 		}
 	}
+	if len(names) > maxNominated {
+		return "", UnkeptVaryMany
+	}
 	slices.Sort(names)
-	return strings.Join(names, ","), len(names) <= maxNominated
+	return strings.Join(names, ","), ""
 }
 
 // firstSeenTTL is how long the time of a tag is kept.
@@ -228,8 +231,8 @@ const firstSeenTTL = 365 * 24 * time.Hour
 // FirstSeen is when the tag became the current one of what a request asks for, in whole seconds; ok is false where
 // that is not known. An error of the store it has counted itself. It is told how long the request has waited for it.
 func (m *Memory) FirstSeen(r *Request, vary []string, tag string, now time.Time, waited time.Duration) (date time.Time, ok bool) {
-	nominated, ok := nominate(vary, "")
-	if !ok {
+	nominated, why := nominate(vary, "")
+	if why != "" {
 		return time.Time{}, false
 	}
 	key := m.keyOf(r)

@@ -15,9 +15,9 @@ func (v *Visit) MayLearn(vary []string) bool {
 	if v.idle() || !v.judged.itself {
 		return false
 	}
-	nominated, ok := nominate(vary, "")
-	if !ok || v.nominated == "" {
-		return ok
+	nominated, why := nominate(vary, "")
+	if why != "" || v.nominated == "" {
+		return why == ""
 	}
 	names := strings.Split(nominated, ",")
 	for name := range strings.SplitSeq(v.nominated, ",") {

@@ -76,7 +76,7 @@ func (s *site) answer(v *remember.Visit, fields ...string) {
 }
 
 // answers reports whether a request may be answered from memory, and why not.
-func (s *site) answers(request remember.Request) (ok bool, why string) {
+func (s *site) answers(request remember.Request) (ok bool, why remember.Reason) {
 	var v remember.Visit
 	v.Begin(s.t.Context(), s.m, request, s.now)
 	defer v.Leave()
@@ -92,15 +92,15 @@ func names(n int) string {
 	return strings.Join(list, ", ")
 }
 
-func TestWhatIsRememberedOfWhom(t *testing.T) {
+func TestWhatIsRememberedOfWhom(t *testing.T) { //nolint:funlen // a table
 	const ttl = time.Minute
 	cases := []struct {
 		name     string
 		ttl      time.Duration
 		request  []string // fields of the first request
 		response []string
-		asks     []string // fields of the second one
-		want     string   // why the second one is not answered; empty: it is
+		asks     []string        // fields of the second one
+		want     remember.Reason // why the second one is not answered; empty: it is
 	}{
 		{"its own lifetime", 0, nil, []string{"Cache-Control: max-age=60"}, nil, ""},
 		{"s-maxage", 0, nil, []string{"Cache-Control: s-maxage=60"}, nil, ""},
@@ -664,7 +664,7 @@ func TestABrokenStoreIsNoMemory(t *testing.T) {
 	s := newSite(t, time.Minute)
 	s.visit(s.request("/page"))
 	s.store.broken = true
-	if ok, why := s.answers(s.request("/page")); ok || why != remember.WhyNoStore {
+	if ok, why := s.answers(s.request("/page")); ok || why != remember.WhyUnavailable {
 		t.Errorf("answered: %v, %q", ok, why)
 	}
 	s.visit(s.request("/page"))

@@ -1,6 +1,7 @@
 package remember
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -26,10 +27,10 @@ const maxSize = 4 << 10
 // judgement is what an upstream's fields allow.
 type judgement struct {
 	made     bool
-	refused  bool // nobody may keep it for others
-	cookie   bool // it sets one that may be somebody's
-	personal bool // it is of who asks, in some other way
-	withheld bool // it may not be what it looks like
+	refused  Reason // nobody may keep it for others
+	cookie   bool   // it sets one that may be somebody's
+	personal Reason // it is of who asks, in some other way; set by Forbid
+	withheld Reason // it may not be what it looks like; set by Withhold
 	public   bool
 	explicit bool   // it says something of its freshness
 	itself   bool   // … by fields that no handler outside has set
@@ -81,8 +82,18 @@ func initialAge(h http.Header, date time.Time, dated bool, asked, now time.Time)
 }
 
 // refuses reports whether a response is nothing to remember for anybody (RFC 9111 §3).
-func refuses(h http.Header, kept *freshness.Kept) bool {
-	return kept.Refused || freshness.RefusesSharing(h["Cdn-Cache-Control"]) || freshness.RefusesSharing(h["Surrogate-Control"])
+func refuses(h http.Header, kept *freshness.Kept) Reason {
+	switch {
+	case kept.Unstored:
+		return UnkeptNoStore
+	case kept.Personal:
+		return UnkeptPrivate
+	case kept.Refused:
+		return UnkeptNoCache
+	case freshness.RefusesSharing(h["Cdn-Cache-Control"]) || freshness.RefusesSharing(h["Surrogate-Control"]):
+		return UnkeptSurrogate
+	}
+	return ""
 }
 
 // flagsOf are the uses that a response allows.
@@ -99,31 +110,45 @@ func flagsOf(h http.Header, kept *freshness.Kept) (flags validators.Flags) {
 	return flags
 }
 
-// allowed reports whether a response with these flags may be remembered from this request: nobody else is to be
-// answered with what was made for who asks.
-func (v *Visit) allowed(flags validators.Flags) bool {
-	request := v.request.Header
+// bars is why a response with these flags may not be remembered from this request: nobody else is to be answered with what
+// was made for who asks. It is empty if it may.
+func (v *Visit) bars(flags validators.Flags) Reason {
+	request, judged := v.request.Header, &v.judged
 	switch {
-	case !v.judged.made || v.judged.refused || v.judged.cookie || v.judged.personal || v.terms.NoStore:
-		return false
+	case v.request.Unshared:
+		return WhyPersonal
+	case v.doubted:
+		return WhyUnsettled
+	case !judged.made:
+		return WhyUnavailable
+	case judged.refused != "":
+		return judged.refused
+	case v.terms.NoStore:
+		return UnkeptNoStore
+	case judged.cookie:
+		return UnkeptSetCookie
+	case judged.personal != "":
+		return judged.personal
 	case request["Authorization"] != nil && !flags.Has(validators.Credentials):
-		return false
+		return UnkeptAuthorization
+	case !flags.Has(validators.Cookies) && v.m.hasCookies(request):
+		return UnkeptCookie
 	}
-	return flags.Has(validators.Cookies) || !v.m.hasCookies(request)
+	return ""
 }
 
-// Forbid takes back what Judge allowed: the response's tag says something that the record could not.
-func (v *Visit) Forbid() {
+// Forbid takes back what Judge allowed: the response is for who asks, in a way that the record could not say.
+func (v *Visit) Forbid(why Reason) {
 	if !v.idle() {
-		v.judged.personal = true
+		v.judged.personal = why
 	}
 }
 
 // Withhold keeps a response from being remembered, whoever it is for: what is known of it may not be true. Unless it has
 // the same tag, what was remembered is not any longer, either.
-func (v *Visit) Withhold() {
+func (v *Visit) Withhold(why Reason) {
 	if !v.idle() {
-		v.judged.withheld = true
+		v.judged.withheld = why
 	}
 }
 
@@ -147,8 +172,11 @@ func (v *Visit) Prepare(r Response) {
 	v.next = validators.Record{}
 	out := freshness.ReadKept(h, v.judged.date, v.judged.received)
 	flags, forbidden := v.lifts(&out, v.judged.flags), v.forbids(&out)
-	if forbidden || v.judged.withheld || !v.allowed(flags) {
-		v.ends = forbidden || v.judged.refused || !v.judged.personal && !v.Names(first(h["Etag"]))
+	if v.unkept = cmp.Or(v.bars(flags), v.judged.withheld); forbidden && v.judged.refused == "" {
+		v.unkept = UnkeptOutside
+	}
+	if v.unkept != "" {
+		v.ends = forbidden || v.judged.refused != "" || v.judged.personal == "" && !v.Names(first(h["Etag"]))
 		return
 	}
 	next := validators.Record{
@@ -169,12 +197,24 @@ func (v *Visit) Prepare(r Response) {
 	case httpcond.TrustDifference:
 		next.LastModified = time.Time{} // it can confirm nothing
 	}
-	validated := next.ETag != "" || !next.LastModified.IsZero()
-	if validated && v.addFields(&next, h) && v.setLifetime(&next, &out) {
-		v.next = next
+	if v.unkept = v.complete(&next, h, &out); v.unkept != "" {
+		v.ends = true
 		return
 	}
-	v.ends = true
+	v.next, v.unkept = next, UnkeptIncomplete // until it is saved
+}
+
+// complete adds what goes out to a record that has its validators. Where that makes none, it says why.
+func (v *Visit) complete(r *validators.Record, h http.Header, out *freshness.Kept) Reason {
+	switch {
+	case r.ETag == "" && r.LastModified.IsZero():
+		return UnkeptNoValidator
+	case !v.addFields(r, h):
+		return UnkeptTooLarge
+	case !v.setLifetime(r, out):
+		return UnkeptNoLifetime
+	}
+	return ""
 }
 
 // addFields adds the lines that a 304 is to carry; false if they are too long.
@@ -281,7 +321,15 @@ func (v *Visit) Save(complete bool) {
 		if v.ends {
 			v.Drop()
 		}
-	case !v.sameAgain():
+	default:
+		v.remember()
+	}
+}
+
+// remember saves what was prepared, unless the store has it already.
+func (v *Visit) remember() {
+	v.unkept = ""
+	if !v.sameAgain() {
 		v.put()
 	}
 }
@@ -336,8 +384,8 @@ func (v *Visit) put() {
 			vary = append(vary, value)
 		}
 	}
-	nominated, ok := nominate(vary, v.selectors())
-	if !ok {
+	nominated, why := nominate(vary, v.selectors())
+	if v.unkept = why; why != "" {
 		v.Drop()
 		return
 	}
@@ -445,8 +493,10 @@ func (v *Visit) Confirm(h http.Header) {
 	}
 	out := freshness.ReadKept(merged, v.judged.date, v.judged.received)
 	flags = v.lifts(&out, flags)
-	if forbidden := v.forbids(&out); forbidden || !v.allowed(flags) {
-		if forbidden || v.judged.refused {
+	forbidden := v.forbids(&out)
+	if v.unkept = v.bars(flags); forbidden || v.unkept != "" {
+		v.unkept = cmp.Or(v.unkept, UnkeptOutside)
+		if forbidden || v.judged.refused != "" {
 			v.Drop()
 		}
 		return
@@ -456,12 +506,11 @@ func (v *Visit) Confirm(h http.Header) {
 		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
 		SetCookies: v.neededStill(),
 	}
-	switch {
-	case !v.addFields(&v.next, merged) || !v.setLifetime(&v.next, &out):
+	if v.unkept = v.complete(&v.next, merged, &out); v.unkept != "" {
 		v.Drop() // what it says now ends what it said before
-	case !v.sameAgain():
-		v.put()
+		return
 	}
+	v.remember()
 }
 
 // neededStill are the cookies that a confirmed record needs: a 304 need not set again what the 200 has set.

@@ -15,8 +15,8 @@ func TestCookiesThatMakeNoPagePersonal(t *testing.T) {
 		name     string
 		request  []string // fields of the first request
 		response []string
-		asks     []string // fields of the second one
-		want     string   // why the second one is not answered; empty: it is
+		asks     []string        // fields of the second one
+		want     remember.Reason // why the second one is not answered; empty: it is
 	}{
 		{"all that are set are there", nil, []string{token}, []string{"Cookie: XSRF-TOKEN=other"}, ""},
 		{"on several lines", nil, []string{token, "Set-Cookie: seen_a=1"}, []string{"Cookie: seen_a=2", "Cookie: XSRF-TOKEN=b; _ga=1"}, ""},

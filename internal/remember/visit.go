@@ -10,24 +10,11 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// Why a request was not answered from memory.
-const (
-	WhyMiss      = "miss"       // nothing is remembered
-	WhyStale     = "stale"      // it was, but for too long
-	WhyPersonal  = "personal"   // not for who asks
-	WhyCookies   = "cookies"    // who asks lacks a cookie that the next handler would set
-	WhyRequest   = "request"    // the request wants another answer
-	WhyChanged   = "changed"    // no condition matches what is remembered
-	WhyNoStore   = "no_store"   // the store does not answer
-	WhyUnsettled = "unsettled"  // a write to it was not answered a moment ago, and may still be done
-	WhyCondition = "conditions" // the conditions are not those of a revalidation
-)
-
 // Visit is one request's dealings with the memory. A nil Visit has none to deal with, and nor has the zero value: their
 // methods do nothing then. It is used by one goroutine at a time.
 type Visit struct {
 	// Why is why the request was not answered from memory; its caller notes it here.
-	Why string
+	Why Reason
 	// Outside knows the lines of a field that handlers outside have set before; nil: nobody does. Its caller sets it when
 	// there is a response.
 	Outside interface{ Outside(name string) []string }
@@ -66,6 +53,7 @@ type lookup struct {
 type change struct {
 	judged judgement         // what the upstream allows; set by Judge, narrowed by Forbid
 	next   validators.Record // what Save saves; none: nothing; set by Prepare or Confirm
+	unkept Reason            // why nothing is remembered; set by Unfit, Prepare, Confirm and Save
 	byWho  bool              // it is selected by who asks; set by lifts
 	ends   bool              // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
 }
@@ -155,7 +143,7 @@ func (v *Visit) mayAnswer() bool {
 }
 
 // Unusable says why there is no record for this request at any time; it is empty if there is one.
-func (v *Visit) Unusable() (why string) {
+func (v *Visit) Unusable() (why Reason) {
 	switch {
 	case v.usable:
 		return ""
@@ -164,7 +152,7 @@ func (v *Visit) Unusable() (why string) {
 	case v.doubted:
 		return WhyUnsettled
 	case !v.known:
-		return WhyNoStore
+		return WhyUnavailable
 	case v.record.Received.IsZero():
 		return WhyMiss
 	case !v.mayAnswer():
@@ -180,7 +168,7 @@ func (v *Visit) Unusable() (why string) {
 
 // MayAnswer reports whether the record may answer now, and why not. Where others are answered while one asks,
 // it says no to that one.
-func (v *Visit) MayAnswer(now time.Time) (ok bool, why string) {
+func (v *Visit) MayAnswer(now time.Time) (ok bool, why Reason) {
 	if why := v.Unusable(); why != "" {
 		return false, why
 	}
