@@ -69,6 +69,9 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	        drop        <field...>
 //	    }
 //	    content_location
+//	    cache_status    [<name>]
+//	    server_timing
+//	    debug_headers
 //	    @<name> status <code...>
 //	    @<name> {
 //	        status      <code...>
@@ -180,13 +183,19 @@ func (p *parser) subdirective() error {
 	case "not_modified":
 		return p.notModified()
 	case "content_location":
-		return p.contentLocation()
+		return p.flag(name, &p.h.ContentLocation)
+	case "cache_status":
+		return p.cacheStatus()
+	case "server_timing":
+		return p.flag(name, &p.h.ServerTiming)
+	case "debug_headers":
+		return p.flag(name, &p.h.DebugHeaders)
 	}
 	return p.Unrecognized("subdirective", name, subdirectives)
 }
 
 var subdirectives = []string{
-	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "remember", "not_modified", "content_location", "@<name>",
+	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "remember", "not_modified", "content_location", "cache_status", "server_timing", "debug_headers", "@<name>",
 }
 
 // place notes that something stands here, unless it is noted already.
@@ -388,12 +397,27 @@ func (p *parser) notModified() error {
 	return nil
 }
 
-func (p *parser) contentLocation() error {
-	p.h.ContentLocation = true
-	if err := p.Nothing("content_location"); err != nil {
+// flag reads a subdirective that is its name and nothing more.
+func (p *parser) flag(name string, set *bool) error {
+	*set = true
+	if err := p.Nothing(name); err != nil {
 		return err
 	}
-	return p.NoBlock("content_location")
+	return p.NoBlock(name)
+}
+
+func (p *parser) cacheStatus() error {
+	args := append(p.RemainingArgs(), config.CacheName)
+	switch p.h.CacheStatus = args[0]; {
+	case len(args) > 2:
+		return p.Surplus(args[1], "cache_status", "one name")
+	case args[0] == "":
+		return p.Errf("cache_status: the name is empty; leave it out for %s", config.CacheName)
+	}
+	if err := p.At(config.CheckCacheStatus(p.h.CacheStatus)); err != nil {
+		return err
+	}
+	return p.NoBlock("cache_status")
 }
 
 // responseMatcher reads the definition of a response matcher.

@@ -173,6 +173,17 @@ type Handler struct {
 	// sent it (RFC 9110 §8.7).
 	ContentLocation bool `json:"content_location,omitempty"`
 
+	// The name of this cache in a Cache-Status field (RFC 9211): `hit` or `fwd`, `fwd-status`, `stored`, `ttl` in seconds, and
+	// in `detail` the outcome with its reason. Members that are there stay. Default: empty, and the field is not sent.
+	CacheStatus string `json:"cache_status,omitempty"`
+
+	// Whether a Server-Timing field says what was decided and why, for the developer tools of browsers. Default: no.
+	ServerTiming bool `json:"server_timing,omitempty"`
+
+	// Whether X-Cache-Hit says `true` or `false`, and X-Cache-Key what the answer is, or would be, remembered under: a
+	// digest with a secret in it, never the URL or a cookie. Default: no.
+	DebugHeaders bool `json:"debug_headers,omitempty"`
+
 	// Response matchers that rows of cache_control name.
 	ResponseMatchers map[string]caddyhttp.ResponseMatcher `json:"response_matchers,omitempty"`
 

@@ -48,6 +48,7 @@ func (h *Handler) Compile(ctx caddy.Context, maxTotal int64) (*policy.Policy, er
 		Ranges:          valueOr(h.Ranges).compile(),
 		NotModified:     valueOr(h.NotModified).compile(),
 		ContentLocation: h.ContentLocation,
+		Announce:        h.announces(),
 		Block:           h.Block,
 		Identity: policy.Identity{
 			Cookies: identity.Rules{Ignored: valueOr(h.Remember).IgnoreCookies}, Text: valueOr(h.Remember).Key, Key: identity.KeyOf(tags.Maker.Secret),

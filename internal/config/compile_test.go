@@ -10,7 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dunglas/httpsfv"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/announce"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -53,6 +55,7 @@ func TestCompileWords(t *testing.T) {
 		Expires:      "modified", ExpiresModified: caddy.Duration(time.Hour),
 		Buffer: &Buffer{MaxBody: 5, MaxDelay: -1}, Head: "get", Ranges: &Ranges{Mode: "stream", Max: 255}, GuardWrites: &GuardWrites{Require: true},
 		Remember: &Remember{Key: "k", IgnoreCookies: []string{"theme"}}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
+		CacheStatus: "the edge", ServerTiming: true, DebugHeaders: true,
 	})
 	want := &policy.Policy{
 		Treatment: upstream.Treatment{LastModified: upstream.AsSent, Existing: upstream.RemoveTag, Undated: true},
@@ -65,6 +68,7 @@ func TestCompileWords(t *testing.T) {
 		NotModified:     policy.NotModified{Keep: map[string]bool{"Set-Cookie": true}, Drop: map[string]bool{"Link": true}},
 		Guard:           policy.Guard{Methods: []string{"PUT", "PATCH", "DELETE"}, Require: true},
 		ContentLocation: true, Block: "3",
+		Announce: announce.Fields{CacheStatus: httpsfv.NewItem("the edge"), Timing: true, Debug: true},
 		Identity: policy.Identity{
 			Cookies: identity.Rules{Ignored: []string{"theme"}}, Text: "k", Key: identity.KeyOf([]byte("of the environment")),
 		},

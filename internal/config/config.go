@@ -30,6 +30,9 @@ type Handler struct {
 	Remember         *Remember
 	NotModified      *NotModified
 	ContentLocation  bool
+	CacheStatus      string
+	ServerTiming     bool
+	DebugHeaders     bool
 	ResponseMatchers map[string]caddyhttp.ResponseMatcher
 	Block            string
 }
@@ -46,6 +49,7 @@ func (h *Handler) Check() error {
 		h.checkModified, h.checkSources, h.checkFirstSeen, valueOr(h.Remember).Check, h.checkRemember,
 		func() error { return Head.Check(h.Head) },
 		valueOr(h.Ranges).Check,
+		func() error { return CheckCacheStatus(h.CacheStatus) },
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {

@@ -93,6 +93,8 @@ var rows = map[string]struct {
 	"buffer, too much":   {Handler{Buffer: &Buffer{MaxBody: 1<<40 + 1}}, "max_body has to be a positive number of bytes, at most 1 TiB"},
 	"buffer, negative":   {Handler{Buffer: &Buffer{MaxBody: -1}}, "max_body has to be a positive number of bytes, at most 1 TiB"},
 	"head and ranges":    {h: Handler{Head: "get", Ranges: &Ranges{Mode: "stream"}}},
+	"cache_status":       {Handler{CacheStatus: "Küche"}, `cache_status: "Küche" cannot be a name there; use printable ASCII, such as conditional_cache`},
+	"a named cache":      {h: Handler{CacheStatus: "the edge"}},
 	"head":               {Handler{Head: "on"}, `head: unrecognized "on"; use pass or get`},
 	"ranges, most":       {h: Handler{Ranges: &Ranges{Max: 1000}}},
 	"ranges, too many":   {Handler{Ranges: &Ranges{Mode: "on", Max: 1001}}, "ranges max: 1001 is not a whole number from 1 to 1000"},

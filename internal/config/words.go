@@ -31,7 +31,7 @@ func (c Choice) String() string { return List(c.Words) }
 // later are words of the grammar that this version does not have: they are refused, never ignored. A word inside a
 // block stands behind the name of that.
 var later = []string{
-	"cache_status", "debug_headers",
+	"encode_once",
 }
 
 // IsLater reports whether the grammar has a word that this version has not.

@@ -114,6 +114,9 @@ func (x *Exchange) fail(found capture.Found, err error) error {
 // refused answers 412 or 416 in place of a response that was not sent, by way of Caddy's error routes.
 func (x *Exchange) refused() error {
 	x.clearForError()
+	if x.svc.Policy.Announce.Any() {
+		x.sayIn(x.resp.OuterHeader())
+	}
 	if x.inner() && x.asked.vars != nil {
 		x.asked.vars[refusedVar] = x.kept.said.Last().ETag
 	}

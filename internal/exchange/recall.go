@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/announce"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -78,6 +79,9 @@ type recalledAnswer struct {
 	said  journal.Record
 }
 
+// remembered is what becomes of who is answered so.
+var remembered = journal.Note{Outcome: journal.NotModified, Reason: journal.Remembered}
+
 func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time.Time) {
 	answer := new(recalledAnswer)
 	header := w.Header()
@@ -88,8 +92,11 @@ func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time
 		answer.said.Decide(journal.NotModified, journal.Remembered, header)
 		answer.said.Offer(x.asked.client, x.asked.replacer)
 	}
+	if x.svc.Policy.Announce.Any() {
+		x.svc.announce(header, &announce.Answer{Note: remembered}, x.visit, now)
+	}
 	w.WriteHeader(http.StatusNotModified)
 	flushHTTP3(w, x.asked.r)
-	x.svc.tell(journal.Note{Outcome: journal.NotModified, Reason: journal.Remembered}, x.asked.r, x.asked.method)
+	x.svc.tell(remembered, x.asked.r, x.asked.method)
 	x.enter(ended)
 }

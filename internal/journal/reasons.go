@@ -27,6 +27,11 @@ var outcomes = [...]string{
 // String is the word that logs and placeholders have; empty when nothing is decided.
 func (o Outcome) String() string { return outcomes[o] }
 
+// Answers reports whether it is a response with its fields that goes out.
+func (o Outcome) Answers() bool {
+	return o == Streamed || o == Tagged || o == NotModified || o == Partial
+}
+
 // Reason says why an outcome is what it is, above all why there was no 304; or what memory and cache_control have to do with
 // it. The set is closed: it can be the label of a metric.
 type Reason uint8

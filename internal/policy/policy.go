@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/announce"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/ignore"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
@@ -40,6 +41,8 @@ type Policy struct {
 	Guard Guard
 	// ContentLocation: a 200 gets one.
 	ContentLocation bool
+	// Announce says in which fields it is told what was decided: `cache_status`, `server_timing`, `debug_headers`.
+	Announce announce.Fields
 	// Block is the name of the block that the directive stands in. Of the handlers of one block that a request meets,
 	// only the outermost acts. Empty: every one acts.
 	Block string

@@ -1,0 +1,30 @@
+package exchange
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/announce"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+)
+
+// sayIn adds the fields that say what was decided to those that go out.
+func (x *Exchange) sayIn(header http.Header) {
+	a := announce.Answer{Note: x.kept.said.Last(), Status: x.resp.Status()}
+	if a.Reason == journal.StaleIfError && x.selected == nil {
+		a.Status = 0
+	}
+	x.svc.announce(header, &a, x.visit, time.Now())
+}
+
+func (s *Service) announce(header http.Header, a *announce.Answer, visit *remember.Visit, now time.Time) {
+	if visit != nil {
+		a.Memory, a.Prepared, a.TTL, a.Key = true, visit.Prepared(), visit.Lasts(now), visit.Label()
+		a.Note.Memory = journal.Because(visit.Why)
+		if !a.Prepared {
+			a.NotRemembered = journal.Because(visit.Unkept())
+		}
+	}
+	s.Policy.Announce.Add(header, a)
+}

@@ -1,0 +1,109 @@
+package exchange_test
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// announcing says all that it can.
+func announcing(h *Handler) { h.CacheStatus, h.ServerTiming, h.DebugHeaders = "edge", true, true }
+
+// TestAnnounced: 200, 206, 304 and 412 say what was decided, and so does who is answered from memory.
+func TestAnnounced(t *testing.T) {
+	h := remembering(t, func(h *Handler) {
+		announcing(h)
+		h.ETag = &ETag{Mode: "strong"}
+	})
+	revalidates := pairs("If-None-Match", strongTag, "Cache-Control", "no-cache")
+	for _, c := range []struct {
+		fields         []string
+		next           caddyhttp.HandlerFunc
+		status         int
+		says, timing   string
+		hit, withField string
+	}{
+		{nil, sendsPage("Cache-Status", "origin; hit"), 200, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "false", "origin; hit"},
+		{pairs("If-None-Match", strongTag), nil, 304, `edge;hit;ttl=3599;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "true", ""},
+		{revalidates, sendsPage(), 304, `edge;fwd=request;fwd-status=200;stored;ttl=3599;detail="not_modified if_none_match"`, `cc;desc="not_modified if_none_match", cc-mem;desc="miss: request"`, "false", ""},
+		{pairs("Range", "bytes=0-1"), sendsPage(), 206, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="partial range"`, `cc;desc="partial range", cc-mem;desc="miss: conditions"`, "false", ""},
+		{pairs("If-Match", staleTag), sendsPage(), 412, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match", cc-mem;desc="miss: conditions"`, "false", ""},
+		{pairs("Cookie", "id=1"), sendsPage(), 200, `edge;fwd=miss;fwd-status=200;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions, not remembered: cookie"`, "false", ""},
+	} {
+		v := newVisit(t, "GET", "/", c.fields...)
+		v.serve(h, c.next)
+		header := v.rec.Header()
+		if v.status() != c.status {
+			t.Errorf("%v: %d, want %d", c.fields, v.status(), c.status)
+		}
+		lines := header["Cache-Status"]
+		if len(lines) == 0 || lines[len(lines)-1] != c.says || c.withField != "" && lines[0] != c.withField {
+			t.Errorf("%v: Cache-Status %q, want %q behind %q", c.fields, lines, c.says, c.withField)
+		}
+		if got := header["Server-Timing"]; len(got) != 1 || got[0] != c.timing {
+			t.Errorf("%v: Server-Timing %q, want %q", c.fields, got, c.timing)
+		}
+		if hit, key := header.Get("X-Cache-Hit"), header.Get("X-Cache-Key"); hit != c.hit || !regexp.MustCompile("^[0-9a-f]{16}$").MatchString(key) {
+			t.Errorf("%v: X-Cache-Hit %q, X-Cache-Key %q", c.fields, hit, key)
+		}
+	}
+}
+
+// TestAnnouncedWhenCovered: the upstream was asked, and has failed.
+func TestAnnouncedWhenCovered(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails caddyhttp.HandlerFunc
+		says  string
+	}{
+		"with a response": {sends(503, "down"), `edge;fwd=stale;fwd-status=503;detail="not_modified stale_if_error"`},
+		"with an error":   {func(http.ResponseWriter, *http.Request) error { return errors.New("down") }, `edge;fwd=stale;detail="not_modified stale_if_error"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := remembering(t, func(h *Handler) {
+				announcing(h)
+				h.Remember.TTL, h.Remember.StaleIfError = 0, caddy.Duration(time.Hour)
+			})
+			newVisit(t, "GET", "/").serve(h, sendsPage("Cache-Control", "max-age=60"))
+			v := newVisit(t, "GET", "/", "If-None-Match", strongTag, "Cache-Control", "max-age=0")
+			v.serve(h, c.fails)
+			if got := v.rec.Header()["Cache-Status"]; v.status() != 304 || len(got) != 1 || got[0] != c.says {
+				t.Errorf("%d with Cache-Status %q, want %q", v.status(), got, c.says)
+			}
+		})
+	}
+}
+
+// TestAnnouncedByEach: nested instances are caches of their own, the one nearest to the origin first.
+func TestAnnouncedByEach(t *testing.T) {
+	outer := provisioned(t, &Handler{ETag: &ETag{Mode: "off"}, CacheStatus: "outer"})
+	inner := provisioned(t, &Handler{CacheStatus: "inner", Block: "inner"})
+	v := newVisit(t, "GET", "/")
+	v.serve(nestedIn{outer, inner}, sendsPage())
+	got := strings.Join(v.rec.Header()["Cache-Status"], ", ")
+	if want := `inner;fwd=bypass;fwd-status=200;detail="tagged no_condition", outer;fwd=bypass;fwd-status=200;detail="tagged inner"`; got != want {
+		t.Errorf("Cache-Status: %s, want %s", got, want)
+	}
+}
+
+// TestNothingIsAnnounced where nobody has asked for it, nor on an error's answer.
+func TestNothingIsAnnounced(t *testing.T) {
+	fails := func(http.ResponseWriter, *http.Request) error {
+		return caddyhttp.Error(404, errors.New("no such page"))
+	}
+	for name, c := range map[string]struct {
+		change func(*Handler)
+		next   caddyhttp.HandlerFunc
+	}{"not asked for": {nil, sendsPage()}, "an error": {announcing, fails}} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t, "GET", "/")
+			v.serve(remembering(t, c.change), c.next)
+			wantPairs(t, "the response", v.rec.Header(), pairs("Cache-Status", "", "Server-Timing", "", "X-Cache-Hit", "", "X-Cache-Key", ""))
+		})
+	}
+}
