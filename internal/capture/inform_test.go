@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -153,5 +154,39 @@ func TestInformWithASharedMap(t *testing.T) {
 		if lines := below.Header()["X-Outer"]; len(lines) != 1 || below.Header().Get("Link") == "" {
 			t.Errorf("shared %t: %v", share, below.Header())
 		}
+	}
+}
+
+// Over HTTP/2 a stream may be reset while a 1xx is written in another goroutine, which then still reads the map that it was
+// given (golang.org/x/net v0.60.0, Go 1.26). Nobody may write into that; the race detector sees it.
+func TestInformationalToWhoLeaves(t *testing.T) {
+	for _, share := range []bool{false, true} {
+		var handlers sync.WaitGroup
+		server := serve(t, 2, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			handlers.Add(1)
+			defer handlers.Done()
+			rw.Header().Set("X-Outer", "kept")
+			var w Writer
+			w.Response.Start(&w.Handle, &Options{Outer: rw, Exchange: &exchange{}, Share: share, HTTP2: r.ProtoMajor == 2})
+			for range 50 {
+				hint(&w, "</a>")
+			}
+		}))
+		for range 100 {
+			ctx, leave := context.WithCancel(t.Context())
+			traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+				leave()
+				return nil
+			}})
+			r, err := http.NewRequestWithContext(traced, http.MethodGet, server.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if response, err := server.Client().Do(r); err == nil {
+				response.Body.Close()
+			}
+			leave()
+		}
+		handlers.Wait()
 	}
 }

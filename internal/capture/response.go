@@ -101,6 +101,8 @@ type Options struct {
 	// that it is streamed. As without this writer, what they set after the head stays in it, as do the fields of a
 	// response that ends in a panic.
 	Share bool
+	// HTTP2 says that it goes out over HTTP/2, and that a 1xx is therefore written in another goroutine: see sendInterim.
+	HTTP2 bool
 	// Cancel is the error that ends a transfer nobody needs; nil: io.ErrShortWrite.
 	Cancel error
 	// Stalled, if set, is told when nobody needs the rest of the body and nothing of it comes.
@@ -174,14 +176,24 @@ func (w *Response) inform(status int) {
 	header := w.opt.Outer.Header()
 	if w.opt.Share {
 		before := maps.Clone(header)
-		w.opt.Outer.WriteHeader(status)
+		w.sendInterim(status, header)
 		clear(header) // what handlers outside have set for this head is not for the next one
 		maps.Copy(header, before)
 		return
 	}
 	w.copyOut(header, nil)
-	w.opt.Outer.WriteHeader(status)
+	w.sendInterim(status, header)
 	w.before.restore(header)
+}
+
+// sendInterim writes a 1xx. When its client leaves meanwhile, Go's HTTP/2 server returns while another goroutine of it still
+// reads the map (net/http of Go 1.26, golang.org/x/net v0.60.0), and whoever writes into it then may end the process. The
+// server reads a copy if there is a Content-Length, which it leaves out of a 1xx. An HTTP/3 server would send that.
+func (w *Response) sendInterim(status int, header http.Header) {
+	if w.opt.HTTP2 {
+		header.Set("Content-Length", "0")
+	}
+	w.opt.Outer.WriteHeader(status)
 }
 
 // takeHead takes the final head. The caller holds the lock.

@@ -133,7 +133,7 @@ func (x *Exchange) present() {
 func (x *Exchange) start(w http.ResponseWriter) {
 	o := &capture.Options{
 		Outer: w, Exchange: x, Budget: &Budget, Limit: x.svc.Policy.Bounds.MaxTotal, Lines: x.kept.lines,
-		Share: x.passesWhatever(), Cancel: errNotNeeded,
+		Share: x.passesWhatever(), HTTP2: x.asked.r.ProtoMajor == 2, Cancel: errNotNeeded,
 	}
 	if t := x.shown.transfer; t != nil {
 		if o.Stalled = t; x.probe == nil {

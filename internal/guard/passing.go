@@ -49,7 +49,7 @@ func (g *Write) pass() error {
 	if g.turn != nil {
 		defer g.bind()()
 	}
-	p.answer.Start(&p.handle, &capture.Options{Outer: g.To, Exchange: g}) // nothing is held
+	p.answer.Start(&p.handle, &capture.Options{Outer: g.To, Exchange: g, HTTP2: g.R.ProtoMajor == 2}) // nothing is held
 	returned := false
 	defer func() {
 		if !returned {
