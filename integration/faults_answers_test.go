@@ -7,8 +7,10 @@ import (
 	"sync"
 )
 
+// early is a hint.
+const early = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+
 func interims() []fault {
-	early := "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 	full := ok(length(len(page)))
 	return []fault{
 		{name: "three hints", script: script{says(strings.Repeat(early, 3), full, page)}, is: whole},
@@ -16,6 +18,9 @@ func interims() []fault {
 		{name: "storm of hints and no end", script: script{says(strings.Repeat(early, 300)), closes()}, is: broken},
 		{name: "storm of hints and half", script: script{says(strings.Repeat(early, 300), full, half), closes()}, is: broken},
 		{name: "hint, stall, half", script: script{says(early), waits(stall), says(full, half), closes()}, is: broken},
+		{name: "hint, stall, page", script: script{says(early), waits(stall), says(full, page)}, is: whole},
+		{name: "hints in drops", script: script{drips(strings.Repeat(early, 20)), says(full, page)}, is: whole},
+		{name: "hint for a 304", script: script{says(early, head("304 Not Modified", `ETag: "theirs"`))}, is: other},
 		{name: "100 out of the blue", script: script{says(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 3), full, page)}, is: whole},
 		{name: "102 and 199", script: script{says("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 Whatever\r\nX-Y: z\r\n\r\n", full, page)}, is: whole},
 		{name: "hint with a tag", script: script{says("HTTP/1.1 103 Early Hints\r\nETag: \"early\"\r\nCache-Control: public, max-age=99\r\n\r\n", full, page)}, is: whole},
@@ -33,6 +38,11 @@ func unaskedStatuses() []fault {
 		{name: "304 with a date", script: of("304 Not Modified", "", "Last-Modified: Tue, 03 Mar 2020 10:00:00 GMT", "Cache-Control: public, max-age=99"), is: other},
 		{name: "304 with content", script: of("304 Not Modified", page, n, once), is: other},
 		{name: "304 with chunks", script: of("304 Not Modified", chunk(page)+lastChunk, chunked, once), is: other},
+		{name: "304 with half of its content", script: append(of("304 Not Modified", half, n, once), closes()), is: other},
+		{name: "204 with a length", script: of("204 No Content", "", n), is: other},
+		{name: "204 with chunks", script: of("204 No Content", chunk(page)+lastChunk, chunked, once), is: other},
+		{name: "205 with chunks", script: of("205 Reset Content", chunk(page)+lastChunk, chunked), is: other},
+		{name: "205 cut", script: append(of("205 Reset Content", half, n), closes()), is: broken},
 		{name: "204", script: of("204 No Content", ""), is: other},
 		{name: "204 with content", script: of("204 No Content", page, n, once), is: other},
 		{name: "205", script: of("205 Reset Content", "", length(0)), is: other},
@@ -41,6 +51,11 @@ func unaskedStatuses() []fault {
 		{name: "206 of the whole", script: of("206 Partial Content", page, n, fmt.Sprintf("Content-Range: bytes 0-%d/%d", len(page)-1, len(page))), is: other},
 		{name: "206 without Content-Range", script: of("206 Partial Content", half, length(len(half))), is: other},
 		{name: "206 with a tag", script: of("206 Partial Content", half, length(len(half)), `ETag: "theirs"`, "Content-Range: bytes 0-1/2"), is: other},
+		{name: "206 of what nobody has", script: of("206 Partial Content", half, length(len(half)), "Content-Range: bytes 9-1/2"), is: other},
+		{name: "206 of a stranger's unit", script: of("206 Partial Content", half, length(len(half)), "Content-Range: pages 1-2/3"), is: other},
+		{name: "206 of parts", script: script{says("HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n", length(len(parts)), "\r\n\r\n", parts)}, is: other},
+		{name: "206 of parts, cut", script: script{says("HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n", length(len(parts)), "\r\n\r\n", parts[:40]), closes()}, is: broken},
+		{name: "206 cut between chunks", script: append(of("206 Partial Content", chunk(half), chunked, fmt.Sprintf("Content-Range: bytes 0-%d/%d", len(page)-1, len(page))), closes()), is: broken},
 		{name: "206 cut", script: append(of("206 Partial Content", half, n, fmt.Sprintf("Content-Range: bytes 0-%d/%d", len(page)-1, len(page))), closes()), is: broken},
 		{name: "200 with Content-Range", script: of("200 OK", half, length(len(half)), fmt.Sprintf("Content-Range: bytes 0-%d/%d", len(half)-1, len(page))), is: other},
 		{name: "203", script: of("203 Non-Authoritative Information", page, n), is: other},
@@ -57,6 +72,9 @@ func unaskedStatuses() []fault {
 		{name: "status of letters", script: append(of("OK 200", page, n), closes()), is: broken},
 	}
 }
+
+// parts are two of the page.
+const parts = "--x\r\nContent-Range: bytes 0-1/9\r\n\r\n<!\r\n--x\r\nContent-Range: bytes 3-4/9\r\n\r\noc\r\n--x--\r\n"
 
 func conflicts() []fault {
 	n := length(len(page))
@@ -81,6 +99,10 @@ func conflicts() []fault {
 		{name: "the same length twice", script: script{says(ok(n, n), page)}, is: whole},
 		// Go passes over what it cannot name: this one ends with its connection.
 		{name: "space before a colon", script: script{says(ok("Content-Length : 5"), page), closes()}, is: whole},
+		{name: "no-store and public", script: script{says(ok(n, "Cache-Control: no-store", "Cache-Control: public, max-age=99"), page)}, is: other, unshared: true},
+		{name: "private and public", script: script{says(ok(n, "Cache-Control: public, private, max-age=99"), page)}, is: other, unshared: true},
+		{name: "Vary on one field and on all", script: script{says(ok(n, "Vary: Accept", "Vary: *"), page)}, is: other, unshared: true},
+		{name: "a cookie for everybody", script: script{says(ok(n, "Cache-Control: max-age=99", "Set-Cookie: a=b"), page)}, is: other, unshared: true},
 		{name: "two media types", script: script{says(ok(n, "Content-Type: text/plain"), page)}, is: other},
 		{name: "folded field", script: script{says(ok("X-Folded: a\r\n b", n), page)}, is: whole},
 		{name: "line feeds alone", script: script{says(strings.ReplaceAll(ok(n), "\r", ""), page)}, is: whole},
@@ -117,6 +139,7 @@ func delimited() []fault {
 		{name: "HTTP/1.0, stall and reset", script: script{says(old, half), waits(stall), resets()}, is: broken},
 		{name: "HTTP/1.0 with half of the length", script: script{says("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n", n2(), "\r\n", half), closes()}, is: broken},
 		{name: "HTTP/1.0 that keeps alive", script: script{says("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Type: text/html\r\n", n2(), "\r\n", page)}, is: whole},
+		{name: "HTTP/1.0 with chunks", script: script{says("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n", chunked, "\r\n\r\n", chunk(page), lastChunk), closes()}, is: other},
 		{name: "HTTP/0.9", script: script{says(page), closes()}, is: broken},
 		{name: "HTTP/3.7", script: script{says("HTTP/3.7 200 OK\r\nContent-Type: text/html\r\n", once, "\r\n", n2(), "\r\n", page), closes()}, is: whole},
 	}
@@ -173,6 +196,8 @@ func codings() []fault {
 		coded("gzip bomb", bomb()),
 	}
 	all = append(all, fault{name: "gzip cut", script: script{says(ok("Content-Encoding: gzip", length(len(gz))), gz[:len(gz)/2]), closes()}, is: broken, coding: "gzip"})
+	small := zipped(strings.Repeat("\x00", 6<<20)) // more than may be held
+	all = append(all, fault{name: "gzip bomb, decoded on the way", script: script{says(ok("Content-Encoding: gzip", length(len(small))), small)}, is: other, decoded: true})
 	// Where the client accepts no coding, Caddy's transport asks for gzip by itself, and decodes it.
 	plain := map[string]damage{"gzip": whole, "gzip without end": broken, "gzip without checksum": broken, "gzip with a wrong checksum": broken, "gzip and garbage": broken, "no gzip at all": broken, "gzip cut": broken}
 	for _, f := range slices.Clone(all) {

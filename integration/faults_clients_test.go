@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -21,13 +22,13 @@ func clientFaults() map[string]func(t *testing.T, s *faultSite) {
 		return func(t *testing.T, s *faultSite) {
 			t.Helper()
 			w := newWatched()
-			s.leave(t, w, append(before, w.awaitsEnd()), read)
+			s.leave(t, w, append(before, w.awaitsEnd()), read, nil)
 		}
 	}
 	return map[string]func(t *testing.T, s *faultSite){
 		"leaves before the head":          leaves(-1),
 		"leaves in the head":              leaves(-1, says(full[:40])),
-		"leaves after hints":              leaves(-1, says(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 3))),
+		"leaves after hints":              leaves(-1, says(strings.Repeat(early, 30))),
 		"leaves a held body":              leaves(-1, says(full, half)),
 		"leaves a held body of chunks":    leaves(-1, says(ok(chunked), chunk(half))),
 		"leaves a passing body":           leaves(len(half), says(full, half)),
@@ -37,61 +38,79 @@ func clientFaults() map[string]func(t *testing.T, s *faultSite) {
 		"leaves a flood": func(t *testing.T, s *faultSite) {
 			t.Helper()
 			w := newWatched()
-			s.leave(t, w, script{says(ok(length(1 << 40))), w.floods(longPiece)}, len(longPiece))
+			s.leave(t, w, script{says(ok(length(1 << 40))), w.floods(longPiece)}, len(longPiece), nil)
 		},
 		"leaves a flood of chunks": func(t *testing.T, s *faultSite) {
 			t.Helper()
 			w := newWatched()
-			s.leave(t, w, script{says(ok(chunked)), w.floods(chunk(longPiece))}, len(longPiece))
+			s.leave(t, w, script{says(ok(chunked)), w.floods(chunk(longPiece))}, len(longPiece), nil)
+		},
+		"leaves a part": func(t *testing.T, s *faultSite) {
+			t.Helper()
+			w := newWatched()
+			s.leave(t, w, script{says(full, half), w.awaitsEnd()}, len(half)-2, http.Header{"Range": {"bytes=2-"}})
 		},
 		"leaves by the dozen":     leaveByTheDozen,
+		"leaves in its own head":  leaveInHead,
+		"leaves in its own body":  leaveInBody,
+		"leaves a write":          leaveWrite,
+		"cuts the line":           cutLine,
+		"asks with content":       askWithContent,
 		"reads slowly":            func(t *testing.T, s *faultSite) { t.Helper(); s.readSlowly(t, true) },
 		"reads slowly and leaves": func(t *testing.T, s *faultSite) { t.Helper(); s.readSlowly(t, false) },
 		"upgrades":                upgrade,
 		"upgrade is refused":      upgradeIsRefused,
 		"upgrade is broken off":   upgradeIsBrokenOff,
+		"upgrade is left":         upgradeIsLeft,
 	}
 }
 
 // leave begins a GET, reads so much of its body (-1: not even the head), and leaves. The upstream hears of that, and the next
 // one gets the page.
-func (s *faultSite) leave(t *testing.T, w watched, says script, read int) {
+func (s *faultSite) leave(t *testing.T, w watched, says script, read int, fields http.Header) {
 	t.Helper()
 	key, path := s.place()
 	s.origin.answer(key, originAnswer{Script: says})
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
 	if read < 0 {
-		go func() {
-			<-w.begun
-			leave()
-		}()
-		if got := s.c.send(ctx, http.MethodGet, path, nil); got.err == nil {
-			t.Errorf("who has left got %v", got)
-		}
+		s.sendAndLeave(t, w, http.MethodGet, path, fields)
 	} else {
-		s.readAndLeave(ctx, t, path, read)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		s.readAndLeave(ctx, t, path, read, fields)
 		leave()
 	}
-	select {
-	case left := <-w.left:
-		if !left {
-			t.Error("the upstream waits for ever")
-		}
-	case <-time.After(patience):
-		t.Error("the upstream has heard nothing")
-	}
+	w.mustEnd(t)
+	s.nothingIsRemembered(t, key, path)
 	s.recovers(t, key, path, false)
 }
 
+// sendAndLeave leaves when the upstream has got the request.
+func (s *faultSite) sendAndLeave(t *testing.T, w watched, method, path string, fields http.Header) {
+	t.Helper()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	gone := make(chan reply, 1)
+	go func() { gone <- s.c.send(ctx, method, path, fields) }()
+	select {
+	case got := <-gone:
+		t.Fatalf("before anybody has left: %v", got)
+	case <-w.begun:
+	}
+	leave()
+	if got := <-gone; got.err == nil {
+		t.Errorf("who has left got %v", got)
+	}
+}
+
 // readAndLeave gets the beginning of a body without waiting for its end.
-func (s *faultSite) readAndLeave(ctx context.Context, t *testing.T, path string, read int) {
+func (s *faultSite) readAndLeave(ctx context.Context, t *testing.T, path string, read int, fields http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.c.base+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Host = s.c.host
+	maps.Copy(r.Header, fields)
 	response, err := s.c.transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,25 @@ type fault struct {
 	coding string // the Accept-Encoding of the client
 	// decoded: Caddy's transport decodes it, as it has asked for the coding by itself. (With Range it does not.)
 	decoded bool
+	// hurried: the proxy does not wait for it for more than a second.
+	hurried bool
+	// unshared: nobody may remember it.
+	unshared bool
+}
+
+// impatient is the field of a request that has the proxy keep to a time limit.
+const impatient = "X-Impatient"
+
+// fields are those that a request needs to meet the fault.
+func (f fault) fields() http.Header {
+	fields := make(http.Header)
+	if f.coding != "" {
+		fields.Set("Accept-Encoding", f.coding)
+	}
+	if f.hurried {
+		fields.Set(impatient, "yes")
+	}
+	return fields
 }
 
 // damage is what is left of a page after a fault.
@@ -163,6 +183,16 @@ func stalls() []fault {
 		{name: "stall in the trailers", script: script{says(ok(chunked, "Trailer: X-Sum"), chunk(page), "0\r\nX-S"), waits(stall), says("um: 9\r\n\r\n")}, is: whole},
 		{name: "a body in drops", script: script{says(full), drips(page)}, is: whole},
 		{name: "a head in drops", script: script{drips(full), says(page)}, is: whole},
+		{name: "closed after a stall before the head", script: script{waits(stall), closes()}, is: broken},
+		{name: "reset after a stall before the head", script: script{waits(stall), resets()}, is: broken},
+		{name: "closed after a stall before the last byte", script: script{says(full, page[:len(page)-1]), waits(stall), closes()}, is: broken},
+		{name: "closed after a stall in the trailers", script: script{says(ok(chunked, "Trailer: X-Sum"), chunk(page), "0\r\nX-S"), waits(stall), closes()}, is: broken},
+		{name: "no head for ever", script: script{awaitsEnd()}, is: broken, hurried: true},
+		{name: "no body for ever", script: script{says(full), awaitsEnd()}, is: broken, hurried: true},
+		{name: "no other half for ever", script: script{says(full, half), awaitsEnd()}, is: broken, hurried: true},
+		{name: "no other chunk for ever", script: script{says(ok(chunked), chunk(half)), awaitsEnd()}, is: broken, hurried: true},
+		{name: "no last chunk for ever", script: script{says(ok(chunked), chunk(page)), awaitsEnd()}, is: broken, hurried: true},
+		{name: "no other trailer for ever", script: script{says(ok(chunked, "Trailer: X-Sum"), chunk(page), "0\r\nX-S"), awaitsEnd()}, is: broken, hurried: true},
 		{name: "closed after a stall in the status line", script: script{says("HTTP/1.1 2"), waits(stall), closes()}, is: broken},
 		{name: "closed after a stall in the body", script: script{says(full, half), waits(stall), closes()}, is: broken},
 		{name: "reset after a stall in the body", script: script{says(full, half), waits(stall), resets()}, is: broken},

@@ -43,7 +43,7 @@ func (f footing) String() string {
 func (f footing) regained(t *testing.T) {
 	t.Helper()
 	var now footing
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		now = takeFooting()
 		if now.goroutines <= f.goroutines && now.descriptors <= f.descriptors && now.heap <= f.heap+heapRoom &&
 			now.held == 0 && now.writes == 0 {

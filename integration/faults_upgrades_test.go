@@ -31,8 +31,15 @@ type tunnel struct {
 	leave  func()
 }
 
-// openTunnel asks for one.
+// openTunnel asks for one and waits for the answer.
 func openTunnel(t *testing.T, c *client, path string) tunnel {
+	t.Helper()
+	answer, _ := askTunnel(t, c, path)
+	return answer()
+}
+
+// askTunnel asks for one.
+func askTunnel(t *testing.T, c *client, path string) (answer func() tunnel, leave func()) {
 	t.Helper()
 	switch c.protocol {
 	case "HTTP/1.1":
@@ -43,7 +50,7 @@ func openTunnel(t *testing.T, c *client, path string) tunnel {
 	return connectHTTP3(t, c, path)
 }
 
-func upgradeHTTP1(t *testing.T, c *client, path string) tunnel {
+func upgradeHTTP1(t *testing.T, c *client, path string) (answer func() tunnel, leave func()) {
 	t.Helper()
 	conn, tcp := dialTLS(t, c, "http/1.1")
 	r := bufio.NewReader(conn)
@@ -51,15 +58,18 @@ func upgradeHTTP1(t *testing.T, c *client, path string) tunnel {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := io.Reader(response.Body)
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		body = r
-	}
-	return tunnel{body, conn, response.Status[:3], response.Header.Get("Etag"), func() { _ = tcp.Close() }}
+	leave = func() { _ = tcp.Close() }
+	return func() tunnel {
+		response, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := io.Reader(response.Body)
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			body = r
+		}
+		return tunnel{body, conn, response.Status[:3], response.Header.Get("Etag"), leave}
+	}, leave
 }
 
 // rawHTTP2 speaks HTTP/2 frame by frame.
@@ -69,6 +79,13 @@ type rawHTTP2 struct {
 	fields bytes.Buffer
 	coder  *hpack.Encoder
 	data   bytes.Buffer // of stream 1, not read yet
+	// unended: heads are left open, as if a CONTINUATION were to come.
+	unended bool
+}
+
+// get are the fields of a GET.
+func (h *rawHTTP2) get(path string) (pairs []string) {
+	return []string{":method", http.MethodGet, ":scheme", "https", ":path", path, ":authority", h.c.host}
 }
 
 func newRawHTTP2(t *testing.T, c *client) (h *rawHTTP2, leave func()) {
@@ -92,7 +109,7 @@ func (h *rawHTTP2) ask(stream uint32, end bool, pairs ...string) error {
 	for i := 0; i < len(pairs); i += 2 {
 		_ = h.coder.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
 	}
-	return h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.fields.Bytes(), EndHeaders: true, EndStream: end})
+	return h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.fields.Bytes(), EndHeaders: !h.unended, EndStream: end})
 }
 
 // Read reads from stream 1.
@@ -127,12 +144,12 @@ func TestExtendedConnect(t *testing.T) {
 	test.Env = append(os.Environ(), "GODEBUG="+extendedConnect, "CONDITIONAL_CACHE_FAULTS=all")
 	output, err := test.CombinedOutput()
 	passed := strings.Count(string(output), "--- PASS: TestFaultMatrix/") - strings.Count(string(output), "/cases (") - strings.Count(string(output), "/HTTP/2.0 (")
-	if want := 3 * len(faultSetups()); err != nil || passed != want {
+	if want := 4 * len(faultSetups()); err != nil || passed != want {
 		t.Errorf("%v; %d cases passed, want %d\n%s", err, passed, want, output)
 	}
 }
 
-func connectHTTP2(t *testing.T, c *client, path string) tunnel {
+func connectHTTP2(t *testing.T, c *client, path string) (answer func() tunnel, leave func()) {
 	t.Helper()
 	if !strings.Contains(os.Getenv("GODEBUG"), extendedConnect) {
 		t.Skip("this process has no extended CONNECT over HTTP/2; see TestExtendedConnect")
@@ -141,6 +158,15 @@ func connectHTTP2(t *testing.T, c *client, path string) tunnel {
 	if err := h.ask(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":path", path, ":authority", c.host, "sec-websocket-version", "13"); err != nil {
 		t.Fatal(err)
 	}
+	return func() tunnel {
+		status, etag := h.readHead(t)
+		return tunnel{h, h, status, etag, leave}
+	}, leave
+}
+
+// readHead reads up to the first head.
+func (h *rawHTTP2) readHead(t *testing.T) (status, etag string) {
+	t.Helper()
 	for {
 		frame, err := h.ReadFrame()
 		if err != nil {
@@ -148,13 +174,12 @@ func connectHTTP2(t *testing.T, c *client, path string) tunnel {
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
-			etag := ""
 			for _, field := range f.RegularFields() {
 				if field.Name == "etag" {
 					etag = field.Value
 				}
 			}
-			return tunnel{h, h, f.PseudoValue("status"), etag, leave}
+			return f.PseudoValue("status"), etag
 		case *http2.RSTStreamFrame:
 			t.Fatalf("the stream was reset: %v", f)
 		case *http2.GoAwayFrame:
@@ -163,17 +188,24 @@ func connectHTTP2(t *testing.T, c *client, path string) tunnel {
 	}
 }
 
-func connectHTTP3(t *testing.T, c *client, path string) tunnel {
+// dialHTTP3 connects for HTTP/3.
+func dialHTTP3(t *testing.T, c *client) (conn *quic.Conn, leave func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
+	defer cancel()
 	conn, err := quic.DialAddr(ctx, strings.TrimPrefix(c.base, "https://"), &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	leave := func() { _ = conn.CloseWithError(0x100, "") }
+	leave = func() { _ = conn.CloseWithError(0x100, "") }
 	t.Cleanup(leave)
-	stream, err := (&http3.Transport{}).NewClientConn(conn).OpenRequestStream(ctx)
+	return conn, leave
+}
+
+func connectHTTP3(t *testing.T, c *client, path string) (answer func() tunnel, leave func()) {
+	t.Helper()
+	conn, leave := dialHTTP3(t, c)
+	stream, err := (&http3.Transport{}).NewClientConn(conn).OpenRequestStream(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,11 +216,13 @@ func connectHTTP3(t *testing.T, c *client, path string) tunnel {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	response, err := stream.ReadResponse()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tunnel{stream, stream, response.Status[:3], response.Header.Get("Etag"), leave}
+	return func() tunnel {
+		response, err := stream.ReadResponse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tunnel{stream, stream, response.Status[:3], response.Header.Get("Etag"), leave}
+	}, leave
 }
 
 // upgrade: bytes go both ways, and when the client leaves the upstream hears of it.
@@ -212,14 +246,7 @@ func upgrade(t *testing.T, s *faultSite) {
 		time.Sleep(stall / 3) // more than max_delay in all
 	}
 	got.leave()
-	select {
-	case left := <-w.left:
-		if !left {
-			t.Error("the upstream waits for ever")
-		}
-	case <-time.After(patience):
-		t.Error("the upstream has heard nothing")
-	}
+	w.mustEnd(t)
 	s.recovers(t, key, path, false)
 }
 
@@ -262,6 +289,19 @@ func upgradeIsBrokenOff(t *testing.T, s *faultSite) {
 	s.recovers(t, key, path, false)
 }
 
+// upgradeIsLeft: a client leaves before it has an answer. The upstream hears of that.
+func upgradeIsLeft(t *testing.T, s *faultSite) {
+	t.Helper()
+	key, path := s.place()
+	w := newWatched()
+	s.origin.answer(key, originAnswer{Script: script{w.awaitsEnd()}})
+	_, leave := askTunnel(t, s.c, path)
+	w.mustBegin(t)
+	leave()
+	w.mustEnd(t)
+	s.recovers(t, key, path, false)
+}
+
 // rapidReset opens streams and resets each at once (CVE-2023-44487).
 func rapidReset(t *testing.T, c *client, path string, streams int) {
 	t.Helper()
@@ -269,7 +309,7 @@ func rapidReset(t *testing.T, c *client, path string, streams int) {
 	defer leave()
 	for i := range streams {
 		stream := uint32(2*i + 1)
-		err := h.ask(stream, true, ":method", http.MethodGet, ":scheme", "https", ":path", path, ":authority", c.host)
+		err := h.ask(stream, true, h.get(path)...)
 		if err == nil {
 			err = h.WriteRSTStream(stream, http2.ErrCodeCancel)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -81,6 +82,15 @@ func drips(text string) step {
 	}
 }
 
+// awaitsEnd says nothing more until the other side ends the connection.
+func awaitsEnd() step {
+	return func(conn scriptedConn) error {
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		_, _ = conn.rest.ReadByte()
+		return errScriptEnds
+	}
+}
+
 // watched is what a script tells of its client.
 type watched struct {
 	begun chan struct{} // gets a value when the script waits for the client to leave, or has begun to flood it
@@ -89,6 +99,37 @@ type watched struct {
 
 func newWatched() watched {
 	return watched{begun: make(chan struct{}, 100), left: make(chan bool, 100)}
+}
+
+// begins says that a request has come.
+func (w watched) begins() step {
+	return func(scriptedConn) error {
+		w.begun <- struct{}{}
+		return nil
+	}
+}
+
+// mustBegin wants the request to have come so far.
+func (w watched) mustBegin(t *testing.T) {
+	t.Helper()
+	select {
+	case <-w.begun:
+	case <-time.After(2 * patience):
+		t.Error("the upstream has not been asked")
+	}
+}
+
+// mustEnd wants the other side to have left.
+func (w watched) mustEnd(t *testing.T) {
+	t.Helper()
+	select {
+	case left := <-w.left:
+		if !left {
+			t.Error("the upstream waits for ever")
+		}
+	case <-time.After(2 * patience):
+		t.Error("the upstream has heard nothing")
+	}
 }
 
 // awaitsEnd waits until the other side ends the connection.

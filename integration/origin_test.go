@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,7 +222,12 @@ func readRequest(r *bufio.Reader) (receivedRequest, error) {
 		return receivedRequest{}, err
 	}
 	if fs.has("Transfer-Encoding") {
-		return receivedRequest{}, errors.New("the origin reads no chunked request body")
+		if _, err := io.Copy(io.Discard, httputil.NewChunkedReader(r)); err != nil {
+			return receivedRequest{}, err
+		}
+		if _, err := readFields(r); err != nil { // trailers
+			return receivedRequest{}, err
+		}
 	}
 	if length, ok := fs.joined("Content-Length"); ok {
 		n, err := strconv.ParseInt(length, 10, 64)
