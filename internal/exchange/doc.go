@@ -66,7 +66,8 @@
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
 //	                          arrive_nested_test.go, of the pool in pool_test.go; watched(t) reads the log
-//	what always holds         fuzz_checks_test.go, of any request, response and configuration; FuzzHandler
+//	what always holds         fuzz_checks_test.go and fuzz_memory_test.go, of any request, response and configuration;
+//	                          FuzzHandler
 //
 // # What may be kept
 //

@@ -131,6 +131,9 @@ func (s *script) rehearse() {
 		fields, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(slices.Clone(s.body[at+1:]), "\r\n\r\n"...)))).ReadMIMEHeader()
 		s.trailers = http.Header(fields)
 	}
+	if s.end == markEnd && int64(len(s.content)) >= s.declared {
+		s.end = 0 // that is all of it
+	}
 	if s.way == wayContent && s.status == http.StatusOK {
 		// A file is whole.
 		delete(s.header, "Content-Length")

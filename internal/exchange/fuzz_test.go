@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"runtime/debug"
@@ -111,30 +112,61 @@ func (c *fuzzed) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // are on the wire, with {{etag}} and the like for what an unconditional GET says (see expand), and with marks in the
 // content of the response (markFlush and others).
 func FuzzHandler(f *testing.F) {
+	configs := provisionedConfigs(f)
+	addSeeds(f, len(configs))
+	f.Fuzz(func(t *testing.T, which, way uint8, request, response []byte) {
+		tryHandler(t, configs[int(which)%len(configs)], way, request, response)
+	})
+}
+
+// TestHandlerConfigs does the same with some requests and responses under each configuration. Of the seeds, each meets one.
+func TestHandlerConfigs(t *testing.T) {
+	for _, c := range provisionedConfigs(t) {
+		t.Run(c.name, func(t *testing.T) {
+			for i, request := range seedRequests {
+				for j, response := range seedResponses {
+					tryHandler(t, c, uint8((i+j)%(2*ways)), []byte(request), []byte(response))
+					if t.Failed() {
+						return
+					}
+				}
+			}
+		})
+	}
+}
+
+func provisionedConfigs(tb testing.TB) []*fuzzed {
+	tb.Helper()
 	configs := fuzzedConfigs()
 	for _, c := range configs {
 		if c.outer == nil {
 			c.outer = new(Handler)
 		}
-		c.provision(f)
+		c.provision(tb)
 	}
-	addSeeds(f, len(configs))
-	f.Fuzz(func(t *testing.T, which, way uint8, request, response []byte) {
-		s, ok := parseScript(response, way%ways)
-		if !ok || len(request) > 8<<10 || len(response) > 32<<10 {
-			return
-		}
-		config := configs[int(which)%len(configs)]
-		trial := &handlerTrial{
-			t: t, config: config, script: s, edit: way/ways%2 == 1 && !config.memory, raw: request, host: nextHost(), turns: exchange.Writes.Len(),
-		}
-		if _, ok := trial.parse(request); !ok {
-			return
-		}
-		hung := time.AfterFunc(20*time.Second, func() { panic("the handler hangs") })
-		defer hung.Stop()
-		trial.run()
-	})
+	return configs
+}
+
+// tryHandler asks once under one configuration. What is no request, or no response that a handler would send, is left out.
+func tryHandler(t *testing.T, config *fuzzed, way uint8, request, response []byte) {
+	t.Helper()
+	s, ok := parseScript(response, way%ways)
+	if !ok || len(request) > 8<<10 || len(response) > 32<<10 {
+		return
+	}
+	trial := &handlerTrial{
+		t: t, config: config, script: s, edit: way/ways%2 == 1 && !config.memory, raw: request, host: nextHost(), turns: exchange.Writes.Len(),
+	}
+	r, ok := trial.parse(request)
+	if !ok {
+		return
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		trial.cut = err
+	}
+	hung := time.AfterFunc(20*time.Second, func() { panic("the handler hangs") })
+	defer hung.Stop()
+	trial.run()
 }
 
 // hosts numbers the runs, so that none has what another one has left in a memory, or the turn of its write.
@@ -154,7 +186,8 @@ type handlerTrial struct {
 	raw    []byte // the request
 	host   string
 
-	turns int // how many turns of writes were taken before it
+	turns int   // how many turns of writes were taken before it
+	cut   error // of a request whose content cannot be read
 
 	plain  *answered // an unconditional GET without the module
 	bare   *answered // the request without the module
@@ -187,6 +220,7 @@ func (x *handlerTrial) run() {
 	x.bare = x.ask(nil, x.mustParse(raw))
 	x.plain = x.ask(nil, x.unconditional())
 	x.answer = x.ask(x.config, r)
+	x.wantForgotten()
 	again := x.ask(x.config, x.unconditional())
 	if x.edit {
 		x.whole, again = again, x.ask(x.config, x.unconditional())
@@ -196,8 +230,9 @@ func (x *handlerTrial) run() {
 	x.compare()
 	x.check(again)
 	x.wantSame(again)
+	x.askOthers()
 	if x.t.Failed() {
-		x.t.Logf("%s, way %d, edited %t\n%s\n%q\nwhole  %v\nanswer %v", x.config.name, x.script.way, x.edit, raw, x.script.body, x.whole, x.answer)
+		x.t.Logf("%s, way %d, edited %t\n%s\n%q\nwhole  %v\nbare   %v\nanswer %v", x.config.name, x.script.way, x.edit, raw, x.script.body, x.whole, x.bare, x.answer)
 	}
 }
 
@@ -289,6 +324,16 @@ func (a *answered) code() int {
 // complete reports whether the whole response came.
 func (a *answered) complete() bool { return a.err == nil && a.panicked == nil }
 
+// written is how often the upstream has seen the write.
+func (a *answered) written() (n int) {
+	for _, c := range a.calls {
+		if writes(a.method) && c.method == a.method {
+			n++
+		}
+	}
+	return n
+}
+
 // upstream is what the upstream has answered at last; 0: it was not asked.
 func (a *answered) upstream() int {
 	if len(a.calls) == 0 {
@@ -314,9 +359,9 @@ func (x *handlerTrial) wantLeft(a *answered) {
 	if a.panicked == nil && (!reflect.DeepEqual(a.r.Header, want) || a.r.Method != a.method) {
 		x.t.Errorf("afterwards the request is %s with %v, want %s with %v", a.r.Method, a.r.Header, a.method, want)
 	}
-	// After these answers to a write of which something was sent its turn is kept.
+	// After these answers to a write that the upstream has seen its turn is kept.
 	most := x.turns
-	if code := x.answer.code(); writes(x.answer.method) && (code == 499 || code >= 502 && code <= 504 || x.answer.panicked != nil) {
+	if code := x.answer.code(); x.answer.written() > 0 && (code == 499 || code >= 502 && code <= 504 || x.answer.panicked != nil) {
 		most++
 	}
 	if n := exchange.Writes.Len(); n > most {
