@@ -42,6 +42,8 @@ func TestNested(t *testing.T) {
 		{name: "a translated condition, answered by the upstream", fields: pairs("If-None-Match", datedTag), next: sends(304, ""), status: 304, seen: pairs("If-Modified-Since", modified), want: pairs("Etag", datedTag)},
 		{name: "the inner withholds what the outer would pass", inner: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-None-Match", `"abc"`), next: sendsPage("Etag", `"abc"`), want: pairs("Etag", strongTag)},
 		{name: "the outer replaces, and the 304 has the tag of the 200 (RFC 9110 §15.4.5)", outer: &Handler{ETag: &ETag{Existing: "replace"}}, fields: pairs("If-None-Match", strongTag), status: 304, want: pairs("Etag", strongTag)},
+		{name: "the outer repairs the tag of the inner's 304, as that of the 200", outer: &Handler{ETag: &ETag{Existing: "repair"}}, fields: pairs("If-None-Match", "*"), next: sendsPage("Etag", "abc"), status: 304, want: pairs("Etag", `"abc"`)},
+		{name: "… and weakens it", outer: &Handler{ETag: &ETag{Existing: "weaken"}}, fields: pairs("If-None-Match", `W/"abc"`), next: sendsPage("Etag", `"abc"`), status: 304, want: pairs("Etag", `W/"abc"`)},
 		{name: "the inner's 412 travels through", fields: pairs("If-Match", staleTag), status: 412, want: pairs("Etag", "")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

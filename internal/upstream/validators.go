@@ -47,6 +47,9 @@ const (
 	RemoveTag
 )
 
+// stays reports whether what an upstream names stays its tag, though it may be written in another way.
+func (e Existing) stays() bool { return e != ReplaceTag && e != RemoveTag }
+
 // Validators are those of a response, as they are sent on.
 type Validators struct {
 	ETag         ETag
@@ -63,7 +66,8 @@ type Head struct {
 	Date         []string
 	Vary         []string
 	Now          time.Time // when it came
-	// Made tells that a 304 was made by an instance further in, whose tag stands.
+	// Made tells that a 304 was made by an instance further in. Its tag is not taken off: there is no content to make
+	// another one of.
 	Made bool
 	// Repaired remembers the tags that get their quotes here; needed under RepairTag.
 	Repaired *Repaired
@@ -84,7 +88,7 @@ func (t *Treatment) Read(head *Head, header http.Header) (v Validators) {
 	if v.ETag.Usable && Untrusted(v.ETag.Tag.Opaque, raw) {
 		v.drop(header)
 	}
-	if v.ETag.Present && (head.Status != http.StatusNotModified || !head.Made) {
+	if v.ETag.Present && (!head.Made || head.Status != http.StatusNotModified || t.Existing.stays()) {
 		t.treatExisting(&v, head, header, raw)
 	}
 	if !t.Undated && head.Status == http.StatusOK && httpcond.StrongDate(v.LastModified, v.Date) &&
