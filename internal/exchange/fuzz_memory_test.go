@@ -16,6 +16,8 @@ func (x *handlerTrial) checkRecalled(a *answered) {
 	switch {
 	case !x.config.memory:
 		x.t.Errorf("the upstream was not asked, and there is no memory")
+	case a == x.answer && x.script.end != 0:
+		x.t.Errorf("an answer from memory, of a response that broke off")
 	case says["private"] || says["no-store"] || says["no-cache"]:
 		x.t.Errorf("an answer from memory, of a response with Cache-Control: %q", x.script.header["Cache-Control"])
 	case x.script.header["Set-Cookie"] != nil || listOf(x.script.header["Vary"])["*"]:

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -196,12 +197,19 @@ func (o *output) send(piece []byte) {
 	o.failed = err != nil
 }
 
-// edited is the script of the same resource after a change: other content, and other validators.
-func (s *script) edited() *script {
+// edited is the script of the same resource after a change: other content, and other validators. It has grown at its
+// beginning, or is another one late in it.
+func (s *script) edited(late bool) *script {
 	later := *s
 	later.header = s.header.Clone()
-	later.body = append([]byte("!"), s.body...)
-	if s.declared >= 0 {
+	at := s.lastOctet()
+	if late = late && at >= 0; late {
+		later.body = slices.Clone(s.body)
+		later.body[at] ^= 1
+	} else {
+		later.body = append([]byte("!"), s.body...)
+	}
+	if s.declared >= 0 && !late {
 		later.declared++
 		later.header.Set("Content-Length", strconv.FormatInt(later.declared, 10))
 	}
@@ -214,6 +222,18 @@ func (s *script) edited() *script {
 	later.end, later.trailers = 0, nil
 	later.rehearse()
 	return &later
+}
+
+// lastOctet is where the last octet is that is sent for certain, and is no mark with its lowest bit the other way; -1: nowhere.
+func (s *script) lastOctet() int {
+	end := len(s.body)
+	if at := bytes.IndexAny(s.body, string([]byte{markAbort, markFail, markEnd, markTrailers})); at >= 0 {
+		end = at
+	}
+	if s.declared >= 0 {
+		end = min(end, int(s.declared))
+	}
+	return bytes.LastIndexFunc(s.body[:end], func(r rune) bool { return r > markLiteral+1 && r < utf8.RuneSelf })
 }
 
 // call is one call of the script, as it saw it.
@@ -333,6 +353,7 @@ type wire struct {
 	length   int64       // the declared one, or -1
 	body     []byte
 	trailers http.Header
+	flushed  bool
 
 	heads   int // calls of WriteHeader that came too late
 	refused int // octets of content where there is none
@@ -385,19 +406,28 @@ func (w *wire) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.flushed = true
 	return nil
 }
 
-// finish is the end of the message.
+// finish is the end of the message. Trailers that nobody has announced go out in chunks only, which is how net/http sends
+// what has no length and is flushed, or long.
 func (w *wire) finish() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.trailers = http.Header{}
-	for name := range listOf(w.sent["Trailer"]) {
+	if w.length >= 0 {
+		return
+	}
+	announced := listOf(w.sent["Trailer"])
+	for name := range announced {
 		if lines := w.header[textproto.CanonicalMIMEHeaderKey(name)]; len(lines) > 0 {
 			w.trailers[name] = lines
 		}
+	}
+	if !w.flushed && len(w.body) <= 2048 && len(announced) == 0 {
+		return
 	}
 	for name, lines := range w.header {
 		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {

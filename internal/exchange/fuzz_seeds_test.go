@@ -46,14 +46,14 @@ func addSeeds(f *testing.F, configs int) {
 		}
 		for line := range bytes.Lines(text) {
 			for _, step := range caseSteps(f, line) {
-				f.Add(uint8(n%configs), uint8(n%(2*ways)), step.Request.request(), step.Origin.response(f))
+				f.Add(uint8(n%configs), uint8(n%(3*ways)), step.Request.request(), step.Origin.response(f))
 				n++
 			}
 		}
 	}
 	for _, request := range seedRequests {
 		for _, response := range seedResponses {
-			f.Add(uint8(n%configs), uint8(n%(2*ways)), []byte(request), []byte(response))
+			f.Add(uint8(n%configs), uint8(n%(3*ways)), []byte(request), []byte(response))
 			n++
 		}
 	}
@@ -172,6 +172,12 @@ var seedRequests = []string{
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=12-\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=5-6, -3, 0-0\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=2-4\r\nIf-Match: {{coded}}\r\nIf-Unmodified-Since: " + modified + "\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nIf-Match: \"other\"\r\nIf-None-Match: {{etag}}\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nIf-Unmodified-Since: " + dayBefore + "\r\nIf-Modified-Since: {{modified}}\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-3\r\nIf-Range: " + dayAfter + "\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-3\r\nIf-None-Match: *\r\n\r\n",
+	"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+	"PATCH / HTTP/1.1\r\nHost: a\r\nIf-Match: " + staleTag + "\r\nContent-Length: 9\r\n\r\nabc",
 	"PUT / HTTP/1.1\r\nHost: a\r\nIf-Match: {{etag}}\r\nContent-Length: 3\r\n\r\nabc",
 	"DELETE / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nIf-Match: " + staleTag + "\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
@@ -181,12 +187,13 @@ var seedRequests = []string{
 var seedResponses = []string{
 	"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nhello, world",
 	"HTTP/1.1 103 Early Hints\r\nLink: </s>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nhello,\x01 world",
-	"HTTP/1.1 200 OK\r\nLast-Modified: " + modified + "\r\nCache-Control: public, max-age=60\r\nVary: Accept-Language, X\r\n\r\nhello, world\x07\x07",
+	"HTTP/1.1 200 OK\r\nLast-Modified: " + modified + "\r\nCache-Control: public, max-age=60\r\nVary: Accept-Language\r\nVary: X\r\n\r\nhello, world\x07\x07",
 	"HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nLast-Modified: " + modified + "\r\nContent-Security-Policy: script-src 'nonce-abc'\r\nContent-Length: 5\r\n\r\nhello",
 	"HTTP/1.1 200 OK\r\n\r\nhello, world" + strings.Repeat("\x07", 7),
 	"HTTP/1.1 200 OK\r\nETag: \"long\"\r\nContent-Length: 1536\r\n\r\nhello, world" + strings.Repeat("\x07", 7),
 	"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhello\x03",
 	"HTTP/1.1 200 OK\r\n\r\nhello\x04",
+	"HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nCache-Control: max-age=60\r\nContent-Length: 20\r\n\r\nhello\x05",
 	"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhello\x05",
 	"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\n\r\nhello\x02, world\x06X-Sum: 9\r\nX-Late: 1\r\n",
 	"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<form><input type=hidden name=csrfmiddlewaretoken value=" +

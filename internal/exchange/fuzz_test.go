@@ -30,6 +30,8 @@ type fuzzed struct {
 	requires bool          // writes have to have a condition
 	lenient  bool          // of dates
 	keeps    bool          // a 304 has more fields than is right
+	rows     bool          // Cache-Control is another one than the upstream's
+	ignores  bool          // parts of the content are no change
 	delay    time.Duration // after which a response is let go; zero: none
 }
 
@@ -52,9 +54,9 @@ func fuzzedConfigs() []*fuzzed {
 		},
 		{name: "head get, ranges stream", outer: &Handler{Head: "get", Ranges: &Ranges{Mode: "stream", Max: 4}}},
 		{name: "guard_writes", outer: requiring(), requires: true},
-		{name: "ignore", outer: &Handler{ETag: &ETag{Ignore: []string{"csrf", "nonce"}, IgnoreExpressions: []string{"[0-9]+ms"}}}},
+		{name: "ignore", ignores: true, outer: &Handler{ETag: &ETag{Ignore: []string{"csrf", "nonce"}, IgnoreExpressions: []string{"[0-9]+ms"}}}},
 		{
-			name: "rows", keeps: true,
+			name: "rows", keeps: true, rows: true,
 			outer: &Handler{
 				CacheControl: []CacheControl{
 					{MediaType: "text/html", Directives: []string{"private", "no-cache"}, Existing: "merge"},
@@ -70,6 +72,10 @@ func fuzzedConfigs() []*fuzzed {
 			{Header: "X-Date"}, {JSON: "at"}, {FirstSeen: true},
 		}}}},
 		{name: "small and late", outer: &Handler{ETag: &ETag{Mode: "strong"}, Buffer: &Buffer{MaxBody: 64}}, delay: time.Millisecond},
+		{name: "rows remembered", memory: true, rows: true, outer: &Handler{
+			CacheControl: []CacheControl{{Directives: []string{"public", "max-age=1h"}, Existing: "replace"}},
+			Remember:     &Remember{StoreRaw: few},
+		}},
 	}
 }
 
@@ -108,7 +114,7 @@ func (c *fuzzed) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 //
 //	go test -run '^$' -fuzz FuzzHandler -fuzztime 10m ./internal/exchange
 //
-// which is a configuration, way how the upstream behaves and whether its content is edited after the first GET, request a request and response what the upstream says, as they
+// which is a configuration, way how the upstream behaves and whether and how its content is edited after the first GET, request a request and response what the upstream says, as they
 // are on the wire, with {{etag}} and the like for what an unconditional GET says (see expand), and with marks in the
 // content of the response (markFlush and others).
 func FuzzHandler(f *testing.F) {
@@ -125,7 +131,7 @@ func TestHandlerConfigs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for i, request := range seedRequests {
 				for j, response := range seedResponses {
-					tryHandler(t, c, uint8((i+j)%(2*ways)), []byte(request), []byte(response))
+					tryHandler(t, c, uint8((i+j)%(3*ways)), []byte(request), []byte(response))
 					if t.Failed() {
 						return
 					}
@@ -155,7 +161,7 @@ func tryHandler(t *testing.T, config *fuzzed, way uint8, request, response []byt
 		return
 	}
 	trial := &handlerTrial{
-		t: t, config: config, script: s, edit: way/ways%2 == 1 && !config.memory, raw: request, host: nextHost(), turns: exchange.Writes.Len(),
+		t: t, config: config, script: s, edit: way/ways%3 > 0 && !config.memory, late: way/ways%3 == 2, raw: request, host: nextHost(), turns: exchange.Writes.Len(),
 	}
 	r, ok := trial.parse(request)
 	if !ok {
@@ -183,6 +189,7 @@ type handlerTrial struct {
 	config *fuzzed
 	script *script
 	edit   bool   // the resource is another one when the request comes
+	late   bool   // … late in its content
 	raw    []byte // the request
 	host   string
 
@@ -215,7 +222,7 @@ func (x *handlerTrial) run() {
 		return // with a tag in it, that is none that can be sent
 	}
 	if x.edit {
-		x.script = x.script.edited()
+		x.script = x.script.edited(x.late)
 	}
 	x.bare = x.ask(nil, x.mustParse(raw))
 	x.plain = x.ask(nil, x.unconditional())
@@ -223,6 +230,7 @@ func (x *handlerTrial) run() {
 	x.wantForgotten()
 	again := x.ask(x.config, x.unconditional())
 	if x.edit {
+		x.wantChanged(again)
 		x.whole, again = again, x.ask(x.config, x.unconditional())
 	}
 	x.check(x.whole)
