@@ -169,6 +169,7 @@ var seedRequests = []string{
 	"GET /r?q=1 HTTP/1.1\r\nHost: a\r\nIf-None-Match: {{etag}}\r\nAccept-Encoding: gzip, br\r\n\r\n",
 	"HEAD / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: {{modified}}\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: {{modified}}\r\nCookie: s=1\r\nOrigin: https://b.example\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Tue, 19 Jan 2038 03:14:07 GMT\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1, -2, 4-\r\nIf-Range: {{etag}}\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=9999-\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=12-\r\n\r\n",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 )
 
@@ -50,7 +51,7 @@ func (x *handlerTrial) mustRefuse(a *answered) (why string) {
 	if guarded && !isConditional(a.fields) {
 		return "no condition"
 	}
-	guarded = guarded || slices.ContainsFunc(tagsIn(match), func(named quoted) bool { return isOurs(named) && named.opaque != "cc1." })
+	guarded = guarded || slices.ContainsFunc(tagsIn(match), func(named quoted) bool { return ourForm.MatchString(named.opaque) })
 	if !guarded || !isUnsafe(a.method) || x.script.end != 0 || !x.whole.complete() || x.whole.status != http.StatusOK {
 		return ""
 	}
@@ -68,6 +69,9 @@ func (x *handlerTrial) mustRefuse(a *answered) (why string) {
 	}
 	return ""
 }
+
+// ourForm is an entity tag of this module's, without a date.
+var ourForm = regexp.MustCompile(`^cc1\.[0-9a-f]{32}$`)
 
 func isUnsafe(method string) bool {
 	return slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodPost}, method)
