@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/subrequest"
@@ -66,7 +67,8 @@ func (x *Exchange) restsOnNothing(status int) bool {
 // that a part should have may be right, and its upstream is not to be asked twice. Who writes it does.
 //
 // `templates` renders file_server's part of a file as if it were the file, and file_server's 416 speaks of the file's
-// length as well. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
+// length as well. Several parts it does not render at all, as their media type is none of its own: they are of the file that
+// the page is made from, code and all. Whether that would have been rendered does not show. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
 // has to ignore (RFC 9110 §14.2), and for a set that is malformed.
 func (x *Exchange) misreads(status int) bool {
 	if !x.rangeIsOurs() {
@@ -75,7 +77,8 @@ func (x *Exchange) misreads(status int) bool {
 	wrong := false
 	switch status {
 	case http.StatusPartialContent:
-		wrong = readWriters().rendered
+		by := readWriters()
+		wrong = by.rendered || by.unrendered && httpcond.MediaType(x.selected.contentType) == "multipart/byteranges"
 	case http.StatusRequestedRangeNotSatisfiable:
 		by := readWriters()
 		wrong = by.rendered || by.serveContent && !x.shown.cond.ranges.Range.Valid

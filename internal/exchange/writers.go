@@ -18,6 +18,7 @@ const (
 // writers is what the call stack of a WriteHeader says of those who call it.
 type writers struct {
 	rendered     bool // templates writes what it has rendered
+	unrendered   bool // templates lets pass what stands behind it, as it is
 	serveContent bool // net/http writes, out of what can be read from any place on, such as a file
 }
 
@@ -44,6 +45,7 @@ func readWriters() (by writers) {
 				by.serveContent = true
 			case templatesServe:
 				by.rendered = by.rendered || inner == recorderWrites
+				by.unrendered = by.unrendered || inner != recorderWrites
 			}
 			inner = frame.Function
 		}
