@@ -20,6 +20,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/conditionalcache/caddy-conditional-cache/soak/footing"
 )
 
 // faultSetup is one way to have the directive, and the questions that tell it apart from others.
@@ -159,22 +161,30 @@ type faultSite struct {
 func TestFaultMatrix(t *testing.T) {
 	wantFaults(t)
 	m := newFaultMatrix(t)
-	begin := takeFooting()
+	begin := footing.Take()
 	for i, setup := range faultSetups() {
 		for p, protocol := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
 			t.Run(setup.name+"/"+protocol, func(t *testing.T) {
-				before := takeFooting()
+				before := footing.Take()
 				t.Run("cases", func(t *testing.T) {
 					s := &faultSite{faultMatrix: m, faultSetup: setup, c: faultClient(t, m.ports[i], p), stock: faultClient(t, m.stock, p)}
 					s.run(t)
 				})
 				m.origin.hangUp()
-				before.regained(t)
+				wantRegained(t, before)
 			})
 		}
 	}
 	m.forget()
-	begin.regained(t) // what little each of them leaves would be much by now
+	wantRegained(t, begin) // what little each of them leaves would be much by now
+}
+
+// wantRegained wants what is in use to be what it was, after some time to settle.
+func wantRegained(t *testing.T, before footing.Footing) {
+	t.Helper()
+	if problem := before.Regained(3 * patience); problem != "" {
+		t.Error(problem)
+	}
 }
 
 // forget drops what the test itself keeps of its cases.

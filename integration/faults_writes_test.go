@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+
+	"github.com/conditionalcache/caddy-conditional-cache/soak/footing"
 )
 
 // TestFaultsOfWrites lets answers to guarded writes be faulty. The client gets what it gets without the directive, or is told
@@ -12,7 +14,7 @@ import (
 func TestFaultsOfWrites(t *testing.T) {
 	wantFaults(t)
 	m := newFaultMatrix(t)
-	before := takeFooting()
+	before := footing.Take()
 	t.Run("cases", func(t *testing.T) {
 		for i, setup := range faultSetups() {
 			if setup.name == "guarded" {
@@ -21,7 +23,7 @@ func TestFaultsOfWrites(t *testing.T) {
 		}
 	})
 	m.origin.hangUp()
-	before.regained(t) // turns are kept for ten seconds
+	wantRegained(t, before) // turns are kept for ten seconds
 }
 
 // writes meet every fault, over every version of HTTP.

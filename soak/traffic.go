@@ -48,15 +48,17 @@ type question struct {
 // patience is how long a client waits. A guarded write may wait for ten seconds, and be read for as long before.
 const patience = time.Minute
 
-// work asks until the time is over.
+// work asks for one page after another until the time is over, for each some times: who has a page soon asks for it again.
 func (c *client) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		s := c.run.asked[c.rnd.IntN(len(c.run.asked))]
 		place := s.places[min(c.rnd.IntN(len(s.places)), c.rnd.IntN(len(s.places)))]
 		user := truth.Users[c.rnd.IntN(len(truth.Users))]
-		q := &question{site: s, page: place.Of(user), user: user, method: http.MethodGet, header: make(http.Header), kind: "plain"}
-		c.choose(q)
-		c.ask(q)
+		for range 1 + c.rnd.IntN(4) {
+			q := &question{site: s, page: place.Of(user), user: user, method: http.MethodGet, header: make(http.Header), kind: "plain"}
+			c.choose(q)
+			c.ask(q)
+		}
 	}
 }
 
