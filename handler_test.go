@@ -408,6 +408,43 @@ func TestStoreIsThereWhereItIsNeeded(t *testing.T) {
 	}
 }
 
+// Over connections that a reload has not ended, requests still come to handlers of the configuration before. They answer
+// nothing from memory, as they do not hear of all writes; of a write that they hear of, all stores do.
+func TestWhatIsReplacedRemembersNothing(t *testing.T) {
+	remembering := func(maxEntries string) *Handler {
+		return provisioned(t, &Handler{Remember: &Remember{
+			TTL: caddy.Duration(time.Hour), StoreRaw: []byte(`{"name": "memory", "max_entries": ` + maxEntries + `}`),
+		}, Block: t.Name()})
+	}
+	upstream := new(page)
+	revalidate := func(h *Handler) (asked bool) {
+		before := len(upstream.asked)
+		_, first := serve(t, h, upstream, http.MethodGet, http.Header{"If-None-Match": {`"none"`}})
+		middle := len(upstream.asked)
+		serve(t, h, upstream, http.MethodGet, http.Header{"If-None-Match": {first.Header().Get("Etag")}})
+		if middle == before {
+			t.Error("what no condition matches was not asked for")
+		}
+		return len(upstream.asked) > middle
+	}
+	old, now := remembering("71"), remembering("72")
+	if revalidate(old) || revalidate(now) {
+		t.Fatal("nothing is remembered")
+	}
+	if err := old.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	if !revalidate(old) {
+		t.Error("what is replaced answers from memory")
+	}
+	serve(t, old, upstream, http.MethodPut, http.Header{})
+	before := len(upstream.asked)
+	_, page := serve(t, now, upstream, http.MethodGet, http.Header{"If-None-Match": {"*"}})
+	if len(upstream.asked) == before {
+		t.Errorf("what was written by way of what is replaced is confirmed: %v", page)
+	}
+}
+
 // TestConfigHasEveryField: what is published is what package config checks and compiles, field by field.
 func TestConfigHasEveryField(t *testing.T) {
 	h := new(Handler)

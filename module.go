@@ -439,8 +439,12 @@ func (h *Handler) warn() {
 }
 
 // Cleanup implements caddy.CleanerUpper. Caddy calls it after a failed Provision, too. The store itself is cleaned up
-// by Caddy, and requests that are still under way may go on to use it.
+// by Caddy, and requests that are still under way may go on to use it; those that come over connections of before are not
+// answered from memory.
 func (h *Handler) Cleanup() error {
+	if h.service != nil && h.service.Memory != nil {
+		h.service.Memory.End()
+	}
 	if h.release != nil {
 		h.release()
 	}
@@ -484,7 +488,7 @@ func (h *Handler) provisionMemory() {
 	h.service.Memory = &remember.Memory{
 		Store: h.store, Secret: secret, TTL: time.Duration(r.TTL), Grace: time.Duration(r.Grace), StaleIfError: time.Duration(r.StaleIfError),
 		Cookies: h.service.Policy.Identity.Cookies, SetCookies: identity.Rules{Ignored: r.IgnoreSetCookie},
-		Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop,
+		Keep: h.service.Policy.NotModified.Keep, Drop: h.service.Policy.NotModified.Drop, InUse: adminapi.Stores,
 	}
 }
 

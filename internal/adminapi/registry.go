@@ -17,6 +17,14 @@ var live registry
 // goroutine. Stores with the same name and options are one, however many handlers register it.
 func Register(store validators.Store) (release func()) { return live.add(store) }
 
+// Stores are all of them, each once.
+func Stores() (all []validators.Store) {
+	for _, use := range live.list() {
+		all = append(all, use.store)
+	}
+	return all
+}
+
 // registry holds stores. The zero value is empty.
 type registry struct {
 	mu sync.Mutex

@@ -239,7 +239,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	CookieMissing:    {"cookie_missing", "the request lacks a cookie that the response sets, and that ignore_set_cookie names"},
 	Request:          {"request", "the request says no-cache, no-store, or a max-age or min-fresh that is not met"},
 	Changed:          {"changed", "the client has another version than the one that is remembered"},
-	StoreUnavailable: {"store_unavailable", "the store does not answer"},
+	StoreUnavailable: {"store_unavailable", "the store does not answer; or another configuration has been loaded since"},
 	Unsettled:        {"unsettled", "a write to this URI was not answered a moment ago, and may still be done"},
 	Conditions:       {"conditions", "the request has no If-None-Match or If-Modified-Since, or also If-Match or If-Unmodified-Since"},
 

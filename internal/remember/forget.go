@@ -135,10 +135,16 @@ func Changed(host string, target *url.URL, names ...[]string) []validators.URI {
 // Forget forgets URIs. Where the store fails, it sees to it by itself that they are not answered from it. It is told how
 // long the request has waited for the store already, and returns how long it has then.
 func (m *Memory) Forget(ctx context.Context, waited time.Duration, uris []validators.URI) time.Duration {
+	stores := []validators.Store{m.Store}
+	if m.over.Load() && m.InUse != nil {
+		stores = append(stores, m.InUse()...)
+	}
 	for _, uri := range uris {
-		began := time.Now()
-		_ = m.Store.Forget(validators.WithWaited(ctx, waited), uri)
-		waited += time.Since(began)
+		for _, store := range stores {
+			began := time.Now()
+			_ = store.Forget(validators.WithWaited(ctx, waited), uri)
+			waited += time.Since(began)
+		}
 	}
 	return waited
 }

@@ -13,6 +13,7 @@ package remember
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
@@ -37,10 +38,18 @@ type Memory struct {
 	SetCookies identity.Rules
 	// Keep are the names of fields, besides the usual ones, that a 304 has; Drop are those that it has not.
 	Keep, Drop map[string]bool
+	// InUse lists the stores of all configurations in use; nil: nobody knows. It is asked when this one's is over.
+	InUse func() []validators.Store
 
+	over       atomic.Bool // set by End
 	keys       madeKeys
 	refreshing sync.Map // of validators.Digest: who asks the next handler though others are answered
 }
+
+// End says that no configuration has the handler any more. Requests may come to it for long all the same, over connections
+// that have not ended: Caddy ends none by force. Of writes it would not hear, as the handlers in its place may have another
+// store, or remember nothing. So nothing is answered from it any longer, and what it hears of is forgotten in all stores.
+func (m *Memory) End() { m.over.Store(true) }
 
 // last is how long a record has to be kept.
 func (m *Memory) last(lifetime time.Duration) time.Duration {

@@ -62,7 +62,7 @@ type change struct {
 func (v *Visit) Begin(ctx context.Context, m *Memory, request Request, now time.Time) {
 	v.m, v.ctx, v.request, v.began = m, ctx, request, now
 	v.terms = freshness.ReadRequestTerms(request.Header)
-	if request.Unshared {
+	if request.Unshared || m.over.Load() {
 		return // neither answered nor remembered, so nobody need be asked
 	}
 	v.base = m.keyOf(&request)
