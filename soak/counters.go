@@ -69,7 +69,7 @@ var least = map[string]int{
 	"left":                 8,
 	"half-open writes":     1,
 	"read slowly":          3,
-	"loaded":               10,
+	"loaded":               4,
 	"purged":               3,
 	"changed elsewhere":    50,
 	"redis killed":         2,

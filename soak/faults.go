@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,11 +31,51 @@ func (r *run) load() error {
 	if err != nil {
 		return fmt.Errorf("adapting: %w\n%s", err, text)
 	}
+	if n > 0 && r.set.store(n) != r.set.store(n-1) {
+		defer r.replacing.begin()()
+	}
 	if err := caddy.Load(adapted, true); err != nil {
 		return fmt.Errorf("loading: %w\n%s", err, text)
 	}
 	r.counters.add("loaded")
 	return nil
+}
+
+// spans are times in which something was so.
+type spans struct {
+	mu  sync.Mutex
+	all []*span
+}
+
+// span lasts still while its end is zero.
+type span struct{ start, end time.Time }
+
+// begin begins one, and returns what ends it.
+func (s *spans) begin() (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begun := &span{start: time.Now()}
+	s.all = append(s.all, begun)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		begun.end = time.Now()
+	}
+}
+
+// during reports whether it was so at any time from one moment to another.
+func (s *spans) during(from, to time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, span := range slices.Backward(s.all) {
+		if !span.end.IsZero() && span.end.Before(from) {
+			return false
+		}
+		if !span.start.After(to) {
+			return true
+		}
+	}
+	return false
 }
 
 // reload loads one configuration after another.

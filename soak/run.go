@@ -44,6 +44,8 @@ type run struct {
 	book     *book
 	counters *counters
 	loads    atomic.Int64
+	// replacing are the times in which a store was replaced by another. Handlers of both configurations serve meanwhile.
+	replacing spans
 
 	mu       sync.Mutex
 	out      io.Writer

@@ -173,6 +173,9 @@ type settings struct {
 	stores           []string
 }
 
+// store is the size of the memory store in the n-th configuration. One of another size is another store.
+func (s *settings) store(n int) string { return s.stores[n%len(s.stores)] }
+
 // caddyfile is the n-th configuration.
 func caddyfile(n int, set *settings, sites []*site) string {
 	var text strings.Builder
@@ -192,7 +195,7 @@ func caddyfile(n int, set *settings, sites []*site) string {
 		}
 	}
 }
-`, set.admin, set.folder, set.maxTotal[n%len(set.maxTotal)], set.stores[n%len(set.stores)])
+`, set.admin, set.folder, set.maxTotal[n%len(set.maxTotal)], set.store(n))
 	for _, s := range sites {
 		text.WriteString(s.block(n, set))
 	}

@@ -228,6 +228,7 @@ func (c *client) ask(q *question) {
 		c.run.book.writes.Delete(id)
 		q.write.Answered()
 	}
+	asked.Replacing = c.run.replacing.during(asked.Start, answer.End)
 	if problem := truth.Judge(asked, answer); problem != "" {
 		c.run.report(asked, answer, c.protocol, problem)
 	}

@@ -16,6 +16,9 @@ type Request struct {
 	Settled int       // Page.Settled at that time
 	Write   *Write    // nil: it is none
 	Faulty  bool      // the upstream has answered it with a fault; set when the answer has come
+	// Replacing: while it lasted, a store was being replaced by another, and handlers of both configurations were serving.
+	// What is written by way of the one, the other need not have heard of. Set when the answer has come.
+	Replacing bool
 }
 
 // Answer is what came.
@@ -215,7 +218,7 @@ func judgeNotModified(q *Request, a *Answer) string {
 		return ""
 	case !a.Remembered() || q.Page.Place.Site.Window == 0:
 		return "a 304 for " + q.wasCurrent(n, a)
-	case n < q.Settled:
+	case n < q.Settled && !q.Replacing:
 		return fmt.Sprintf("a 304 from memory for version %d, though version %d was acknowledged before", n, q.Settled)
 	case q.Page.overwrittenFor(n, q.Start) > q.Page.Place.Site.Window:
 		return fmt.Sprintf("a 304 from memory for version %d, which was overwritten %s before", n, q.Page.overwrittenFor(n, q.Start))

@@ -103,6 +103,8 @@ func TestNotModified(t *testing.T) {
 	memory := []string{ByField, "not_modified remembered"}
 	settled := asked(page, "GET", "If-None-Match", `"one"`)
 	settled.Settled = 2
+	replacing := asked(page, "GET", "If-None-Match", `"one"`)
+	replacing.Settled, replacing.Replacing = 2, true
 	for name, tt := range map[string]struct {
 		q    *Request
 		a    *Answer
@@ -123,6 +125,7 @@ func TestNotModified(t *testing.T) {
 		"by the head of another":   {asked(page, "GET", "If-None-Match", `"two"`), said(304, "", "Etag", `"two"`, StampField, "ann 1"), "upon the head"},
 		"from memory":              {asked(page, "GET", "If-None-Match", `"one"`), said(304, "", append(memory, "Etag", `"one"`)...), ""},
 		"from memory, settled":     {settled, said(304, "", append(memory, "Etag", `"one"`)...), "was acknowledged before"},
+		"from another memory":      {replacing, said(304, "", append(memory, "Etag", `"one"`)...), ""},
 		"from memory for too long": {asked(page, "GET", "If-None-Match", `"zero"`), said(304, "", append(memory, "Etag", `"zero"`)...), "overwritten 1m0s before"},
 		"with a nonce": {
 			asked(page, "GET", "If-None-Match", `"two"`), said(304, "", "Etag", `"two"`, "Content-Security-Policy", "script-src 'nonce-1'"), "the nonce",
