@@ -130,7 +130,7 @@ func freePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// close ends what newRun has started.
+// close ends what newRun has started. After a problem the folder stays, for its log.
 func (r *run) close() {
 	for _, s := range r.sites {
 		if s.origin != nil {
@@ -140,7 +140,9 @@ func (r *run) close() {
 	if r.redis != nil {
 		r.redis.kill()
 	}
-	_ = os.RemoveAll(r.set.folder)
+	if r.problems == 0 {
+		_ = os.RemoveAll(r.set.folder)
+	}
 }
 
 // soak is the run: a short session, of which the process is to have nothing left but what it always has then, and the long one.

@@ -149,17 +149,20 @@ func (s *site) block(n int, set *settings) string {
 
 // proxies keep unused connections for less than their default of two minutes, which with a load each second are thousands. Of
 // HTTP/3 a little content is read before the upstream is asked. Where the end of a request without content comes
-// late, reverse_proxy of Caddy v2.11.9 writes its trailers while net/http reads them.
+// late, reverse_proxy of Caddy v2.11.9 writes its trailers while net/http reads them. A machine with more to do may take seconds
+// to connect.
 const proxies = `@http3 protocol http/3
  reverse_proxy @http3 %[1]s {
   request_buffers 1KiB
   transport http {
    keepalive 5s
+   dial_timeout 30s
   }
  }
  reverse_proxy %[1]s {
   transport http {
    keepalive 5s
+   dial_timeout 30s
   }
  }`
 
