@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -54,7 +55,7 @@ func (c *client) work(ctx context.Context) {
 		s := c.run.asked[c.rnd.IntN(len(c.run.asked))]
 		place := s.places[min(c.rnd.IntN(len(s.places)), c.rnd.IntN(len(s.places)))]
 		user := truth.Users[c.rnd.IntN(len(truth.Users))]
-		for range 1 + c.rnd.IntN(4) {
+		for n := 1 + c.rnd.IntN(4); n > 0 && ctx.Err() == nil; n-- {
 			q := &question{site: s, page: place.Of(user), user: user, method: http.MethodGet, header: make(http.Header), kind: "plain"}
 			c.choose(q)
 			c.ask(q)
@@ -268,6 +269,9 @@ func (c *client) count(q *question, answer *truth.Answer, err error) {
 	switch {
 	case err != nil && q.leaves > 0:
 		n.add("left")
+	case errors.Is(err, context.DeadlineExceeded):
+		n.add("waited a minute in vain")
+		c.run.say("%s %s of %s by %s has waited a minute in vain", q.method, q.page.Place.Path, q.site.Name, c.protocol)
 	case err != nil:
 		n.add("broken off")
 	}
