@@ -32,6 +32,7 @@ var failpoints = []failpoint{
 	{name: "a node is killed", after: atOnce, inject: (*injection).killNode},
 	{name: "a node is paused", after: due, inject: (*injection).pauseNode},
 	{name: "a node is cut off in silence", after: due, inject: (*injection).holdNode},
+	{name: "a node is cut off in silence, and quiet", after: due, inject: (*injection).holdQuietNode},
 	{name: "a node is cut off", after: due, inject: (*injection).dropNode},
 	{name: "a node is killed while it is cut off", after: due, inject: (*injection).killNodeCutOff},
 	{name: "one node is cut off, another paused", after: due, inject: (*injection).dropAndPause},
@@ -46,17 +47,17 @@ var failpoints = []failpoint{
 // injection is one fault while it is there.
 type injection struct {
 	cluster *cluster
+	traffic *traffic
 	chance  *rand.Rand
-	since   func() time.Duration
 	name    string
 	faults  []fault
 }
 
 // during takes down that a fault was there while do ran.
 func (i *injection) during(e effect, node int, do func()) {
-	f := fault{Name: i.name, Effect: e, Node: node, From: i.since()}
+	f := fault{Name: i.name, Effect: e, Node: node, From: i.traffic.since()}
 	do()
-	f.To = i.since()
+	f.To = i.traffic.since()
 	i.faults = append(i.faults, f)
 }
 
@@ -97,6 +98,20 @@ func (i *injection) holdNode() {
 	i.during(cut, number, func() {
 		n.redis.hold()
 		i.between(time.Second, 5*time.Second)
+		n.redis.heal()
+	})
+}
+
+// holdQuietNode is for how long copies are believed: where a node has other business with the server, it knows earlier
+// that it is cut off.
+func (i *injection) holdQuietNode() {
+	number, n := i.anyNode()
+	i.traffic.quiet.Store(int32(number + 1))
+	defer i.traffic.quiet.Store(0)
+	pause(time.Second) // for what is under way
+	i.during(cut, number, func() {
+		n.redis.hold()
+		i.between(4*time.Second, 6*time.Second)
 		n.redis.heal()
 	})
 }

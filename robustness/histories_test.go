@@ -95,7 +95,7 @@ func (r *run) takeHistory(t *testing.T, f failpoint) {
 	tr := &traffic{cluster: c, targets: targets(r.number), begun: time.Now()}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	i := &injection{cluster: c, chance: r.chance, since: tr.since, name: f.name}
+	i := &injection{cluster: c, traffic: tr, chance: r.chance, name: f.name}
 	go func() {
 		defer stop()
 		pause(before)
