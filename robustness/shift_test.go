@@ -5,6 +5,7 @@ package robustness
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,8 +91,16 @@ func writeFile(t *testing.T, file, text string) {
 	}
 }
 
-// shift sets the clock of a node.
+// shift sets the clock of a node, and waits until it shows that.
 func (n *node) shift(d time.Duration) {
 	writeFile(n.t, n.clock, fmt.Sprint(int64(d/time.Second)))
-	pause(100 * time.Millisecond) // until it has looked
+	await(n.t, "a clock that is set", func() bool {
+		response, err := http.Get("http://" + n.admin + "/conditional_cache/")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		date, err := http.ParseTime(response.Header.Get("Date"))
+		return err == nil && time.Since(date.Add(-d)).Abs() < 5*time.Second
+	})
 }

@@ -201,10 +201,12 @@ func (c *client) answer(o *operation, r *http.Request) (http.Header, string) {
 	return response.Header, string(body)
 }
 
+// purge is by URL or by prefix, which are two ways through a store.
 func (c *client) purge(to target) {
 	o := c.newOperation(purging, to)
 	defer c.keep(o)
-	text := fmt.Sprintf(`{"url": "http://%s%s"}`, site, to.path)
+	by := []string{"url", "prefix"}[c.chance.IntN(2)]
+	text := fmt.Sprintf(`{"%s": "http://%s%s"}`, by, site, to.path)
 	r, err := http.NewRequest(http.MethodPost, "http://"+c.cluster.nodes[o.Node].admin+"/conditional_cache/purge", strings.NewReader(text))
 	if err != nil {
 		panic(err)
