@@ -117,10 +117,21 @@ func (c *client) act() {
 	case p == 5 || p < 9 && to.kind == editing:
 		c.purge(to)
 	case p < 14 && !to.apart:
-		c.read(to, stored{})
+		c.read(c.newOperation(reading, to), to, stored{})
 	default:
-		c.read(to, c.stored[to.path])
+		o := c.newOperation(reading, to)
+		if to.apart {
+			o.Node = c.number % nodes
+		}
+		c.read(o, to, c.stored[to.path])
 	}
+}
+
+// askAgain asks the node that has done something at once for what it has done it to.
+func (c *client) askAgain(done *operation, to target) {
+	o := c.newOperation(reading, to)
+	o.Node = done.Node
+	c.read(o, to, c.stored[to.path])
 }
 
 func (c *client) newOperation(k kind, to target) *operation {
@@ -135,11 +146,7 @@ func (c *client) newOperation(k kind, to target) *operation {
 	}
 }
 
-func (c *client) read(to target, has stored) {
-	o := c.newOperation(reading, to)
-	if to.apart {
-		o.Node = c.number % nodes
-	}
+func (c *client) read(o *operation, to target, has stored) {
 	var fields []string
 	if has.etag != "" {
 		o.Named, fields = has.version, []string{"If-None-Match", has.etag}
@@ -176,6 +183,9 @@ func (c *client) change(to target) {
 		fields = append(fields, lateField, (time.Duration(c.chance.IntN(2000)) * time.Millisecond).String())
 	}
 	c.do(o, http.MethodPut, fields)
+	if !to.apart {
+		c.askAgain(o, to)
+	}
 }
 
 // do sends a request, and keeps what came of it.
@@ -204,7 +214,6 @@ func (c *client) answer(o *operation, r *http.Request) (http.Header, string) {
 // purge is by URL or by prefix, which are two ways through a store.
 func (c *client) purge(to target) {
 	o := c.newOperation(purging, to)
-	defer c.keep(o)
 	by := []string{"url", "prefix"}[c.chance.IntN(2)]
 	text := fmt.Sprintf(`{"%s": "http://%s%s"}`, by, site, to.path)
 	r, err := http.NewRequest(http.MethodPost, "http://"+c.cluster.nodes[o.Node].admin+"/conditional_cache/purge", strings.NewReader(text))
@@ -212,6 +221,8 @@ func (c *client) purge(to target) {
 		panic(err)
 	}
 	c.answer(o, r)
+	c.keep(o)
+	c.askAgain(o, to)
 }
 
 func (tr *traffic) keep(o *operation) {
