@@ -97,6 +97,7 @@ func (i *injection) holdNode() {
 	number, n := i.anyNode()
 	i.during(cut, number, func() {
 		n.redis.hold()
+		i.traffic.writeOnce(number)
 		i.between(time.Second, 5*time.Second)
 		n.redis.heal()
 	})
@@ -120,6 +121,7 @@ func (i *injection) dropNode() {
 	number, n := i.anyNode()
 	i.during(cut, number, func() {
 		n.redis.drop()
+		i.traffic.writeOnce(number)
 		i.between(500*time.Millisecond, 4*time.Second)
 		n.redis.heal()
 	})
@@ -151,6 +153,7 @@ func (i *injection) killRedis() {
 	redis := i.cluster.servers[0]
 	i.during(cut, allNodes, func() {
 		redis.kill()
+		i.traffic.writeOnce(i.chance.IntN(nodes))
 		i.between(500*time.Millisecond, 3*time.Second)
 		redis.start()
 		redis.await()
@@ -158,7 +161,13 @@ func (i *injection) killRedis() {
 }
 
 func (i *injection) pauseRedis() {
-	i.during(cut, allNodes, func() { i.stop(&i.cluster.servers[0].process) })
+	redis := i.cluster.servers[0]
+	i.during(cut, allNodes, func() {
+		redis.signal(syscall.SIGSTOP)
+		i.traffic.writeOnce(i.chance.IntN(nodes))
+		i.between(0, 3*time.Second)
+		redis.signal(syscall.SIGCONT)
+	})
 }
 
 // failOver kills the primary, and makes a replica of it when the other one is primary.

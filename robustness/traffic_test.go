@@ -30,6 +30,9 @@ type target struct {
 	// apart: each client reads it at one node only, and keeps to the version that it has. So nobody brings the news of a
 	// write from one node to another but the nodes themselves.
 	apart bool
+	// once: nobody writes it but a node that is cut off, once, and that node is not asked for it any more. So the others
+	// hear of it when that node tells the server, and in no other way. It is apart as well.
+	once bool
 }
 
 // targets are the pages of one history. Their paths are in no other one.
@@ -43,6 +46,9 @@ func targets(number int) []target {
 			}
 		}
 	}
+	for _, tag := range []string{"own", "made"} {
+		all = append(all, target{path: fmt.Sprintf("/%d/once/%s", number, tag), kind: writing, apart: true, once: true})
+	}
 	return all
 }
 
@@ -54,6 +60,8 @@ type traffic struct {
 	// quiet is a node, counted from 1, that is asked for nothing but what it may have in memory: each call that has failed
 	// would tell it that it is cut off. 0: none is.
 	quiet atomic.Int32
+	// writer is the node, counted from 1, that has written what is written once.
+	writer atomic.Int32
 
 	mu         sync.Mutex
 	operations []*operation
@@ -112,6 +120,8 @@ func (tr *traffic) isQuiet(node int) bool { return int(tr.quiet.Load()) == node+
 func (c *client) act() {
 	to := c.targets[c.chance.IntN(len(c.targets))]
 	switch p := c.chance.IntN(100); {
+	case to.once:
+		c.readOnce(to)
 	case p < 5 && c.chance.IntN(to.rare) == 0:
 		c.change(to)
 	case p == 5 || p < 9 && to.kind == editing:
@@ -124,6 +134,28 @@ func (c *client) act() {
 			o.Node = c.number % nodes
 		}
 		c.read(o, to, c.stored[to.path])
+	}
+}
+
+// readOnce reads what is written once.
+func (c *client) readOnce(to target) {
+	o := c.newOperation(reading, to)
+	if o.Node = c.number % nodes; int(c.writer.Load()) != o.Node+1 {
+		c.read(o, to, c.stored[to.path])
+	}
+}
+
+// writeOnce writes what is written once, at a node that is cut off.
+func (tr *traffic) writeOnce(node int) {
+	tr.writer.Store(int32(node + 1))
+	c := newClient(tr, clients, 0)
+	defer c.http.CloseIdleConnections()
+	for _, to := range tr.targets {
+		if to.once {
+			o := c.newOperation(writing, to)
+			o.Node = node
+			c.do(o, http.MethodPut, nil)
+		}
 	}
 }
 

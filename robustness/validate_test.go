@@ -60,7 +60,7 @@ func (h *history) wasKilledDuring(o *operation) bool {
 }
 
 func (h *history) validatePage(url string, operations []*operation) *violation {
-	all := forPorcupine(operations, h.deadlines(operations), clients)
+	all := forPorcupine(operations, h.deadlines(operations), clients+1)
 	result, info := porcupine.CheckOperationsVerbose(model, all, judging)
 	if result == porcupine.Ok {
 		return nil
