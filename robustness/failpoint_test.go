@@ -112,6 +112,7 @@ func (i *injection) holdQuietNode() {
 	pause(time.Second) // for what is under way
 	i.during(cut, number, func() {
 		n.redis.hold()
+		i.traffic.writeOnce((number + 1) % nodes)
 		i.between(4*time.Second, 6*time.Second)
 		n.redis.heal()
 	})

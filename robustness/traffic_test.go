@@ -30,8 +30,8 @@ type target struct {
 	// apart: each client reads it at one node only, and keeps to the version that it has. So nobody brings the news of a
 	// write from one node to another but the nodes themselves.
 	apart bool
-	// once: nobody writes it but a node that is cut off, once, and that node is not asked for it any more. So the others
-	// hear of it when that node tells the server, and in no other way. It is apart as well.
+	// once: nobody writes it but one node, once, and that node is not asked for it any more. So the others hear of it when
+	// that node tells the server, and in no other way. It is apart as well.
 	once bool
 }
 
@@ -145,7 +145,7 @@ func (c *client) readOnce(to target) {
 	}
 }
 
-// writeOnce writes what is written once, at a node that is cut off.
+// writeOnce writes what is written once.
 func (tr *traffic) writeOnce(node int) {
 	tr.writer.Store(int32(node + 1))
 	c := newClient(tr, clients, 0)
