@@ -172,7 +172,7 @@ func testCatalogue(t *testing.T) catalogue {
 			return filepath.SkipDir
 		case strings.HasSuffix(path, "_test.go"):
 			c.functions[path], err = testFunctions(path)
-		case strings.HasSuffix(path, ".jsonl"):
+		case strings.HasSuffix(path, ".jsonl") && filepath.Base(filepath.Dir(path)) == "cases":
 			c.cases[path] = make(map[string]string)
 			for _, one := range readCases(t, path) {
 				c.cases[path][one.ID] = one.skipReason()
