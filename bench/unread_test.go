@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -98,14 +97,4 @@ func unreadSides(b *testing.B, proto string, size int) (*httptest.Server, *http.
 	}
 	b.Cleanup(transport.CloseIdleConnections)
 	return server, &http.Client{Transport: transport}
-}
-
-// cpuOfProcess is how long this process has been on a CPU.
-func cpuOfProcess(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

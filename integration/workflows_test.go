@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +78,8 @@ func (s workflowStep) problems(job, goVersion string) (found []string) {
 	case strings.HasPrefix(s.Uses, "actions/setup-go@") && s.With["go-version"] != goVersion:
 		found = append(found, job+": another Go than that of go.mod")
 	}
-	if bash, err := exec.LookPath("bash"); err == nil && s.Run != "" {
+	// On Windows, the first bash may be one that only says how to install it.
+	if bash, err := exec.LookPath("bash"); err == nil && runtime.GOOS != "windows" && s.Run != "" {
 		command := exec.Command(bash, "-n")
 		command.Stdin = strings.NewReader(s.Run)
 		if out, err := command.CombinedOutput(); err != nil {

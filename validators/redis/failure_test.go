@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -97,8 +96,8 @@ func TestServerThatIsPaused(t *testing.T) {
 	for n.trySave(key) != nil || n.trySave(untouched) != nil || !n.found(key) || !other.found(key) {
 		t.Log("a slow machine")
 	}
-	s.signal(syscall.SIGSTOP)
-	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	s.pause()
+	t.Cleanup(s.resume)
 	inTime(t, defaultTimeout, func() {
 		if err := n.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) {
 			t.Errorf("Forget: %v", err)
@@ -116,7 +115,7 @@ func TestServerThatIsPaused(t *testing.T) {
 	for range 1000 {
 		n.wantUnavailable(untouched)
 	}
-	s.signal(syscall.SIGCONT)
+	s.resume()
 	eventually(t, "the store is back", func() bool { return n.Stats().Available })
 	if n.found(key) {
 		t.Error("what was to be forgotten is found when the server is back")
@@ -128,8 +127,8 @@ func TestServerThatIsPaused(t *testing.T) {
 func TestManyRequestsAtAPausedServer(t *testing.T) {
 	s := startServer(t)
 	n := join(t, hurried(s.address()))
-	s.signal(syscall.SIGSTOP)
-	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	s.pause()
+	t.Cleanup(s.resume)
 	var requests sync.WaitGroup
 	inTime(t, defaultTimeout, func() {
 		for i := range 5000 {
@@ -140,7 +139,7 @@ func TestManyRequestsAtAPausedServer(t *testing.T) {
 	if under := n.inFlight.Load(); under > maxInFlight {
 		t.Errorf("%d calls are under way, of %d", under, maxInFlight)
 	}
-	s.signal(syscall.SIGCONT)
+	s.resume()
 	n.awaitUp()
 }
 
@@ -151,7 +150,7 @@ func TestClientsThatLeave(t *testing.T) {
 	before := n.Stats().Errors
 	for i := range 20 {
 		key := newKey("a.example", fmt.Sprint("/", i))
-		s.signal(syscall.SIGSTOP)
+		s.pause()
 		leaves, cancel := context.WithCancel(t.Context())
 		var requests sync.WaitGroup
 		requests.Go(func() { _, _, _ = n.Load(leaves, key) })
@@ -163,7 +162,7 @@ func TestClientsThatLeave(t *testing.T) {
 		})
 		eventually(t, "the second waits", func() bool { return n.inFlight.Load() == 2 })
 		cancel()
-		s.signal(syscall.SIGCONT)
+		s.resume()
 		requests.Wait()
 	}
 	if stats := n.Stats(); stats.Errors != before || !stats.Available {
@@ -737,8 +736,8 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		"paused": func(t *testing.T, n *node) {
 			t.Helper()
 			n.awaitUp()
-			s.signal(syscall.SIGSTOP)
-			t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+			s.pause()
+			t.Cleanup(s.resume)
 			n.wantUnavailable(newKey("b.example", "/"))
 		},
 	} {
@@ -831,8 +830,8 @@ func TestTheCallsOfARequestShareTheTimeout(t *testing.T) {
 	n := join(t, o)
 	key, stamp := newKey("a.example", "/"), n.stamp(newKey("a.example", "/"))
 	nearly := validators.WithWaited(t.Context(), o.timeout-time.Millisecond)
-	s.signal(syscall.SIGSTOP)
-	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	s.pause()
+	t.Cleanup(s.resume)
 	began := time.Now()
 	for i := range 2 * tooMuch {
 		if _, _, err := n.Load(nearly, newKey("a.example", fmt.Sprint("/", i))); !errors.Is(err, validators.ErrUnavailable) {
@@ -848,6 +847,6 @@ func TestTheCallsOfARequestShareTheTimeout(t *testing.T) {
 	if !n.Stats().Available {
 		t.Error("the store is left alone")
 	}
-	s.signal(syscall.SIGCONT)
+	s.resume()
 	eventually(t, "what nobody has waited for is saved", func() bool { return n.found(key) })
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -119,13 +118,6 @@ func (s *server) kill() {
 		_ = s.process.Process.Kill()
 		_ = s.process.Wait()
 		s.process = nil
-	}
-}
-
-func (s *server) signal(signal syscall.Signal) {
-	s.t.Helper()
-	if err := s.process.Process.Signal(signal); err != nil {
-		s.t.Fatal(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -153,12 +152,12 @@ func TestWindowOfANodeThatIsCutOff(t *testing.T) {
 // The same for nodes at a server that stands still while one of them is written to.
 func TestWindowOfAServerThatIsPaused(t *testing.T) {
 	s := startServer(t)
-	t.Cleanup(func() { s.signal(syscall.SIGCONT) })
+	t.Cleanup(s.resume)
 	n, other := join(t, hurried(s.address())), join(t, hurried(s.address()))
 	for _, before := range []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond} {
 		key := newKey("a.example", "/")
 		eventually(t, "the record is found", func() bool { return n.trySave(key) == nil && n.found(key) })
-		s.signal(syscall.SIGSTOP)
+		s.pause()
 		n.lastFound(newKey("b.example", "/"), before)
 		if err := other.Forget(t.Context(), key.URI); !errors.Is(err, validators.ErrUnavailable) {
 			t.Errorf("Forget: %v", err)
@@ -169,7 +168,7 @@ func TestWindowOfAServerThatIsPaused(t *testing.T) {
 		if window+before >= promised {
 			t.Errorf("an answer out of date was asked for %s after the server has answered last", window+before)
 		}
-		s.signal(syscall.SIGCONT)
+		s.resume()
 		n.awaitUp()
 		eventually(t, "the other node has told", func() bool { _, _, err := other.Load(t.Context(), key); return err == nil })
 		if n.found(key) {
