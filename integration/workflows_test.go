@@ -106,14 +106,31 @@ func TestWorkflows(t *testing.T) {
 			t.Errorf("%s: %s", file, problem)
 		}
 	}
-	for _, command := range []string{"bash .ci/run\n", "go test ./...\n", "govulncheck@v", "bash .ci/licences\n"} {
-		if !strings.Contains(all, command) {
-			t.Errorf("no workflow runs %q", command)
-		}
+	for _, missing := range missingFromWorkflows(all) {
+		t.Errorf("no workflow has %q", missing)
 	}
 	for _, script := range regexp.MustCompile(`bash (\.ci/\S+)`).FindAllStringSubmatch(all, -1) {
 		readDoc(t, script[1])
 	}
+}
+
+// promisedOfWorkflows is what the workflows are there for: all checks on one system and the tests on three, with the oldest Caddy
+// and the newest, holes that are known, licences, and releases of signed tags with checksums.
+var promisedOfWorkflows = []string{
+	"bash .ci/run\n", "go test ./...\n",
+	"system: [ubuntu-latest, macos-latest, windows-latest]\n", "runs-on: ${{ matrix.system }}\n",
+	"version: [oldest, newest]\n", "go get github.com/caddyserver/caddy/v2@latest\n",
+	"govulncheck@v", "bash .ci/licences\n", "go mod verify\n",
+	`git cat-file tag "$GITHUB_REF_NAME" | grep -E -- '-----BEGIN (PGP|SSH) SIGNATURE-----'`, "sha256sum -- * >SHA256SUMS\n", "--verify-tag",
+}
+
+func missingFromWorkflows(all string) (missing []string) {
+	for _, promised := range promisedOfWorkflows {
+		if !strings.Contains(all, promised) {
+			missing = append(missing, promised)
+		}
+	}
+	return missing
 }
 
 // TestWorkflowsFindFaults shows that the checks of TestWorkflows can fail.
@@ -140,5 +157,11 @@ func TestWorkflowsFindFaults(t *testing.T) {
 	}
 	if found := workflowProblems(good, "1.26"); !slices.Equal(found, nil) {
 		t.Error(found)
+	}
+	all := good + readDoc(t, "../.github/workflows/release.yml")
+	for _, promised := range promisedOfWorkflows {
+		if found := missingFromWorkflows(strings.ReplaceAll(all, promised, "")); !slices.Equal(found, []string{promised}) {
+			t.Errorf("without %q, missing are %q", promised, found)
+		}
 	}
 }
