@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/command"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
@@ -47,6 +48,7 @@ func init() {
 	// makes content.
 	httpcaddyfile.RegisterDirectiveOrder("conditional_cache", httpcaddyfile.After, "encode")
 	httpcaddyfile.RegisterGlobalOption("conditional_cache", parseGlobalOption)
+	command.Register()
 }
 
 // App holds what all `conditional_cache` handlers of a process share. It is optional.
