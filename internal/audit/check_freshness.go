@@ -76,7 +76,6 @@ var contradictions = [...][2]string{
 	{"no-store", "public"},
 	{"no-store", "immutable"},
 	{"no-cache", "immutable"},
-	{"no-cache", "max-age"},
 	{"private", "s-maxage"},
 }
 

@@ -13,6 +13,9 @@ func checkHead(o *Observation) []Finding {
 	if page == nil || head == nil {
 		return nil
 	}
+	if head.Surplus {
+		return []Finding{found(HeadBody, "octets behind the fields")}
+	}
 	if head.Status != page.Status {
 		return []Finding{found(HeadStatus, fmt.Sprintf("%d to HEAD, %d to GET", head.Status, page.Status))}
 	}

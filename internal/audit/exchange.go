@@ -23,6 +23,8 @@ type Exchange struct {
 	Size   int64
 	// Cut: the body is longer than the limit.
 	Cut bool
+	// Surplus: something follows where no body may be.
+	Surplus bool
 	// Now is when the head came.
 	Now time.Time
 	// Err is why there was no answer.

@@ -21,6 +21,9 @@ var errCut = errors.New("the body ended early")
 // maxFields is how many octets of fields a response may have.
 const maxFields = 256 << 10
 
+// dialTime is how long a connection may take.
+const dialTime = 10 * time.Second
+
 // wires are the connections to each address, so that a request for a replica never takes that of another one. They may
 // be used concurrently.
 type wires struct {
@@ -35,12 +38,12 @@ func (w *wires) transport(address string) *http.Transport {
 	if t := w.to[address]; t != nil {
 		return t
 	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	dialer := &net.Dialer{Timeout: dialTime}
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    dialTime,
 		MaxResponseHeaderBytes: maxFields,
 		MaxIdleConnsPerHost:    maxConcurrency,
 		DisableCompression:     true, // a coding is what is looked at
@@ -127,7 +130,7 @@ func (v *visitor) ask(ctx context.Context, s *step, u *url.URL, address string, 
 		return e
 	}
 	v.dress(request, fields)
-	response, err := v.wires.transport(address).RoundTrip(request)
+	response, err := v.send(request, address, e)
 	if err != nil {
 		e.Err = err
 		return e
@@ -137,6 +140,18 @@ func (v *visitor) ask(ctx context.Context, s *step, u *url.URL, address string, 
 	e.Status, e.Header, e.Now = response.StatusCode, response.Header, time.Now()
 	e.Err = e.read(response.Body, v.options.MaxBody, s.keep)
 	return e
+}
+
+// send sends a request. HEAD goes alone, unless it has to go by a proxy.
+func (v *visitor) send(request *http.Request, address string, e *Exchange) (response *http.Response, err error) {
+	if request.Method == http.MethodHead {
+		request.Close = true
+		if proxy, err := http.ProxyFromEnvironment(request); address != "" || err == nil && proxy == nil {
+			response, e.Surplus, err = sendAlone(request, address)
+			return response, err
+		}
+	}
+	return v.wires.transport(address).RoundTrip(request)
 }
 
 // dress gives a request the fields of a browser, of the user, and of the probe.

@@ -44,6 +44,7 @@ const (
 	HeadStatus
 	HeadDiffers
 	HeadWithout
+	HeadBody
 
 	IfRangeNotConfirmed
 	IfRangeIgnored
@@ -184,20 +185,21 @@ var kinds = [...]about{
 
 	HeadStatus:  {"head_status", Warning, "HEAD is not answered as GET is.", "RFC 9110 §9.3.2", headAsGet},
 	HeadDiffers: {"head_differs", Warning, "HEAD has a field with another value than GET.", "RFC 9110 §9.3.2", headAsGet},
-	HeadWithout: {"head_without", Warning, "HEAD lacks a validator that GET has.", "RFC 9110 §9.3.2", headAsGet},
+	HeadWithout: {"head_without", Note, "HEAD lacks a validator that GET has, which it may where that is only known with the content.", "RFC 9110 §9.3.2", headAsGet},
+	HeadBody:    {"head_body", Error, "The answer to HEAD has a body, with which the next answer on the connection begins.", "RFC 9110 §9.3.2", headAsGet},
 
 	IfRangeNotConfirmed: {"if_range_not_confirmed", Warning, "The server says it has ranges, but sends the whole to the current strong tag in If-Range.", "RFC 9110 §13.1.5", replaceTag},
 	IfRangeIgnored: {
 		"if_range_ignored", Error, "A validator in If-Range that is not the current one gets a part, so a resumed download is a mixture.", "RFC 9110 §13.1.5",
-		Cure{Lines: "etag strong {\n\texisting replace\n}", Reason: "An upstream that answers Range itself has to be mended, or Range kept from it: request_header -Range."},
+		replaceTag,
 	},
 	IfRangeWeak: {
 		"if_range_weak", Error, "A weak tag in If-Range gets a part, though the octets may have changed.", "RFC 9110 §13.1.5",
-		Cure{Lines: "etag strong {\n\texisting replace\n}", Reason: "An upstream that answers Range itself has to be mended, or Range kept from it: request_header -Range."},
+		replaceTag,
 	},
 	RangeWrong: {
 		"range_wrong", Error, "The 206 does not have the octets that its Content-Range says.", "RFC 9110 §15.3.7",
-		reason("Keep Range from this server (request_header -Range), and conditional_cache answers it."),
+		replaceTag,
 	},
 
 	DateMalformed: {"date_malformed", Error, "Last-Modified is no date in the form of HTTP, so it is never looked at.", "RFC 9110 §8.8.2", bare},
@@ -237,7 +239,7 @@ var kinds = [...]about{
 	},
 	PublicSetCookie: {
 		"public_set_cookie", Error, "Shared caches may store the response, and it sets a cookie: others may get it.", "RFC 9111 §7.3",
-		Cure{Lines: "cache_control private no-cache {\n\texisting merge\n}"},
+		Cure{Lines: "cache_control private {\n\texisting merge\n}"},
 	},
 
 	TrackingTag: {"tracking_tag", Warning, "Under a tracking parameter the same content has another tag.", "RFC 9110 §8.8.1", replaceTag},

@@ -148,6 +148,18 @@ var Others = []Script{
 			set(answer, "Etag", "")
 		}
 	}},
+	{Kind: audit.HeadBody, Raw: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodHead {
+			return false
+		}
+		conn, stream, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return false
+		}
+		defer conn.Close() //nolint:errcheck // what was to be sent is sent
+		_, _ = stream.WriteString("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + Page)
+		return stream.Flush() == nil
+	}},
 	{Kind: audit.IfRangeNotConfirmed, Before: func(r *http.Request) { r.Header.Del("Range") }},
 	{Kind: audit.IfRangeIgnored, Before: func(r *http.Request) { r.Header.Del("If-Range") }},
 	{Kind: audit.IfRangeWeak, Before: func(r *http.Request) {

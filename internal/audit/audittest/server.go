@@ -31,12 +31,12 @@ type Script struct {
 	Body          func(n int, r *http.Request) string
 	Tag, CodedTag func(n int, r *http.Request) string
 	Modified      func(n int) time.Time
+	// Raw may answer by itself, with the fields that are there.
+	Raw func(w http.ResponseWriter, r *http.Request) bool
 	// Paths are asked for; none is the plain one.
 	Paths []string
 	// Replica is a second server with the same name.
 	Replica *Script
-	// Incurable: the line of the cure needs more than this server to be seen working.
-	Incurable string
 }
 
 // Handler is the server.
@@ -53,6 +53,9 @@ func (s *Script) Handler() http.Handler {
 			s.Edit(n, r, answer)
 		}
 		maps.Copy(w.Header(), answer.Header())
+		if s.Raw != nil && s.Raw(w, r) {
+			return
+		}
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes())
 	})

@@ -1,0 +1,251 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/audit"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/audit/audittest"
+)
+
+// apacheModules is where Debian puts what Apache loads.
+const apacheModules = "/usr/lib/apache2/modules"
+
+// startApache serves a folder and returns its address. Below /deflate/ it compresses.
+func startApache(t *testing.T, pages *pageFolder) (addr string) {
+	t.Helper()
+	_, err := os.Stat(filepath.Join(apacheModules, "mod_mpm_event.so"))
+	program, errProgram := exec.LookPath("apache2")
+	requireProgram(t, err == nil && errProgram == nil, "apache2")
+	template, err := os.ReadFile("testdata/apache/httpd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, prefix := strconv.Itoa(freePort(t)), t.TempDir()
+	openFolders(t, prefix, pages.dir)
+	filled := strings.NewReplacer("{port}", port, "{prefix}", prefix, "{root}", pages.dir, "{modules}", apacheModules).Replace(string(template))
+	conf := filepath.Join(prefix, "httpd.conf")
+	if err := os.WriteFile(conf, []byte(filled), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr = net.JoinHostPort("127.0.0.1", port)
+	runUpstream(t, addr, exec.CommandContext(t.Context(), program, "-D", "FOREGROUND", "-f", conf))
+	return addr
+}
+
+// openFolders lets another user into temporary folders: what Apache serves with is not root.
+func openFolders(t *testing.T, folders ...string) {
+	t.Helper()
+	for _, folder := range folders {
+		for ; folder != os.TempDir() && folder != "/"; folder = filepath.Dir(folder) {
+			if err := os.Chmod(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// lookAt looks at URLs as the command does.
+func lookAt(t *testing.T, options audit.Options, urls ...string) *audit.Report {
+	t.Helper()
+	options.Timeout, options.MaxBody = exchangeTimeout, audittest.Limit
+	if err := options.Check(); err != nil {
+		t.Fatal(err)
+	}
+	var all []*url.URL
+	for _, text := range urls {
+		u, err := audit.ParseURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	return audit.Run(t.Context(), &options, all)
+}
+
+// findings are all that there are at some URLs.
+func findings(t *testing.T, options audit.Options, urls ...string) (all []audit.Finding) {
+	t.Helper()
+	report := lookAt(t, options, urls...)
+	for _, page := range report.Pages {
+		all = append(all, page.Findings...)
+	}
+	return append(all, report.Site...)
+}
+
+// auditedCaddyfile serves a folder at a port.
+const auditedCaddyfile = `
+http://127.0.0.1:%d {
+	root %s
+	handle_path /encode/* {
+		encode
+		file_server
+	}
+	handle_path /ours/* {
+		encode
+		conditional_cache {
+			cache_control no-cache
+		}
+		file_server
+	}
+	handle_path /replace/* {
+		encode
+		conditional_cache {
+			etag auto {
+				existing replace
+			}
+			cache_control no-cache
+		}
+		file_server
+	}
+	file_server
+}
+`
+
+// TestAuditOfRealServers: what well-known servers do, each as Debian or its documentation configures it.
+func TestAuditOfRealServers(t *testing.T) {
+	pages := newPageFolder(t)
+	port := freePort(t)
+	runCaddy(t, fmt.Sprintf(auditedCaddyfile, port, pages.dir))
+	caddyAddr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	for _, server := range []struct {
+		name  string
+		start func(*testing.T) string
+		want  map[string][]string // by path
+	}{
+		{"nginx", func(t *testing.T) string { return runNginx(t, "audit.conf", pages.dir) }, map[string][]string{
+			"/page.html":                   {"heuristic"},
+			"/gzip/page.html":              {"not_modified_without", "heuristic"}, // Vary
+			"/gzip-without-vary/page.html": {"vary_missing", "heuristic"},
+			"/expires/page.html":           {},
+			"/zip.html":                    {"date_epoch"},
+		}},
+		{"apache", func(t *testing.T) string { return startApache(t, pages) }, map[string][]string{
+			"/page.html": {"heuristic"},
+			// The tag has "-gzip" at its end, by which Apache does not know it.
+			"/deflate/page.html": {"coding_not_confirmed", "not_modified_without", "heuristic"},
+			"/expires/page.html": {},
+		}},
+		{"caddy", func(*testing.T) string { return caddyAddr }, map[string][]string{
+			"/page.html": {"heuristic"},
+			"/zip.html":  {"date_epoch"},
+			// encode gives the tag of a 200 a suffix, and that of a 304 none.
+			"/encode/page.html": {"not_modified_changes", "heuristic"},
+			// A row says nothing on a 304 that file_server has made; under existing replace it is made here.
+			"/ours/page.html":    {"not_modified_without", "not_modified_changes"},
+			"/replace/page.html": {"head_without"}, // a note
+		}},
+		{"django", func(t *testing.T) string { return startDjango(t, pages) }, map[string][]string{
+			"/plain":      {"no_validator", "head_body"}, // neither Django nor gunicorn takes the body off
+			"/plain/gzip": {"no_validator", "head_body"},
+			"/dated":      {"no_tag", "head_body", "heuristic"},
+			"/etagged":    {"head_body"},
+			"/contact":    {"unstable_body", "head_body"},
+			"/scripted":   {"unstable_body", "head_body"},
+			"/error500":   {"not_ok"},
+		}},
+	} {
+		t.Run(server.name, func(t *testing.T) {
+			addr := server.start(t)
+			var urls []string
+			for path := range server.want {
+				urls = append(urls, "http://"+addr+path)
+			}
+			for _, page := range lookAt(t, audit.Options{Concurrency: 4}, urls...).Pages {
+				checkPage(t, page, server.want[strings.TrimPrefix(page.URL, "http://"+addr)])
+			}
+		})
+	}
+}
+
+func checkPage(t *testing.T, page *audit.Page, want []string) {
+	t.Helper()
+	var names []string
+	for _, f := range page.Findings {
+		names = append(names, f.Kind.String())
+		t.Logf("%s: %s: %s\n%s%s", page.URL, f.Kind, f.Evidence, f.Cure.Caddyfile(), f.Cure.Reason)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("%s: %q, want %q", page.URL, names, want)
+	}
+}
+
+// TestAuditCures: behind a Caddy with the lines that a finding offers, there is no such finding any more.
+func TestAuditCures(t *testing.T) {
+	var sites strings.Builder
+	type site struct{ addresses []string }
+	cured := make(map[*audittest.Script]site)
+	for _, s := range audittest.Scripts() {
+		cure := cureOf(t, s)
+		if cure == "" {
+			continue
+		}
+		var at site
+		for _, one := range []*audittest.Script{s, s.Replica} {
+			if one == nil {
+				continue
+			}
+			upstream := httptest.NewServer(one.Handler())
+			t.Cleanup(upstream.Close)
+			port := freePort(t)
+			fmt.Fprintf(&sites, "http://:%d {\n\tbind 127.0.0.1\n%s\n\treverse_proxy %s\n}\n", port, cure, upstream.Listener.Addr())
+			at.addresses = append(at.addresses, fmt.Sprintf("127.0.0.1:%d", port))
+		}
+		cured[s] = at
+	}
+	runCaddy(t, sites.String())
+	for s, at := range cured {
+		t.Run(s.Kind.String(), func(t *testing.T) {
+			var urls []string
+			for _, path := range pathsOf(s) {
+				urls = append(urls, "http://"+at.addresses[0]+path)
+			}
+			for _, f := range findings(t, audit.Options{Pause: time.Millisecond, Addresses: at.addresses}, urls...) {
+				if f.Kind == s.Kind {
+					t.Errorf("still %s: %s", f.Kind, f.Evidence)
+				}
+			}
+		})
+	}
+}
+
+func pathsOf(s *audittest.Script) []string {
+	if s.Paths == nil {
+		return []string{"/"}
+	}
+	return s.Paths
+}
+
+// cureOf is what the audit offers for a server's fault, empty if that is not in Caddy's hands.
+func cureOf(t *testing.T, s *audittest.Script) string {
+	t.Helper()
+	upstream := httptest.NewServer(s.Handler())
+	defer upstream.Close()
+	options := audit.Options{Pause: -1}
+	if s.Replica != nil {
+		replica := httptest.NewServer(s.Replica.Handler())
+		defer replica.Close()
+		options.Addresses = []string{upstream.Listener.Addr().String(), replica.Listener.Addr().String()}
+	}
+	var urls []string
+	for _, path := range pathsOf(s) {
+		urls = append(urls, upstream.URL+path)
+	}
+	for _, f := range findings(t, options, urls...) {
+		if f.Kind == s.Kind {
+			return f.Cure.Caddyfile()
+		}
+	}
+	t.Errorf("%s is not found without Caddy", s.Kind)
+	return ""
+}
