@@ -41,7 +41,7 @@ func (p *Page) Saved() int64 {
 	return 0
 }
 
-// Lost is how many octets it sends that it need not have sent.
+// Lost is how many octets a reload sends in full.
 func (p *Page) Lost() int64 { return p.Coded - p.Saved() }
 
 // Totals are the sums of a report.

@@ -67,7 +67,9 @@ func barsOf(r *audit.Report) (bars []bar) {
 			Saved: int(p.Saved() * wide / longest), Lost: int(p.Lost() * wide / longest),
 		})
 	}
-	slices.SortStableFunc(bars, func(a, b bar) int { return cmp.Compare(b.Page.Lost(), a.Page.Lost()) })
+	slices.SortStableFunc(bars, func(a, b bar) int {
+		return cmp.Or(cmp.Compare(b.Page.Lost(), a.Page.Lost()), cmp.Compare(b.Page.Coded, a.Page.Coded))
+	})
 	return bars
 }
 

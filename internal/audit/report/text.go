@@ -55,7 +55,7 @@ func Text(w io.Writer, r *audit.Report, leftOut int, colour bool) error {
 	t := r.Totals()
 	p.linef("%s: %s, %s, %s; %s sent", count(t.Pages, "page"), count(t.Errors, "error"), count(t.Warnings, "warning"), count(t.Notes, "note"),
 		count(t.Requests, "request"))
-	p.linef("A reload of all pages saves %s, and sends %s that need not be sent.", Size(t.Saved), Size(t.Lost))
+	p.linef("A reload of all pages saves %s, and sends %s in full.", Size(t.Saved), Size(t.Lost))
 	if leftOut > 0 {
 		p.linef("%s not looked at; --limit lets more be looked at.", count(leftOut, "further URL"))
 	}
