@@ -111,7 +111,7 @@ func contradiction(directives []httpcond.Directive) string {
 // expiresContradicts compares Expires with max-age, and with what has clients ask each time. What is no date stands for
 // the past (RFC 9111 §5.3).
 func expiresContradicts(e *Exchange, directives []httpcond.Directive) string {
-	const slack = time.Minute
+	const slack = 10 * time.Second
 	lines := e.Header["Expires"]
 	if len(lines) == 0 || len(directives) == 0 || e.date().IsZero() {
 		return ""

@@ -39,16 +39,19 @@ func TestUnstableBody(t *testing.T) {
 		"a token of Django": {
 			`<input type="hidden" name="csrfmiddlewaretoken" value="` + djangoA + `">`,
 			`<input type="hidden" name="csrfmiddlewaretoken" value="` + remask(djangoA) + `">`,
-			[]Looks{Token}, "\tignore csrf", "",
+			[]Looks{Token},
+			"\tignore csrf", "",
 		},
 		"a token in a script": {
 			`<script>const csrf_token = "` + djangoA + `"</script>`, `<script>const csrf_token = "` + remask(djangoA) + `"</script>`,
-			[]Looks{Token}, "", "data-*",
+			[]Looks{Token},
+			"", "data-*",
 		},
 		"a nonce": {`<script nonce="abcdefgh01">x()</script>`, `<script nonce="ijklmnop23">x()</script>`, []Looks{Nonce}, "\tignore nonce", ""},
 		"a nonce and a time": {
 			`<script nonce="abcdefgh01">x()</script><!-- rendered at 10:15:09 -->`, `<script nonce="ijklmnop23">x()</script><!-- rendered at 10:15:11 -->`,
-			[]Looks{Nonce, Time}, "\tignore nonce\n\tignore `script><!-- rendered at (\\d+:\\d+:\\d+)", "",
+			[]Looks{Nonce, Time},
+			"\tignore nonce\n\tignore `script><!-- rendered at (\\d+:\\d+:\\d+)", "",
 		},
 		"a duration":    {"<!-- rendered in 12 ms -->", "<!-- rendered in 7 ms -->", []Looks{Time}, "rendered in (\\d+ [A-Za-z]+)", ""},
 		"an instant":    {"<p>now 2026-11-28T15:52:07Z</p>", "<p>now 2026-11-28T15:53:11Z</p>", []Looks{Time}, "now (", ""},
