@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +58,7 @@ func serveScripts(t *testing.T) (url string) {
 	mux.Handle("/bad", bad.Handler())
 	server := httptest.NewServer(mux)
 	mux.HandleFunc("/sitemap.xml", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "<urlset><url><loc>%s/good</loc></url><url><loc>%[1]s/bad</loc></url></urlset>", server.URL)
+		_, _ = fmt.Fprintf(w, "<urlset><url><loc>%s/good</loc></url><url><loc>%[1]s/bad</loc></url></urlset>", server.URL)
 	})
 	t.Cleanup(server.Close)
 	return server.URL
@@ -219,4 +221,36 @@ func TestCommandIsInCaddysPages(t *testing.T) {
 	if got := command(t, "", "conditional-cache", "audit", "--help"); got.status != 0 || !strings.Contains(got.out, "at most 30 requests to a URL") {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestAuditPageExamples: the page shows what the command prints, but for its sizes.
+func TestAuditPageExamples(t *testing.T) {
+	at := serveScripts(t) + "/bad"
+	t.Chdir("..")
+	size := regexp.MustCompile(`\d+(\.\d+)? (bytes|KB)`)
+	shown := codeBlocks(t, auditPage, "console")
+	if len(shown) != 1 {
+		t.Fatalf("%d examples", len(shown))
+	}
+	_, want, _ := strings.Cut(strings.ReplaceAll(shown[0].text, "https://example.com/", at), "\n")
+	t.Chdir("integration") // from where Caddy is built
+	got := auditCommand(t, at).out
+	if size.ReplaceAllString(got, "n") != size.ReplaceAllString(want, "n") {
+		t.Errorf("the page shows\n%s\nand the command prints\n%s", want, got)
+	}
+	wantKeys := keysOf(t, codeBlocks(t, filepath.Join("..", auditPage), "json")[0].text)
+	if gotKeys := keysOf(t, auditCommand(t, at, "--json").out); gotKeys != wantKeys {
+		t.Errorf("the page shows\n%s\nand the command prints\n%s", wantKeys, gotKeys)
+	}
+}
+
+// keysOf are the names in a JSON text, sorted.
+func keysOf(t *testing.T, text string) string {
+	t.Helper()
+	if !json.Valid([]byte(text)) {
+		t.Fatalf("no JSON: %s", text)
+	}
+	names := regexp.MustCompile(`"(\w+)":`).FindAllString(text, -1)
+	slices.Sort(names)
+	return strings.Join(names, " ")
 }

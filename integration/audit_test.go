@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,12 @@ func startApache(t *testing.T, pages *pageFolder) (addr string) {
 	addr = net.JoinHostPort("127.0.0.1", port)
 	runUpstream(t, addr, exec.CommandContext(t.Context(), program, "-D", "FOREGROUND", "-f", conf))
 	return addr
+}
+
+// startAuditedNginx serves a folder with and without compression.
+func startAuditedNginx(t *testing.T, pages *pageFolder) (addr string) {
+	t.Helper()
+	return runNginx(t, "audit.conf", pages.dir)
 }
 
 // openFolders lets another user into temporary folders: what Apache serves with is not root.
@@ -120,23 +127,23 @@ func TestAuditOfRealServers(t *testing.T) {
 	caddyAddr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	for _, server := range []struct {
 		name  string
-		start func(*testing.T) string
+		start func(*testing.T, *pageFolder) string
 		want  map[string][]string // by path
 	}{
-		{"nginx", func(t *testing.T) string { return runNginx(t, "audit.conf", pages.dir) }, map[string][]string{
+		{"nginx", startAuditedNginx, map[string][]string{
 			"/page.html":                   {"heuristic"},
 			"/gzip/page.html":              {"not_modified_without", "heuristic"}, // Vary
 			"/gzip-without-vary/page.html": {"vary_missing", "heuristic"},
 			"/expires/page.html":           {},
 			"/zip.html":                    {"date_epoch"},
 		}},
-		{"apache", func(t *testing.T) string { return startApache(t, pages) }, map[string][]string{
+		{"apache", startApache, map[string][]string{
 			"/page.html": {"heuristic"},
 			// The tag has "-gzip" at its end, by which Apache does not know it.
 			"/deflate/page.html": {"coding_not_confirmed", "not_modified_without", "heuristic"},
 			"/expires/page.html": {},
 		}},
-		{"caddy", func(*testing.T) string { return caddyAddr }, map[string][]string{
+		{"caddy", func(*testing.T, *pageFolder) string { return caddyAddr }, map[string][]string{
 			"/page.html": {"heuristic"},
 			"/zip.html":  {"date_epoch"},
 			// encode gives the tag of a 200 a suffix, and that of a 304 none.
@@ -145,7 +152,7 @@ func TestAuditOfRealServers(t *testing.T) {
 			"/ours/page.html":    {"not_modified_without", "not_modified_changes"},
 			"/replace/page.html": {"head_without"}, // a note
 		}},
-		{"django", func(t *testing.T) string { return startDjango(t, pages) }, map[string][]string{
+		{"django", startDjango, map[string][]string{
 			"/plain":      {"no_validator", "head_body"}, // neither Django nor gunicorn takes the body off
 			"/plain/gzip": {"no_validator", "head_body"},
 			"/dated":      {"no_tag", "head_body", "heuristic"},
@@ -156,7 +163,7 @@ func TestAuditOfRealServers(t *testing.T) {
 		}},
 	} {
 		t.Run(server.name, func(t *testing.T) {
-			addr := server.start(t)
+			addr := server.start(t, pages)
 			var urls []string
 			for path := range server.want {
 				urls = append(urls, "http://"+addr+path)
@@ -180,39 +187,58 @@ func checkPage(t *testing.T, page *audit.Page, want []string) {
 	}
 }
 
-// TestAuditCures: behind a Caddy with the lines that a finding offers, there is no such finding any more.
-func TestAuditCures(t *testing.T) {
-	var sites strings.Builder
-	type site struct{ addresses []string }
-	cured := make(map[*audittest.Script]site)
+// curedSite is a server with a fault behind Caddy.
+type curedSite struct {
+	script    *audittest.Script
+	cure      string
+	upstreams []string
+	addresses []string // of Caddy, one for each upstream
+}
+
+// curedSites runs the servers whose faults can be cured, and a Caddy in front of them.
+func curedSites(t *testing.T) (all []*curedSite) {
+	t.Helper()
 	for _, s := range audittest.Scripts() {
-		cure := cureOf(t, s)
-		if cure == "" {
+		site := &curedSite{script: s, cure: cureOf(t, s)}
+		if site.cure == "" {
 			continue
 		}
-		var at site
 		for _, one := range []*audittest.Script{s, s.Replica} {
-			if one == nil {
-				continue
+			if one != nil {
+				upstream := httptest.NewServer(one.Handler())
+				t.Cleanup(upstream.Close)
+				site.upstreams = append(site.upstreams, upstream.Listener.Addr().String())
 			}
-			upstream := httptest.NewServer(one.Handler())
-			t.Cleanup(upstream.Close)
-			port := freePort(t)
-			fmt.Fprintf(&sites, "http://:%d {\n\tbind 127.0.0.1\n%s\n\treverse_proxy %s\n}\n", port, cure, upstream.Listener.Addr())
-			at.addresses = append(at.addresses, fmt.Sprintf("127.0.0.1:%d", port))
 		}
-		cured[s] = at
+		all = append(all, site)
 	}
-	runCaddy(t, sites.String())
-	for s, at := range cured {
-		t.Run(s.Kind.String(), func(t *testing.T) {
+	// Ports for Caddy are chosen when all servers have theirs, or one might get a port that is free for the moment.
+	var config strings.Builder
+	for _, site := range all {
+		for _, upstream := range site.upstreams {
+			port := freePort(t)
+			fmt.Fprintf(&config, "http://:%d {\n\tbind 127.0.0.1\n%s\n\treverse_proxy %s\n}\n", port, site.cure, upstream)
+			site.addresses = append(site.addresses, fmt.Sprintf("127.0.0.1:%d", port))
+		}
+	}
+	runCaddy(t, config.String())
+	return all
+}
+
+// TestAuditCures: behind a Caddy with the lines that a finding offers, there is no such finding any more.
+func TestAuditCures(t *testing.T) {
+	for _, site := range curedSites(t) {
+		t.Run(site.script.Kind.String(), func(t *testing.T) {
 			var urls []string
-			for _, path := range pathsOf(s) {
-				urls = append(urls, "http://"+at.addresses[0]+path)
+			for _, path := range pathsOf(site.script) {
+				urls = append(urls, "http://"+site.addresses[0]+path)
 			}
-			for _, f := range findings(t, audit.Options{Pause: time.Millisecond, Addresses: at.addresses}, urls...) {
-				if f.Kind == s.Kind {
+			for _, f := range findings(t, audit.Options{Pause: time.Millisecond, Addresses: site.addresses}, urls...) {
+				switch f.Kind {
+				case site.script.Kind:
 					t.Errorf("still %s: %s", f.Kind, f.Evidence)
+				case audit.Unreachable, audit.NotOK, audit.ProbeFailed:
+					t.Errorf("%s: %s", f.Kind, f.Evidence) // then nothing is known of the cure
 				}
 			}
 		})
@@ -248,4 +274,57 @@ func cureOf(t *testing.T, s *audittest.Script) string {
 	}
 	t.Errorf("%s is not found without Caddy", s.Kind)
 	return ""
+}
+
+// TestAuditPageHasEveryFinding: the table of docs/audit.md is that of the code, in its order.
+func TestAuditPageHasEveryFinding(t *testing.T) {
+	page := readDoc(t, filepath.Join("..", auditPage))
+	_, table, found := strings.Cut(page, "|---|---|---|---|---|\n")
+	if !found {
+		t.Fatal("there is no table of findings")
+	}
+	rows := strings.Split(table, "\n")
+	for i, kind := range audit.Kinds() {
+		what := kind.Cure().Reason
+		if line := kind.Cure().Inline(); line != "" {
+			what = strings.TrimSuffix("`"+line+"`. "+what, ". ")
+		}
+		want := fmt.Sprintf("| `%s` | %s | %s | %s | %s |", kind, kind.Severity(), kind.Sentence(), kind.Section(), what)
+		if i >= len(rows) || rows[i] != want {
+			t.Fatalf("row %d of %s has to be\n%s", i+1, auditPage, want)
+		}
+	}
+	if rows[len(audit.Kinds())] != "" {
+		t.Errorf("%s has a row more: %s", auditPage, rows[len(audit.Kinds())])
+	}
+	if lines := strings.Count(page, "\n"); lines > 250 {
+		t.Errorf("%d lines", lines)
+	}
+	if !strings.Contains(page, fmt.Sprintf("**%d requests**", audit.MaxRequests)) {
+		t.Errorf("%s does not say that %d requests are sent at most", auditPage, audit.MaxRequests)
+	}
+}
+
+const auditPage = "docs/audit.md"
+
+// TestAuditPageHasEveryOption: and no other one.
+func TestAuditPageHasEveryOption(t *testing.T) {
+	page := readDoc(t, filepath.Join("..", auditPage))
+	help := auditCommand(t, "--help").out
+	_, flags, _ := strings.Cut(help, "\nFlags:\n")
+	named := regexp.MustCompile(`--[a-z][a-z-]*`)
+	known := named.FindAllString(flags, -1)
+	if len(known) < 10 {
+		t.Fatalf("options: %v", known)
+	}
+	for _, flag := range known {
+		if flag != "--help" && !strings.Contains(page, "| `"+flag) {
+			t.Errorf("%s does not speak of %s", auditPage, flag)
+		}
+	}
+	for _, flag := range named.FindAllString(page, -1) {
+		if !slices.Contains(known, flag) {
+			t.Errorf("%s speaks of %s, which there is not", auditPage, flag)
+		}
+	}
 }

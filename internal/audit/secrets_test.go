@@ -76,7 +76,7 @@ func TestSecretsAreInNoReport(t *testing.T) {
 			w.Header().Set(name, all+" "+plain+fmt.Sprint(n))
 		}
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, "<p>%s</p><p>rendered for %s in %d ms by %s</p>", all, plain, n, plain)
+		_, _ = fmt.Fprintf(w, "<p>%s</p><p>rendered for %s in %d ms by %s</p>", all, plain, n, plain)
 	}))
 	text := printed(t, run(t, optionsWithSecrets(), server.URL+"/"+strings.ReplaceAll(given[1], "1", "2")))
 	if with, all := got.with(); with != all || all < 5 {
@@ -137,7 +137,7 @@ func TestCookiesOfTheServer(t *testing.T) {
 		if _, err := r.Cookie("visit"); err != nil {
 			w.Header().Set("Set-Cookie", "visit=1; Path=/")
 			w.Header().Set("Etag", `"for-the-first-time"`)
-			fmt.Fprint(w, "welcome")
+			_, _ = fmt.Fprint(w, "welcome")
 			return
 		}
 		good.ServeHTTP(w, r)

@@ -31,9 +31,10 @@ func compressed(text string) string {
 	return out.String()
 }
 
-// TestSitemap: an index, what it names, and what is compressed; only what is of the same host, and each file once.
-func TestSitemap(t *testing.T) {
-	var requests atomic.Int64
+// serveSitemaps has files with sitemaps, good and bad ones, and counts the requests for them.
+func serveSitemaps(t *testing.T) (at string, requests *atomic.Int64) {
+	t.Helper()
+	requests = new(atomic.Int64)
 	files := make(map[string]string)
 	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
@@ -41,9 +42,9 @@ func TestSitemap(t *testing.T) {
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 		}
-		fmt.Fprint(w, text)
+		_, _ = fmt.Fprint(w, text)
 	}))
-	at := server.URL
+	at = server.URL
 	files["/plain.xml"] = urlset(at+"/a", at+"/b?x=1&amp;y=2", "http://elsewhere.invalid/c", "mailto:somebody")
 	files["/packed.xml.gz"] = compressed(urlset(at + "/d"))
 	files["/index.xml"] = index(at+"/plain.xml", at+"/packed.xml.gz", at+"/index.xml", "http://elsewhere.invalid/sitemap.xml")
@@ -56,40 +57,48 @@ func TestSitemap(t *testing.T) {
 		files[fmt.Sprintf("/many-%d.xml", i)] = urlset(fmt.Sprintf("%s/%d", at, i))
 	}
 	files["/many.xml"] = index(many...)
-	for _, test := range []struct {
-		path      string
+	return at, requests
+}
+
+// TestSitemap: an index, what it names, and what is compressed; only what is of the same host, and each file once.
+func TestSitemap(t *testing.T) {
+	at, _ := serveSitemaps(t)
+	for path, test := range map[string]struct {
 		urls      []string
 		elsewhere int
-		err       string
 	}{
-		{path: "/plain.xml", urls: []string{"/a", "/b?x=1&y=2"}, elsewhere: 1},
-		{path: "/packed.xml.gz", urls: []string{"/d"}},
-		{path: "/index.xml", urls: []string{"/a", "/b?x=1&y=2", "/d"}, elsewhere: 1},
-		{path: "/broken.xml", err: "XML syntax error"},
-		{path: "/page.html", err: "no URL"},
-		{path: "/cut.xml.gz", err: "EOF"},
-		{path: "/none.xml", err: "404"},
+		"/plain.xml":     {urls: []string{"/a", "/b?x=1&y=2"}, elsewhere: 1},
+		"/packed.xml.gz": {urls: []string{"/d"}},
+		"/index.xml":     {urls: []string{"/a", "/b?x=1&y=2", "/d"}, elsewhere: 1},
 	} {
-		t.Run(test.path, func(t *testing.T) {
-			list, err := readSitemap(t, at+test.path)
-			if test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) {
-					t.Errorf("%v, want %s", err, test.err)
-				}
-				return
-			}
-			var got []string
-			for _, u := range list.URLs {
-				got = append(got, u.RequestURI())
-			}
-			if err != nil || !slices.Equal(got, test.urls) || list.Elsewhere != test.elsewhere {
-				t.Errorf("%v, %d elsewhere, %v", got, list.Elsewhere, err)
-			}
-		})
+		list, err := readSitemap(t, at+path)
+		var got []string
+		for _, u := range list.URLs {
+			got = append(got, u.RequestURI())
+		}
+		if err != nil || !slices.Equal(got, test.urls) || list.Elsewhere != test.elsewhere {
+			t.Errorf("%s: %v, %d elsewhere, %v", path, got, list.Elsewhere, err)
+		}
 	}
-	before := requests.Load()
-	if list, err := readSitemap(t, at+"/many.xml"); err != nil || len(list.URLs) != 49 || requests.Load()-before != 50 {
-		t.Errorf("%d URLs, %d requests, %v", len(list.URLs), requests.Load()-before, err)
+}
+
+// TestBadSitemap: what is none is said to be none.
+func TestBadSitemap(t *testing.T) {
+	at, _ := serveSitemaps(t)
+	for path, want := range map[string]string{
+		"/broken.xml": "XML syntax error", "/page.html": "no URL", "/cut.xml.gz": "EOF", "/none.xml": "404",
+	} {
+		if _, err := readSitemap(t, at+path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+}
+
+// TestManySitemaps: of a long index the first files are read.
+func TestManySitemaps(t *testing.T) {
+	at, requests := serveSitemaps(t)
+	if list, err := readSitemap(t, at+"/many.xml"); err != nil || len(list.URLs) != 49 || requests.Load() != 50 {
+		t.Errorf("%d URLs, %d requests, %v", len(list.URLs), requests.Load(), err)
 	}
 }
 
