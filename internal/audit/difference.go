@@ -18,7 +18,7 @@ const (
 	// maxAhead is how many words are looked ahead for a place where two bodies agree again.
 	maxAhead = 400
 	// agreed is how many words have to be the same for that.
-	agreed = 4
+	agreed = 3
 	// maxCompared is how many words are compared in all, so that two bodies without anything in common cost little.
 	maxCompared = 20_000_000
 	// maxJoined is how many octets may be the same between two parts that are one: the colons of a time.

@@ -58,6 +58,7 @@ func TestUnstableBody(t *testing.T) {
 		"Unix seconds":  {`<a href="/x?t=1795882642">`, `<a href="/x?t=1795882649">`, []Looks{Time}, "t=(\\d+)", ""},
 		"a UUID":        {`<body data-request="` + uuidA + `">`, `<body data-request="` + uuidB + `">`, []Looks{ID}, `data-request="(`, ""},
 		"a short digit": {"<p>request_id=17</p>", "<p>request_id=18</p>", []Looks{ID}, "request_id=(\\d+)", ""},
+		"two on a line": {"<p>request_id=17 trace_id=28</p>", "<p>request_id=18 trace_id=29</p>", []Looks{ID}, " trace_id=(\\d+)", ""},
 		"an order":      {"<li>red</li><li>green</li><li>blue</li>", "<li>blue</li><li>red</li><li>green</li>", []Looks{Order}, "", "sort"},
 		"a price":       {"<b>12 EUR</b>", "<b>13 EUR</b>", []Looks{Text}, "", "content itself"},
 		"a time alone":  {"10:15:09", "10:15:11", []Looks{Time}, "", "nothing beside it"},
@@ -86,6 +87,26 @@ func TestUnstableBody(t *testing.T) {
 
 func answerOf(body string) *Exchange {
 	return &Exchange{Body: []byte(body), Header: http.Header{"Content-Type": {"text/html"}}}
+}
+
+// TestParts: where what differs begins and ends.
+func TestParts(t *testing.T) {
+	for name, test := range map[string]struct {
+		a, b string
+		want []Part
+	}{
+		"the same":       {"one two", "one two", nil},
+		"a word":         {"one two three", "one 2 three", []Part{{From: 4, To: 7, FromAgain: 4, ToAgain: 5}}},
+		"a time is one":  {"at 10:15:09 o", "at 11:16:08 o", []Part{{From: 3, To: 11, FromAgain: 3, ToAgain: 11}}},
+		"two apart":      {"a 1 b c d e 2 f", "a 3 b c d e 4 f", []Part{{From: 2, To: 3, FromAgain: 2, ToAgain: 3}, {From: 12, To: 13, FromAgain: 12, ToAgain: 13}}},
+		"more":           {"one three four", "one two three four", []Part{{From: 4, To: 4, FromAgain: 4, ToAgain: 8}}},
+		"less":           {"one two three four", "one three four", []Part{{From: 4, To: 8, FromAgain: 4, ToAgain: 4}}},
+		"nothing common": {"one", "two three", []Part{{From: 0, To: 3, FromAgain: 0, ToAgain: 9}}},
+	} {
+		if got := compare([]byte(test.a), []byte(test.b)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }
 
 // TestHiddenBody: of a body with a secret in it no expression is made.

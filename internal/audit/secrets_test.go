@@ -15,12 +15,15 @@ import (
 )
 
 // given is what a user has given to say who he is, and no report may have.
-var given = []string{"bearer-s3cret<&>", "cookie-s3cret.1", "ada:pass-s3cret", "pass-s3cret"}
+var given = []string{"bearer-s3cret<&>", "cookie-s3cret.1", "ada:pass-s3cret", "pass-s3cret", longSecret}
+
+// longSecret is longer than what is shown of a body.
+const longSecret = "long-s3cret-0123456789-0123456789-0123456789-0123456789-its-end"
 
 func optionsWithSecrets() audit.Options {
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(given[2]))
 	return audit.Options{
-		Header:  http.Header{"Authorization": {"Bearer " + given[0]}, "X-Proxy-Authorization": {basic}},
+		Header:  http.Header{"Authorization": {"Bearer " + given[0]}, "X-Proxy-Authorization": {basic}, "X-Key": {longSecret}},
 		Cookies: []audit.Cookie{{Host: "127.0.0.1", Path: "/", Name: "session", Value: given[1]}},
 	}
 }
@@ -84,6 +87,9 @@ func TestSecretsAreInNoReport(t *testing.T) {
 	}
 	if !strings.Contains(text, "malformed_tag") || !strings.Contains(text, "unstable_body") {
 		t.Error("the report does not speak of what has the secrets")
+	}
+	if strings.Contains(text, longSecret[len(longSecret)-8:]) {
+		t.Error("the end of a secret is in the report")
 	}
 	for _, secret := range given {
 		for _, form := range []string{secret, secret[:len(secret)-1], base64.StdEncoding.EncodeToString([]byte(secret)), strings.ReplaceAll(secret, "<&>", "&lt;&amp;&gt;")} {
