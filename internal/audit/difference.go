@@ -17,12 +17,10 @@ const (
 	maxParts = 64
 	// maxAhead is how many words are looked ahead for a place where two bodies agree again.
 	maxAhead = 400
-	// agreed is how many words have to be the same for that.
+	// agreed is how many words have to be the same for that. The colons of a time do not tear it apart.
 	agreed = 3
 	// maxCompared is how many words are compared in all, so that two bodies without anything in common cost little.
 	maxCompared = 20_000_000
-	// maxJoined is how many octets may be the same between two parts that are one: the colons of a time.
-	maxJoined = 3
 )
 
 // word is a run of what tokens and numbers are made of, or one other octet.
@@ -120,20 +118,12 @@ func (d *difference) agree(i, j int) bool {
 	return true
 }
 
-// add notes a part, or makes the last one longer if it is near.
+// add notes a part. Between two parts there are words that agree, so that they never touch.
 func (d *difference) add(fromA, toA, fromB, toB int) {
-	p := Part{
+	d.parts = append(d.parts, Part{
 		From: offset(d.wordsA, fromA, d.a), To: offset(d.wordsA, toA, d.a),
 		FromAgain: offset(d.wordsB, fromB, d.b), ToAgain: offset(d.wordsB, toB, d.b),
-	}
-	if n := len(d.parts); n > 0 {
-		last := &d.parts[n-1]
-		if p.From-last.To <= maxJoined && p.FromAgain-last.ToAgain <= maxJoined {
-			last.To, last.ToAgain = p.To, p.ToAgain
-			return
-		}
-	}
-	d.parts = append(d.parts, p)
+	})
 }
 
 // offset is where a word begins; behind the last one it is the end.
