@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	inuse "github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 )
 
 // proxied runs Caddy with conditional_cache before an upstream, and returns the site's URL. The
@@ -194,36 +196,65 @@ func TestWebSocketPasses(t *testing.T) {
 // However many responses wait at one time, the process holds max_total at most: what does not fit is
 // streamed, whole and without a tag of ours.
 func TestMemoryIsBounded(t *testing.T) {
-	const clients = 32
+	const clients, fit, maxTotal = 32, 3, 1 << 20 // three buffers of 256 KiB fit, and not a byte more
 	body := strings.Repeat("x", 200<<10)
-	var waiting sync.WaitGroup
-	waiting.Add(clients)
+	rest := make(chan struct{})
 	uri := proxied(t, "conditional_cache {\n max_total 1MiB\n}", "conditional_cache {\n buffer {\n max_delay off\n }\n}",
-		func(w http.ResponseWriter, _ *http.Request) {
+		func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, body[:len(body)-1])
 			_ = http.NewResponseController(w).Flush()
-			waiting.Done()
-			waiting.Wait() // until all of them are half way
+			select {
+			case <-rest: // all of them are half way
+			case <-r.Context().Done():
+			}
 			_, _ = io.WriteString(w, body[len(body)-1:])
 		})
-	var tagged atomic.Int64
+	var passing, tagged atomic.Int64
 	var all sync.WaitGroup
-	for range clients {
-		all.Go(func() {
-			resp, got := fetch(t, uri, nil)
-			if got != body {
-				t.Errorf("got %d bytes, want %d", len(got), len(body))
-			}
-			if resp.Header.Get("Etag") != "" {
-				tagged.Add(1)
-			}
-		})
+	finish := sync.OnceFunc(func() { close(rest); all.Wait() })
+	t.Cleanup(finish)
+	ask := func() { askLong(t, uri, body, &passing, &tagged) }
+	held := func() int64 {
+		n := inuse.Budget.Held()
+		if n > maxTotal {
+			t.Errorf("%d bytes are held", n)
+		}
+		return n
 	}
-	all.Wait()
-	// Three buffers of 256 KiB fit, and a few more once the first ones have been given back; without the
-	// limit all of the responses would be tagged.
-	if n := tagged.Load(); n < 1 || n > clients/2 {
-		t.Errorf("%d of %d responses were held, want some, and by far not all", n, clients)
+	all.Go(ask)
+	eventually(t, "the first response to be held", func() bool { return held() > int64(len(body)) })
+	for range clients - 1 {
+		all.Go(ask)
+	}
+	eventually(t, "what does not fit to pass", func() bool { held(); return passing.Load() >= clients-fit })
+	finish()
+	if n := tagged.Load(); n < 1 || n > fit {
+		t.Errorf("%d of %d responses were held, want one to %d", n, clients, fit)
+	}
+	eventually(t, "nothing to be held", func() bool { return held() == 0 })
+}
+
+// askLong gets a long page, and counts at its head whether it passes or was held to its end.
+func askLong(t *testing.T, uri, body string, passing, tagged *atomic.Int64) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, uri, http.NoBody)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	resp, err := (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get("Etag") != "" {
+		tagged.Add(1)
+	} else {
+		passing.Add(1)
+	}
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
+		t.Errorf("got %d bytes, want %d; %v", len(got), len(body), err)
 	}
 }
 
