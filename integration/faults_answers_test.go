@@ -10,7 +10,7 @@ import (
 // early is a hint.
 const early = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 
-func interims() []fault {
+func hints() []fault {
 	full := ok(length(len(page)))
 	return []fault{
 		{name: "three hints", script: script{says(strings.Repeat(early, 3), full, page)}, is: whole},

@@ -34,7 +34,8 @@ func clientFaults() map[string]func(t *testing.T, s *faultSite) {
 		"leaves a passing body":           leaves(len(half), says(full, half)),
 		"leaves a passing body of chunks": leaves(len(half), says(ok(chunked), chunk(half))),
 		"leaves before the last chunk":    leaves(len(page), says(ok(chunked), chunk(page))),
-		"leaves before the trailers":      leaves(len(page), says(ok(chunked, "Trailer: X-Sum"), chunk(page)), waits(stall), says("0\r\n")),
+		// What comes together with the last chunk, net/http keeps until the trailers are there: nobody can wait for the page.
+		"leaves before the trailers": leaves(-1, says(ok(chunked, "Trailer: X-Sum"), chunk(page)), waits(stall), says("0\r\n")),
 		"leaves a flood": func(t *testing.T, s *faultSite) {
 			t.Helper()
 			w := newWatched()

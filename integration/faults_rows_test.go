@@ -93,7 +93,7 @@ func zipped(text string) string {
 
 // faults are all of them, with names that say where they strike.
 func faults() []fault {
-	all := slices.Concat(aborts(), lengths(), chunks(), stalls(), interims(), unaskedStatuses(), conflicts(), tags(), delimited(), trailers(), codings())
+	all := slices.Concat(aborts(), lengths(), chunks(), stalls(), hints(), unaskedStatuses(), conflicts(), tags(), delimited(), trailers(), codings())
 	names := make(map[string]bool)
 	for _, f := range all {
 		if names[f.name] {

@@ -89,10 +89,9 @@ func (r reply) tag() string { return ownHex.FindString(r.header.Get("Etag")) }
 func (c *client) send(ctx context.Context, method, path string, fields http.Header) (got reply) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
-		got.interim = append(got.interim, code)
-		return nil
-	}})
+	var interim interims
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.add})
+	defer func() { got.interim = interim.all() }()
 	var body io.Reader = http.NoBody
 	if method == http.MethodPut {
 		body = strings.NewReader("what is written")
@@ -112,6 +111,25 @@ func (c *client) send(ctx context.Context, method, path string, fields http.Head
 	content, err := io.ReadAll(response.Body)
 	got.status, got.header, got.body, got.trailer, got.err = response.StatusCode, response.Header, string(content), response.Trailer, err
 	return got
+}
+
+// interims are the interim responses to a request. Some may still come when the client has left.
+type interims struct {
+	mu    sync.Mutex
+	codes []int
+}
+
+func (i *interims) add(code int, _ textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.codes = append(i.codes, code)
+	return nil
+}
+
+func (i *interims) all() []int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.codes)
 }
 
 // faultMatrix is a Caddy that has a site for every setup, and one without the directive, before one origin.
