@@ -238,7 +238,7 @@ const litmusTests = 104
 func TestLitmus(t *testing.T) {
 	_, err := exec.LookPath("litmus")
 	requireProgram(t, err == nil, "litmus")
-	upstream := startApache(t)
+	upstream := startWebDAV(t)
 	for name, directives := range map[string]string{
 		"Caddy alone": "",
 		"bare":        "conditional_cache",
@@ -269,8 +269,8 @@ func litmusPassed(output string) (passed int) {
 	return passed
 }
 
-// startApache runs a WebDAV server and returns its address.
-func startApache(t *testing.T) (addr string) {
+// startWebDAV runs a WebDAV server and returns its address.
+func startWebDAV(t *testing.T) (addr string) {
 	t.Helper()
 	_, err := exec.LookPath("apache2")
 	requireProgram(t, err == nil, "apache2")
