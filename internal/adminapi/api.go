@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -36,24 +37,28 @@ type Held struct {
 type API struct {
 	held   func() Held
 	stores *registry
+	log    func() *zap.Logger // Caddy's at the time: the API outlives configurations
 }
 
 // New makes the module. The function is called for every status that is asked for, from any goroutine.
-func New(held func() Held) *API { return &API{held, &live} }
+func New(held func() Held) *API { return &API{held, &live, logger} }
+
+func logger() *zap.Logger { return caddy.Log().Named("admin.api.conditional_cache") }
 
 // CaddyModule returns the Caddy module information.
 func (a *API) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "admin.api.conditional_cache", New: func() caddy.Module { return &API{a.held, a.stores} }}
+	return caddy.ModuleInfo{ID: "admin.api.conditional_cache", New: func() caddy.Module { return &API{a.held, a.stores, a.log} }}
 }
 
 // Routes implements caddy.AdminRouter.
 func (a *API) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: root, Handler: caddy.AdminHandlerFunc(a.serve)}}
+	handler := caddy.AdminHandlerFunc(a.serve)
+	return []caddy.AdminRoute{{Pattern: root, Handler: handler}, {Pattern: strings.TrimSuffix(root, "/"), Handler: handler}}
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	switch r.URL.Path {
-	case root:
+	case root, strings.TrimSuffix(root, "/"):
 		return allow(w, r, a.status, http.MethodGet, http.MethodHead)
 	case root + purgePath:
 		return allow(w, r, a.purge, http.MethodPost)

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -52,7 +54,7 @@ func (s *noting) Purge(ctx context.Context, scope validators.Scope) error {
 
 // apiOf is an API of its own with these stores.
 func apiOf(stores ...validators.Store) *API {
-	a := &API{func() Held { return Held{Bytes: 7, MaxTotal: 100} }, new(registry)}
+	a := &API{func() Held { return Held{Bytes: 7, MaxTotal: 100} }, new(registry), zap.NewNop}
 	for _, store := range stores {
 		a.stores.add(store)
 	}
@@ -108,6 +110,7 @@ func TestMethodsAndPaths(t *testing.T) {
 	}{
 		{http.MethodGet, "/conditional_cache/", 200, ""},
 		{http.MethodHead, "/conditional_cache/", 200, ""},
+		{http.MethodGet, "/conditional_cache", 200, ""},
 		{http.MethodPost, "/conditional_cache/", 405, "GET, HEAD"},
 		{http.MethodOptions, "/conditional_cache/", 405, "GET, HEAD"},
 		{http.MethodGet, "/conditional_cache/purge", 405, "POST"},
@@ -179,6 +182,8 @@ func TestRefusedPurges(t *testing.T) {
 		`{"all": true} {"all": true}`:        "more than one JSON value",
 		`{"all": true}}`:                     "more than one JSON value",
 		`{"all": false}`:                     "all is true or not there",
+		`{"all": true, "url": null}`:         "url is null; leave it out, and say one of",
+		`{"url": null}`:                      "url is null",
 		`{"all": 1}`:                         "cannot unmarshal number",
 		`{"urls": ["https://example.com/"]}`: `unknown field "urls"`,
 		`{"url": ["https://example.com/"]}`:  "cannot unmarshal array",
@@ -221,6 +226,27 @@ func TestRefusedPurges(t *testing.T) {
 		if got := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(got, want) || len(store.asked) != 0 {
 			t.Errorf("%s: got %d %s, %q; want %q", body, w.Code, got, store.asked, want)
 		}
+	}
+}
+
+// TestPurgeIsLogged: who looks for why nothing is remembered finds who has purged it, and what.
+func TestPurgeIsLogged(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	a := apiOf(&noting{name: "memory"}, &noting{name: "redis", err: errors.New("down")})
+	a.log = func() *zap.Logger { return zap.New(core) }
+	purge(t, a, `{"prefix": "https://example.com/blog"}`)
+	purge(t, a, `{"all": true, "store": "memory"}`)
+	purge(t, a, `{"all": false}`)
+	var got []map[string]any
+	for _, entry := range logs.All() {
+		got = append(got, entry.ContextMap())
+	}
+	want := []map[string]any{
+		{"what": map[string]any{"prefix": "https://example.com/blog"}, "stores": []any{"memory"}, "failed": map[string]string{"redis": "down"}, "remote_addr": "192.0.2.1:1234"},
+		{"what": map[string]any{"store": "memory", "all": true}, "stores": []any{"memory"}, "failed": map[string]string{}, "remote_addr": "192.0.2.1:1234"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("logged %v, want %v", got, want)
 	}
 }
 

@@ -8,9 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -52,6 +56,7 @@ func (a *API) purge(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Who hangs up does not leave it half done.
 	done := apply(context.WithoutCancel(r.Context()), do, stores)
+	a.log().Info("purged", zap.Object("what", o), zap.Strings("stores", done.Purged), zap.Any("failed", done.Failed), zap.String("remote_addr", r.RemoteAddr))
 	if len(done.Failed) > 0 {
 		return answer(w, http.StatusServiceUnavailable, done)
 	}
@@ -73,6 +78,9 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return o, refuse(http.StatusBadRequest, "the body is empty; %s", sayOne)
 	}
+	if name := nullMember(body); name != "" {
+		return o, refuse(http.StatusBadRequest, "%s is null; leave it out, and %s", name, sayOne)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&o); err != nil {
@@ -82,6 +90,36 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
 		return o, refuse(http.StatusBadRequest, "the body has more than one JSON value; %s", sayOne)
 	}
 	return o, nil
+}
+
+// nullMember is the name of a member that is null: whoever writes that has meant to name something.
+func nullMember(body []byte) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return "" // the decoder says what is wrong
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if string(members[name]) == "null" {
+			return name
+		}
+	}
+	return ""
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler: what is to be purged, as it was said.
+func (o order) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	for _, member := range [...]struct {
+		name string
+		text *string
+	}{{"url", o.URL}, {"prefix", o.Prefix}, {"store", o.Store}} {
+		if member.text != nil {
+			enc.AddString(member.name, *member.text)
+		}
+	}
+	if o.All != nil {
+		enc.AddBool("all", *o.All)
+	}
+	return nil
 }
 
 // action is what one store is to do.
