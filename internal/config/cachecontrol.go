@@ -187,6 +187,27 @@ func (c CacheControl) covers(other CacheControl) bool {
 		strings.HasPrefix(strings.ToLower(other.Path), prefix)
 }
 
+// onePathOnly warns of a path that looks like that of a folder, and matches itself alone.
+func (c CacheControl) onePathOnly() string {
+	name := c.Path[strings.LastIndex(c.Path, "/")+1:]
+	if c.Path == "" || c.Path == "/" || strings.ContainsAny(c.Path, "*?[{") || strings.Contains(name, ".") {
+		return ""
+	}
+	return fmt.Sprintf("matches that path alone, and nothing below it; for a folder write %s/*", strings.TrimSuffix(c.Path, "/"))
+}
+
+// onlyWithoutCharset warns of a response matcher for a media type that matches no field with a parameter.
+func (h *Handler) onlyWithoutCharset(c CacheControl) string {
+	for name, values := range h.ResponseMatchers[c.ResponseMatcher].Headers {
+		for _, value := range values {
+			if strings.EqualFold(name, "Content-Type") && value != "" && !strings.ContainsAny(value, "*;") {
+				return fmt.Sprintf("Content-Type %s does not match %[1]s; charset=utf-8; write %[1]s*, or the media type in place of @%s", value, c.ResponseMatcher)
+			}
+		}
+	}
+	return ""
+}
+
 // Warning is about a row, or another part, that is valid, and probably not what was meant.
 type Warning struct {
 	// Row is the row's place among CacheControl, from 0 on; NoRow where it is about another part.
@@ -212,6 +233,11 @@ func (h *Handler) Warnings() (all []Warning) {
 			Dated: h.Expires == "modified",
 		}) {
 			all = append(all, Warning{Row: i, Text: subject + ": " + text})
+		}
+		for _, text := range []string{row.onePathOnly(), h.onlyWithoutCharset(row)} {
+			if text != "" {
+				all = append(all, Warning{Row: i, Text: subject + ": " + text})
+			}
 		}
 	}
 	return append(append(all, valueOr(h.ETag).warnings()...), valueOr(h.Remember).warnings()...)

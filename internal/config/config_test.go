@@ -216,6 +216,7 @@ func TestWarnings(t *testing.T) {
 	)
 	h.ETag = &ETag{IgnoreExpressions: []string{"<!--.*?-->", `\d+`}}
 	want := []Warning{
+		{Row: 0, Text: "cache_control /a: matches that path alone, and nothing below it; for a folder write /A/*"},
 		{Row: 2, Text: "cache_control text/*: max-age is over a year"},
 		{Row: 2, Text: "cache_control text/*: immutable on pages"},
 		{Row: 3, Text: "cache_control: public says"},
@@ -230,8 +231,37 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got[i], w)
 		}
 	}
-	if h.Expires = "modified"; len(h.Warnings()) != 3 {
+	if h.Expires = "modified"; len(h.Warnings()) != 4 {
 		t.Errorf("with expires modified: %+v", h.Warnings())
+	}
+}
+
+// TestWarningsOfSelectors: what matches less than it looks like.
+func TestWarningsOfSelectors(t *testing.T) {
+	matchers := map[string]caddyhttp.ResponseMatcher{
+		"page":  {Headers: http.Header{"Content-Type": {"text/html"}}},
+		"pages": {Headers: http.Header{"Content-Type": {"text/html*"}}},
+		"utf8":  {Headers: http.Header{"Content-Type": {"text/html; charset=utf-8"}}},
+		"gone":  {StatusCode: []int{404}},
+		"typed": {Headers: http.Header{"Content-Type": {""}}},
+	}
+	for selector, want := range map[string]string{
+		"/": "", "/assets/*": "", "/assets*": "", "/index.html": "", "/a[bc]": "", "/{vars.x}": "", "/v1.2/feed.xml": "", "image/*": "", "@pages": "", "@utf8": "", "@gone": "", "@typed": "",
+		"/assets":  "for a folder write /assets/*",
+		"/assets/": "for a folder write /assets/*",
+		"/v1.2/x":  "for a folder write /v1.2/x/*",
+		"@page":    "Content-Type text/html does not match text/html; charset=utf-8; write text/html*, or the media type in place of @page",
+	} {
+		row, err := ReadRow([]string{selector, "max-age=1h"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := withRows(row)
+		h.ResponseMatchers = matchers
+		got := h.Warnings()
+		if want == "" && len(got) != 0 || want != "" && (len(got) != 1 || got[0].Row != 0 || !strings.Contains(got[0].Text, want)) {
+			t.Errorf("%s: got %+v, want %q", selector, got, want)
+		}
 	}
 }
 
