@@ -57,7 +57,7 @@ func (f *Fields) Add(h http.Header, a *Answer) {
 	if f.Timing {
 		add(h, "Server-Timing", timing(a))
 	}
-	if f.Debug {
+	if f.Debug && (a.Memory || h["X-Cache-Hit"] == nil) { // a cache further in may have said it
 		h["X-Cache-Hit"] = []string{strconv.FormatBool(a.hit())}
 		if delete(h, "X-Cache-Key"); a.Key != "" {
 			h["X-Cache-Key"] = []string{a.Key}

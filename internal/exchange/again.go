@@ -138,6 +138,7 @@ func (x *Exchange) askAgain(next caddyhttp.Handler) error {
 	defer func() { second.close(returned) }()
 	err := second.finish(second.run(next))
 	returned = true
+	second.noteMemory()
 	return err
 }
 

@@ -20,7 +20,10 @@ func (x *Exchange) sayIn(header http.Header) {
 
 func (s *Service) announce(header http.Header, a *announce.Answer, visit *remember.Visit, now time.Time) {
 	if visit != nil {
-		a.Memory, a.Prepared, a.TTL, a.Key = true, visit.Prepared(), visit.Lasts(now), visit.Label()
+		a.Memory, a.Prepared, a.TTL = true, visit.Prepared(), visit.Lasts(now)
+		if s.Policy.Announce.Debug {
+			a.Key = visit.Label()
+		}
 		a.Note.Memory = journal.Because(visit.Why)
 		if !a.Prepared {
 			a.NotRemembered = journal.Because(visit.Unkept())

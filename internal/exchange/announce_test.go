@@ -99,11 +99,77 @@ func TestNothingIsAnnounced(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Handler)
 		next   caddyhttp.HandlerFunc
-	}{"not asked for": {nil, sendsPage()}, "an error": {announcing, fails}} {
+		status int
+	}{"not asked for": {nil, sendsPage(), 200}, "an error": {announcing, fails, 404}, "no answer": {announcing, sendsNothing, 200}} {
 		t.Run(name, func(t *testing.T) {
 			v := newVisit(t, "GET", "/")
 			v.serve(remembering(t, c.change), c.next)
+			if v.status() != c.status || v.panicked != nil {
+				t.Errorf("status %d, want %d; panic %v", v.status(), c.status, v.panicked)
+			}
 			wantPairs(t, "the response", v.rec.Header(), pairs("Cache-Status", "", "Server-Timing", "", "X-Cache-Hit", "", "X-Cache-Key", ""))
 		})
+	}
+}
+
+// TestStoredIsTrue: what says that it is stored is answered from memory the next time, and what does not is not.
+func TestStoredIsTrue(t *testing.T) {
+	named := pairs("If-None-Match", strongTag)
+	byOwnLifetime := func(h *Handler) { announcing(h); h.Remember.TTL = 0 }
+	for name, c := range map[string]struct {
+		change func(*Handler)
+		method string
+		fields []string
+		next   caddyhttp.HandlerFunc
+		before caddyhttp.HandlerFunc // a 200 before it; nil: none
+	}{
+		"a page":                {announcing, "GET", nil, sendsPage(), nil},
+		"no lifetime":           {byOwnLifetime, "GET", nil, sendsPage(), nil},
+		"Vary: *":               {announcing, "GET", nil, sendsPage("Vary", "*"), nil},
+		"Vary: *, streamed":     {announcing, "GET", nil, sendsPage("Vary", "*", "Etag", strongTag), nil},
+		"a HEAD":                {announcing, "HEAD", nil, sendsPage(), nil},
+		"a HEAD as a GET":       {func(h *Handler) { announcing(h); h.Head = "get" }, "HEAD", nil, sendsPage("Etag", strongTag), nil},
+		"a 304 that ends it":    {byOwnLifetime, "GET", append(pairs("Cache-Control", "no-cache"), named...), says304("Etag", strongTag, "Cache-Control", "max-age=0"), sendsPage("Etag", strongTag, "Cache-Control", "max-age=60")},
+		"a 304 that renews it":  {byOwnLifetime, "GET", append(pairs("Cache-Control", "no-cache"), named...), says304("Etag", strongTag, "Cache-Control", "max-age=60"), sendsPage("Etag", strongTag, "Cache-Control", "max-age=60")},
+		"the head of a 200":     {announcing, "GET", named, sendsPage("Etag", strongTag), nil},
+		"a part of what passes": {func(h *Handler) { announcing(h); h.ETag = &ETag{Mode: "off"} }, "GET", pairs("Range", "bytes=0-1"), sendsPage("Etag", strongTag, "Content-Length", "25"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := remembering(t, func(h *Handler) {
+				h.ETag = &ETag{Mode: "strong"}
+				c.change(h)
+			})
+			if c.before != nil {
+				newVisit(t, "GET", "/").serve(h, c.before)
+			}
+			v := newVisit(t, c.method, "/", c.fields...)
+			v.serve(h, c.next)
+			said := v.rec.Header().Get("Cache-Status")
+			stored := strings.Contains(said, ";stored;")
+			after := newVisit(t, "GET", "/", named...)
+			after.serve(h, c.next)
+			if found := after.seen == nil; found != stored {
+				t.Errorf("%s, and the next one is answered from memory: %t", said, found)
+			}
+			if stored != (v.said("not_remembered") == "") {
+				t.Errorf("%s, and not_remembered is %q", said, v.said("not_remembered"))
+			}
+			if stored && v.rec.Header().Get("X-Cache-Key") != after.rec.Header().Get("X-Cache-Key") {
+				t.Errorf("it is remembered under %q, and found under %q", v.rec.Header().Get("X-Cache-Key"), after.rec.Header().Get("X-Cache-Key"))
+			}
+		})
+	}
+}
+
+// TestHitOfAnInnerInstance: an outer one without a memory leaves what it says.
+func TestHitOfAnInnerInstance(t *testing.T) {
+	inner := remembering(t, func(h *Handler) { announcing(h); h.ETag = &ETag{Mode: "strong"} })
+	outer := provisioned(t, &Handler{DebugHeaders: true, ETag: &ETag{Mode: "off"}})
+	for _, hit := range []string{"false", "true"} {
+		v := newVisit(t, "GET", "/", "If-None-Match", strongTag)
+		v.serve(nestedIn{outer, inner}, sendsPage("Vary", "Accept-Language"))
+		if got := v.rec.Header(); got.Get("X-Cache-Hit") != hit || got.Get("X-Cache-Key") == "" {
+			t.Errorf("X-Cache-Hit %q, want %s; X-Cache-Key %q", got.Get("X-Cache-Hit"), hit, got.Get("X-Cache-Key"))
+		}
 	}
 }

@@ -95,7 +95,7 @@ func (x *Exchange) fail(found capture.Found, err error) error {
 		flushHTTP3(x.resp.Outer(), x.asked.r)
 		return nil
 	}
-	if guard.StatusOf(err) < 500 {
+	if guard.StatusOf(err) < 500 && !x.gone() {
 		x.visit.Drop() // a 404 is an answer like any other
 	}
 	if x.kept.said.Last().Outcome != journal.Failed {
@@ -144,6 +144,8 @@ func (x *Exchange) becomes(err error) (journal.Outcome, journal.Reason, map[stri
 		return journal.PreconditionFailed, journal.Inner, nil
 	case refused && status == http.StatusRequestedRangeNotSatisfiable:
 		return journal.RangeUnsatisfiable, journal.Inner, nil
+	case x.gone():
+		return journal.Failed, journal.Aborted, nil
 	case status < 500:
 		return journal.Streamed, journal.ErrorRoute, nil
 	}
@@ -193,10 +195,15 @@ func (x *Exchange) Leave() {
 	if !x.inner() {
 		shared.set(left)
 	}
+	x.noteMemory()
+	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed())
+}
+
+// noteMemory notes what the memory has had to do with the answer.
+func (x *Exchange) noteMemory() {
 	if x.visit != nil {
 		x.kept.said.Remembering(journal.Because(x.visit.Why), journal.Because(x.visit.Unkept()))
 	}
-	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed())
 }
 
 // leaveUnshown ends an exchange that was answered from memory, or came to nothing before the next handler was called.

@@ -71,7 +71,7 @@ func (x *Exchange) decide(outcome journal.Outcome, reason journal.Reason, header
 	if x.inner() {
 		x.kept.shared.further.Store(uint32(outcome))
 	}
-	if x.svc.Policy.Announce.Any() && outcome.Answers() {
+	if header != nil && x.svc.Policy.Announce.Any() && outcome.Answers() {
 		x.sayIn(header)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -177,7 +179,12 @@ func (v *visit) to(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) *v
 }
 
 func (v *visit) serve(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc) {
-	defer func() { v.panicked = recover() }()
+	defer func() {
+		v.panicked = recover()
+		if wrong, ok := v.panicked.(runtime.Error); ok {
+			v.t.Errorf("a panic: %v\n%s", wrong, debug.Stack())
+		}
+	}()
 	v.err = h.ServeHTTP(v.rec, v.r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		v.seen, v.seenMethod = r.Header.Clone(), r.Method
 		return next(w, r)

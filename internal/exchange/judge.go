@@ -77,11 +77,7 @@ func (x *Exchange) answer(header http.Header) capture.Decision {
 	if x.verdict.result.Verdict == httpcond.NotModified {
 		s := x.selected
 		learned := x.learnFromHead(header)
-		known := !learned && x.visit != nil && s.ETag.Usable && x.visit.Names(s.ETag.Tag.String())
-		x.notModified(header)
-		if known {
-			x.visit.Confirm(header)
-		}
+		x.notModified(header, !learned && x.visit != nil && s.ETag.Usable && x.visit.Names(s.ETag.Tag.String()))
 		d.Status = http.StatusNotModified
 		return d
 	}

@@ -30,7 +30,9 @@ func (x *Exchange) compareWithRecord(status int, header http.Header) {
 	switch {
 	case status == http.StatusNotModified, status == http.StatusPartialContent, status >= 500:
 	case status != http.StatusOK:
-		x.visit.Drop()
+		if !x.gone() { // else it is a proxy's word about its client
+			x.visit.Drop()
+		}
 	case x.headPasses():
 		x.compareHead(header)
 	case x.selected.ETag.Usable && !x.visit.Names(x.selected.ETag.Tag.String()):

@@ -13,8 +13,9 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
-// notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5).
-func (x *Exchange) notModified(header http.Header) {
+// notModified turns the fields of the 200 into those of the 304 that stands for it (RFC 9110 §15.4.5). known: it confirms what
+// is remembered.
+func (x *Exchange) notModified(header http.Header, known bool) {
 	x.kept.shared.set(made304)
 	x.dress(header)
 	matched := x.verdict.result.Matched
@@ -25,6 +26,10 @@ func (x *Exchange) notModified(header http.Header) {
 		header["Etag"] = x.one(named.String())
 	}
 	x.trim(header)
+	if known {
+		x.visit.Confirm(header)
+	}
+	x.visit.Unfit(remember.UnkeptNotModified) // unless there is more to say
 	x.decide(journal.NotModified, x.because(), header)
 }
 
@@ -62,6 +67,8 @@ func (x *Exchange) relayNotModified(header http.Header) capture.Decision {
 		x.visit.Confirm(header)
 	case relayed:
 		x.learnFrom304(header)
+	default:
+		x.visit.Unfit(remember.UnkeptNotModified)
 	}
 	x.decide(journal.NotModified, reason, header)
 	return capture.Decision{Action: capture.Answer, Status: http.StatusNotModified}

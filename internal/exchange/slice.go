@@ -14,6 +14,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
@@ -63,6 +64,7 @@ func (x *Exchange) rangeAtHead(header http.Header) (d capture.Decision, ok bool)
 func (x *Exchange) slice(header http.Header, part httpcond.ByteRange) capture.Decision {
 	x.dress(header)
 	x.partial(header)
+	x.visit.Unfit(remember.UnkeptStatus)
 	x.decide(journal.Partial, journal.Because(x.verdict.part.Reason), header)
 	return capture.Decision{
 		Action: capture.Slice, Status: http.StatusPartialContent, Declared: x.selected.declared,

@@ -14,10 +14,13 @@ import (
 // head goes out.
 func (x *Exchange) stream(status int, header http.Header, reason journal.Reason) capture.Decision {
 	x.dress(header)
-	if status == http.StatusOK {
-		x.prepare(header, x.selected.declared)
-	} else {
+	switch {
+	case status != http.StatusOK:
 		x.visit.Unfit(remember.UnkeptStatus)
+	case x.shown.asGet:
+		x.visit.Unfit(remember.UnkeptHead) // its body is not read to the end
+	default:
+		x.prepare(header, x.selected.declared)
 	}
 	outcome := journal.Streamed
 	switch part, made := x.verdict.part.Reason, x.madeFurtherIn(status); {

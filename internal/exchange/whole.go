@@ -60,7 +60,7 @@ func (x *Exchange) complete() error {
 
 // confirm answers 304, with the validators that there are.
 func (x *Exchange) confirm() {
-	x.notModified(x.resp.OuterHeader())
+	x.notModified(x.resp.OuterHeader(), false)
 	x.resp.SendHead(http.StatusNotModified)
 	flushHTTP3(x.resp.Outer(), x.asked.r)
 }

@@ -137,7 +137,7 @@ func Changed(host string, target *url.URL, names ...[]string) []validators.URI {
 func (m *Memory) Forget(ctx context.Context, waited time.Duration, uris []validators.URI) time.Duration {
 	stores := []validators.Store{m.Store}
 	if m.over.Load() && m.InUse != nil {
-		stores = append(stores, m.InUse()...)
+		stores = append(stores, slices.DeleteFunc(m.InUse(), func(s validators.Store) bool { return s == m.Store })...)
 	}
 	for _, uri := range uris {
 		for _, store := range stores {

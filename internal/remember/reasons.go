@@ -59,9 +59,9 @@ func (v *Visit) Unkept() Reason {
 	return v.unkept
 }
 
-// Unfit notes why there will be nothing to remember. The first reason stands.
+// Unfit notes why there will be nothing to remember, where nothing is prepared. The first reason stands.
 func (v *Visit) Unfit(why Reason) {
-	if !v.idle() && v.unkept == "" {
+	if !v.idle() && v.unkept == "" && !v.Prepared() {
 		v.unkept = why
 	}
 }
@@ -87,12 +87,18 @@ func (v *Visit) Lasts(now time.Time) time.Duration {
 // Label tells the records of one process apart for people. It is a digest of the key, which is one itself, with a secret in it;
 // empty: nothing was looked for.
 func (v *Visit) Label() string {
-	if v.key == (validators.Key{}) {
+	key := v.key
+	if v.Prepared() {
+		key = v.keyUnder(v.selecting)
+	}
+	if key == (validators.Key{}) {
 		return ""
 	}
-	sum := sha256.Sum256(append([]byte("label"), v.key.Sum[:]...))
+	sum := sha256.Sum256(append([]byte("label"), key.Sum[:]...))
 	return hex.EncodeToString(sum[:8])
 }
 
 // Prepared reports whether a record is ready, which is remembered when the response has come to its end.
-func (v *Visit) Prepared() bool { return !v.idle() && !v.next.Received.IsZero() }
+func (v *Visit) Prepared() bool {
+	return !v.idle() && !v.next.Received.IsZero() && (v.unkept == "" || v.unkept == UnkeptIncomplete)
+}

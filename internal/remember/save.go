@@ -214,7 +214,17 @@ func (v *Visit) complete(r *validators.Record, h http.Header, out *freshness.Kep
 	case !v.setLifetime(r, out):
 		return UnkeptNoLifetime
 	}
-	return ""
+	var why Reason
+	v.selecting, why = nominate(h["Vary"], v.selectors())
+	return why
+}
+
+// keyUnder is the key of a record that is selected by these names.
+func (v *Visit) keyUnder(nominated string) validators.Key {
+	if nominated == "" {
+		return v.base
+	}
+	return v.m.variantOf(v.base, nominated, v.request.Header)
 }
 
 // addFields adds the lines that a 304 is to carry; false if they are too long.
@@ -378,21 +388,9 @@ func lasting(r *validators.Record) (lines []string) {
 // put saves what was prepared, under the key that its own Vary selects. Where the store fails, nothing is
 // remembered, which it has counted.
 func (v *Visit) put() {
-	var vary []string
-	for name, value := range v.next.Fields() {
-		if name == "Vary" {
-			vary = append(vary, value)
-		}
-	}
-	nominated, why := nominate(vary, v.selectors())
-	if v.unkept = why; why != "" {
-		v.Drop()
-		return
-	}
-	v.key = v.base
-	if nominated != "" {
-		v.key = v.m.variantOf(v.base, nominated, v.request.Header)
-		v.post(nominated)
+	v.key = v.keyUnder(v.selecting)
+	if v.selecting != "" {
+		v.post(v.selecting)
 	}
 	v.record = v.next
 	v.ask(func(ctx context.Context) { _ = v.m.Store.Save(ctx, v.key, v.next, v.m.last(v.next.Lifetime)) })

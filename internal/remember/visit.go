@@ -55,7 +55,9 @@ type change struct {
 	next   validators.Record // what Save saves; none: nothing; set by Prepare or Confirm
 	unkept Reason            // why nothing is remembered; set by Unfit, Prepare, Confirm and Save
 	byWho  bool              // it is selected by who asks; set by lifts
-	ends   bool              // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
+	// selecting are the names that next is selected by; set by complete.
+	selecting string
+	ends      bool // set by Prepare: what is remembered is not true any longer, though there is nothing in its place
 }
 
 // Begin looks up what is remembered of what a request asks for. The visit has to be the zero value.
