@@ -195,8 +195,9 @@ func newTransferSite(t *testing.T, directives string, quiet bool) *transferSite 
 		t.Cleanup(func() { s.checkLog(t) })
 	}
 	port := freePort(t)
+	// Why request_buffers, newFaultMatrix says.
 	runCaddyWith(t, "log {\n output file "+s.log+"\n level DEBUG\n}", fmt.Sprintf(
-		"https://localhost:%d {\n tls internal\n %s\n reverse_proxy %s\n}", port, directives, s.server.Listener.Addr()))
+		"https://localhost:%d {\n tls internal\n %s\n reverse_proxy %s {\n request_buffers unlimited\n }\n}", port, directives, s.server.Listener.Addr()))
 	s.clients = protocolClients(t, port)
 	// One that hangs up as soon as it has its answer, as command-line tools do.
 	hasty := *s.clients[0]
