@@ -91,7 +91,11 @@ func leaveWrite(t *testing.T, s *faultSite) {
 	key, path := s.place()
 	w := newWatched()
 	var done atomic.Bool
-	s.origin.answer(key, takesWrites(w.begins(), says(strings.Repeat(early, 1000)), waits(stall), func(scriptedConn) error {
+	storm := strings.Repeat(early, 1000)
+	if len(s.condition()) == 0 {
+		storm = "" // it passes as without the directive, and Caddy v2.11.9 races with Go's HTTP/2 server there: see capture's sendInterim
+	}
+	s.origin.answer(key, takesWrites(w.begins(), says(storm), waits(stall), func(scriptedConn) error {
 		done.Store(true)
 		return nil
 	}))
