@@ -13,7 +13,7 @@ import (
 // checkRecalled: a 304 without a word of the upstream is of a response that may be remembered, for who asks.
 func (x *handlerTrial) checkRecalled(a *answered) {
 	says, asks := directivesIn(x.script.header["Cache-Control"]), directivesIn(a.fields["Cache-Control"])
-	public := says["public"]
+	public := says["public"] || says == nil
 	switch {
 	case !x.config.memory:
 		x.t.Errorf("the upstream was not asked, and there is no memory")
@@ -37,7 +37,7 @@ func (x *handlerTrial) isSameUser(a *answered) bool {
 	return x.config.rows && reflect.DeepEqual(a.fields["Cookie"], x.whole.fields["Cookie"])
 }
 
-// directivesIn are the members of a Cache-Control, as far as they are certain: not where something is quoted.
+// directivesIn are the members of a Cache-Control; nil where something is quoted, and nothing is certain.
 func directivesIn(lines []string) map[string]bool {
 	if strings.Contains(strings.Join(lines, ","), `"`) {
 		return nil

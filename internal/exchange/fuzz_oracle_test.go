@@ -17,6 +17,9 @@ import (
 // entityTag is a well-formed entity tag, in front of the comma or the end that makes it a member of a list.
 var entityTag = regexp.MustCompile(`(W/)?"([\x21\x23-\x7e\x80-\xff]*)"`)
 
+// nonceSource is a nonce in a policy (CSP3 §2.3.1), which is not empty.
+var nonceSource = regexp.MustCompile(`(?i)'nonce-.`)
+
 // quoted is an entity tag.
 type quoted struct {
 	weak   bool
