@@ -1,13 +1,5 @@
 package remember
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"time"
-
-	"github.com/conditionalcache/caddy-conditional-cache/validators"
-)
-
 // Reason is a word that says why the memory did not answer, or why it has nothing of a response. Package journal has the
 // sentences.
 type Reason string
@@ -46,7 +38,7 @@ const (
 	UnkeptEndUntold     Reason = "end_untold"    // nobody could tell if it had not
 	UnkeptMaxDelay      Reason = "max_delay"     // its tag was not made: it took too long
 	UnkeptIgnoreWork    Reason = "ignore_work"   // its tag was not made: it was too much work
-	UnkeptNotModified   Reason = "not_modified"  // the upstream's 304 says too little of its 200
+	UnkeptNotModified   Reason = "not_modified"  // a 304 was the answer, and too little is known of its 200
 	UnkeptHead          Reason = "head"          // the answer to a HEAD is none to remember
 	UnkeptStatus        Reason = "status"        // not a 200
 )
@@ -72,33 +64,4 @@ func (v *Visit) Withdraw() {
 		v.unkept = UnkeptOutside
 	}
 	v.Drop()
-}
-
-// Lasts is how long the record that is prepared, or else the one that is remembered, is fresh from now on; negative: it is not
-// any more.
-func (v *Visit) Lasts(now time.Time) time.Duration {
-	r := &v.record
-	if v.Prepared() {
-		r = &v.next
-	}
-	return r.Received.Add(r.Lifetime).Sub(now)
-}
-
-// Label tells the records of one process apart for people. It is a digest of the key, which is one itself, with a secret in it;
-// empty: nothing was looked for.
-func (v *Visit) Label() string {
-	key := v.key
-	if v.Prepared() {
-		key = v.keyUnder(v.selecting)
-	}
-	if key == (validators.Key{}) {
-		return ""
-	}
-	sum := sha256.Sum256(append([]byte("label"), key.Sum[:]...))
-	return hex.EncodeToString(sum[:8])
-}
-
-// Prepared reports whether a record is ready, which is remembered when the response has come to its end.
-func (v *Visit) Prepared() bool {
-	return !v.idle() && !v.next.Received.IsZero() && (v.unkept == "" || v.unkept == UnkeptIncomplete)
 }

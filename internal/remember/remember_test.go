@@ -520,6 +520,22 @@ func TestAnotherAnswerEndsARecord(t *testing.T) {
 	}
 }
 
+// An upstream may name another field in Vary than it did before: both select from then on.
+func TestVaryThatBecomesAnother(t *testing.T) {
+	s := newSite(t, time.Minute)
+	asks := func(a, b string) remember.Request { return s.request("/page", "A: "+a, "B: "+b) }
+	s.visit(asks("1", "1"), "Vary: A")
+	s.visit(asks("1", "1"), "Vary: B", "Content-Location: /b")
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{"1", "1", true}, {"1", "2", false}, {"2", "1", false}} {
+		if ok, why := s.answers(asks(c.a, c.b)); ok != c.want {
+			t.Errorf("A: %s, B: %s: answered: %t %s", c.a, c.b, ok, why)
+		}
+	}
+}
+
 func TestTheSameAgainIsNotWrittenAgain(t *testing.T) {
 	s := newSite(t, time.Minute)
 	for range 10 {
