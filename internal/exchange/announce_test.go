@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +17,10 @@ import (
 func announcing(h *Handler) { h.CacheStatus, h.ServerTiming, h.DebugHeaders = "edge", true, true }
 
 // TestAnnounced: 200, 206, 304 and 412 say what was decided, and so does who is answered from memory.
-func TestAnnounced(t *testing.T) {
+func TestAnnounced(t *testing.T) { synctest.Test(t, testAnnounced) } // no time passes
+
+func testAnnounced(t *testing.T) {
+	t.Helper()
 	h := remembering(t, func(h *Handler) {
 		announcing(h)
 		h.ETag = &ETag{Mode: "strong"}
@@ -29,11 +33,13 @@ func TestAnnounced(t *testing.T) {
 		says, timing   string
 		hit, withField string
 	}{
-		{nil, sendsPage("Cache-Status", "origin; hit"), 200, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "false", "origin; hit"},
-		{pairs("If-None-Match", strongTag), nil, 304, `edge;hit;ttl=3599;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "true", ""},
-		{revalidates, sendsPage(), 304, `edge;fwd=request;fwd-status=200;stored;ttl=3599;detail="not_modified if_none_match"`, `cc;desc="not_modified if_none_match", cc-mem;desc="miss: request"`, "false", ""},
-		{pairs("Range", "bytes=0-1"), sendsPage(), 206, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="partial range"`, `cc;desc="partial range", cc-mem;desc="miss: conditions"`, "false", ""},
-		{pairs("If-Match", staleTag), sendsPage(), 412, `edge;fwd=miss;fwd-status=200;stored;ttl=3599;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match", cc-mem;desc="miss: conditions"`, "false", ""},
+		{nil, sendsPage("Cache-Status", "origin; hit"), 200, `edge;fwd=miss;fwd-status=200;stored;ttl=3600;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "false", "origin; hit"},
+		{pairs("If-None-Match", strongTag), nil, 304, `edge;hit;ttl=3600;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "true", ""},
+		{revalidates, sendsPage(), 304, `edge;fwd=request;fwd-status=200;stored;ttl=3600;detail="not_modified if_none_match"`, `cc;desc="not_modified if_none_match", cc-mem;desc="miss: request"`, "false", ""},
+		{pairs("Range", "bytes=0-1"), sendsPage(), 206, `edge;fwd=miss;fwd-status=200;stored;ttl=3600;detail="partial range"`, `cc;desc="partial range", cc-mem;desc="miss: conditions"`, "false", ""},
+		{pairs("If-Match", staleTag), sendsPage(), 412, `edge;fwd=miss;fwd-status=200;stored;ttl=3600;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match", cc-mem;desc="miss: conditions"`, "false", ""},
+		{pairs("Range", "bytes=9999-"), sendsPage(), 416, `edge;fwd=miss;fwd-status=200;stored;ttl=3600;detail="range_unsatisfiable range_unsatisfiable"`, `cc;desc="range_unsatisfiable range_unsatisfiable", cc-mem;desc="miss: conditions"`, "false", ""},
+		{nil, sends(404, "none"), 404, `edge;fwd=miss;fwd-status=404;detail="streamed status"`, `cc;desc="streamed status", cc-mem;desc="miss: conditions, not remembered: status"`, "false", ""},
 		{pairs("Cookie", "id=1"), sendsPage(), 200, `edge;fwd=miss;fwd-status=200;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions, not remembered: cookie"`, "false", ""},
 	} {
 		v := newVisit(t, "GET", "/", c.fields...)
@@ -100,9 +106,13 @@ func TestNothingIsAnnounced(t *testing.T) {
 		change func(*Handler)
 		next   caddyhttp.HandlerFunc
 		status int
-	}{"not asked for": {nil, sendsPage(), 200}, "an error": {announcing, fails, 404}, "no answer": {announcing, sendsNothing, 200}} {
+		method string
+	}{
+		"not asked for": {nil, sendsPage(), 200, "GET"}, "an error": {announcing, fails, 404, "GET"}, "no answer": {announcing, sendsNothing, 200, "GET"},
+		"a write": {announcing, sendsPage(), 200, "PUT"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVisit(t, "GET", "/")
+			v := newVisit(t, c.method, "/")
 			v.serve(remembering(t, c.change), c.next)
 			if v.status() != c.status || v.panicked != nil {
 				t.Errorf("status %d, want %d; panic %v", v.status(), c.status, v.panicked)
