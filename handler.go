@@ -50,8 +50,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // configDigest stands for the part of the configuration that answers depend on: two handlers with the same one, in the
 // same place, give the same answers, on whatever node they are, and may share records. Only the store, the limits,
-// placeholders of the request, the numbers of blocks and what is said of an answer in its fields are left out. It has the secret in it, and is safe as a key of
-// digests.
+// placeholders of the request, the numbers of blocks and what is said of an answer in its fields are left out. It has the
+// secret in it, and is safe as a key of digests.
 //
 // It follows the policy, which has the values of the placeholders in secret and epoch: these count, in hexadecimal, as
 // JSON would not tell all octets apart.

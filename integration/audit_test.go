@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,19 +64,8 @@ func openFolders(t *testing.T, folders ...string) {
 // lookAt looks at URLs as the command does.
 func lookAt(t *testing.T, options audit.Options, urls ...string) *audit.Report {
 	t.Helper()
-	options.Timeout, options.MaxBody = exchangeTimeout, audittest.Limit
-	if err := options.Check(); err != nil {
-		t.Fatal(err)
-	}
-	var all []*url.URL
-	for _, text := range urls {
-		u, err := audit.ParseURL(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, u)
-	}
-	return audit.Run(t.Context(), &options, all)
+	options.Timeout = exchangeTimeout
+	return audittest.Look(t, options, urls...)
 }
 
 // findings are all that there are at some URLs.

@@ -95,11 +95,9 @@ func culprit(all []porcupine.Operation, info *porcupine.LinearizationInfo) strin
 		}
 	}
 	state := page{current: firstVersion}
-	if len(longest) > 0 {
-		for _, o := range longest {
-			_, next := model.Step(state, o.Input, nil)
-			state = next.(page)
-		}
+	for _, o := range longest {
+		_, next := model.Step(state, o.Input, nil)
+		state = next.(page)
 	}
 	return fmt.Sprintf("%v, between %s and %s, cannot be: %s", first.Input, time.Duration(first.Call), time.Duration(first.Return), model.DescribeState(state))
 }

@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	root      = "/conditional_cache/"
+	bare      = "/conditional_cache"
+	root      = bare + "/"
 	purgePath = "purge"
 )
 
@@ -53,12 +54,12 @@ func (a *API) CaddyModule() caddy.ModuleInfo {
 // Routes implements caddy.AdminRouter.
 func (a *API) Routes() []caddy.AdminRoute {
 	handler := caddy.AdminHandlerFunc(a.serve)
-	return []caddy.AdminRoute{{Pattern: root, Handler: handler}, {Pattern: strings.TrimSuffix(root, "/"), Handler: handler}}
+	return []caddy.AdminRoute{{Pattern: root, Handler: handler}, {Pattern: bare, Handler: handler}}
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	switch r.URL.Path {
-	case root, strings.TrimSuffix(root, "/"):
+	case root, bare:
 		return allow(w, r, a.status, http.MethodGet, http.MethodHead)
 	case root + purgePath:
 		return allow(w, r, a.purge, http.MethodPost)

@@ -37,11 +37,11 @@ func Name(name string) (item httpsfv.Item, err error) {
 // Answer is what there is to say.
 type Answer struct {
 	journal.Note
-	Status   int           // the upstream's; 0: it was not asked, or has not answered
-	Memory   bool          // there is a memory that could have answered
-	Prepared bool          // the response will be remembered when it has come to its end
-	TTL      time.Duration // how long what is remembered, or will be, is fresh from now on; of a hit or of Prepared
-	Key      string        // a digest of what it is, or would be, remembered under; empty: none
+	Status    int           // the upstream's; 0: it was not asked, or has not answered
+	Remembers bool          // there is a memory that could have answered
+	Prepared  bool          // the response will be remembered when it has come to its end
+	TTL       time.Duration // how long what is remembered, or will be, is fresh from now on; of a hit or of Prepared
+	Key       string        // a digest of what it is, or would be, remembered under; empty: none
 }
 
 // hit reports whether the upstream was not asked.
@@ -57,7 +57,7 @@ func (f *Fields) Add(h http.Header, a *Answer) {
 	if f.Timing {
 		add(h, "Server-Timing", timing(a))
 	}
-	if f.Debug && (a.Memory || h["X-Cache-Hit"] == nil) { // a cache further in may have said it
+	if f.Debug && (a.Remembers || h["X-Cache-Hit"] == nil) { // a cache further in may have said it
 		h["X-Cache-Hit"] = []string{strconv.FormatBool(a.hit())}
 		if delete(h, "X-Cache-Key"); a.Key != "" {
 			h["X-Cache-Key"] = []string{a.Key}
@@ -92,12 +92,12 @@ func (f *Fields) member(a *Answer) httpsfv.Item {
 // forward is why the request went on (RFC 9211 §2.2).
 func forward(a *Answer) string {
 	switch {
-	case !a.Memory:
+	case !a.Remembers:
 		return "bypass"
 	case a.Reason == journal.StaleIfError:
 		return "stale"
 	}
-	switch a.Note.Memory { //nolint:exhaustive // the others say that nothing was found that could have answered
+	switch a.Memory { //nolint:exhaustive // the others say that nothing was found that could have answered
 	case journal.Stale:
 		return "stale"
 	case journal.Request:
@@ -116,12 +116,12 @@ func timing(a *Answer) string {
 	switch {
 	case a.hit():
 		return line + `, cc-mem;desc="hit"`
-	case !a.Memory:
+	case !a.Remembers:
 		return line
 	}
 	said := []string{"miss"}
-	if a.Note.Memory != journal.NoReason {
-		said[0] += ": " + a.Note.Memory.String()
+	if a.Memory != journal.NoReason {
+		said[0] += ": " + a.Memory.String()
 	}
 	if a.NotRemembered != journal.NoReason {
 		said = append(said, "not remembered: "+a.NotRemembered.String())

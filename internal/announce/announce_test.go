@@ -34,11 +34,11 @@ func TestAdd(t *testing.T) {
 		hit                 string
 	}{
 		"from memory": {
-			Answer{Note: note(journal.NotModified, journal.Remembered), Memory: true, TTL: 59900 * time.Millisecond, Key: "0123"},
+			Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: 59900 * time.Millisecond, Key: "0123"},
 			`edge;hit;ttl=59;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "0123", "true",
 		},
 		"past its time": {
-			Answer{Note: note(journal.NotModified, journal.Remembered), Memory: true, TTL: -2 * time.Second},
+			Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: -2 * time.Second},
 			`edge;hit;ttl=-2;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "", "true",
 		},
 		"no memory": {
@@ -46,19 +46,19 @@ func TestAdd(t *testing.T) {
 			`edge;fwd=bypass;fwd-status=200;detail="tagged none_matched"`, `cc;desc="tagged none_matched"`, "", "false",
 		},
 		"a miss that is remembered": {
-			Answer{Note: note(journal.Tagged, journal.NoCondition, journal.Conditions), Status: 200, Memory: true, Prepared: true, TTL: time.Minute},
+			Answer{Note: note(journal.Tagged, journal.NoCondition, journal.Conditions), Status: 200, Remembers: true, Prepared: true, TTL: time.Minute},
 			`edge;fwd=miss;fwd-status=200;stored;ttl=60;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "", "false",
 		},
 		"a miss that is not": {
-			Answer{Note: note(journal.Streamed, journal.FirstVisit, journal.Miss, journal.SetCookie), Status: 200, Memory: true},
+			Answer{Note: note(journal.Streamed, journal.FirstVisit, journal.Miss, journal.SetCookie), Status: 200, Remembers: true},
 			`edge;fwd=miss;fwd-status=200;detail="streamed first_visit"`, `cc;desc="streamed first_visit", cc-mem;desc="miss: miss, not remembered: set_cookie"`, "", "false",
 		},
 		"not known why": {
-			Answer{Note: note(journal.Streamed, journal.Status), Memory: true},
+			Answer{Note: note(journal.Streamed, journal.Status), Remembers: true},
 			`edge;fwd=miss;detail="streamed status"`, `cc;desc="streamed status", cc-mem;desc="miss"`, "", "false",
 		},
 		"a failure, covered": {
-			Answer{Note: note(journal.NotModified, journal.StaleIfError, journal.Changed), Status: 503, Memory: true},
+			Answer{Note: note(journal.NotModified, journal.StaleIfError, journal.Changed), Status: 503, Remembers: true},
 			`edge;fwd=stale;fwd-status=503;detail="not_modified stale_if_error"`, `cc;desc="not_modified stale_if_error", cc-mem;desc="miss: changed"`, "", "false",
 		},
 	} {
@@ -93,7 +93,7 @@ func TestForward(t *testing.T) {
 		journal.Stale: "stale", journal.Request: "request", journal.Personal: "bypass", journal.StoreUnavailable: "bypass",
 		journal.Unsettled: "bypass", journal.CookieMissing: "vary-miss", journal.Miss: "miss", journal.Changed: "miss", journal.Conditions: "miss",
 	} {
-		a := Answer{Note: journal.Note{Memory: memory}, Memory: true}
+		a := Answer{Note: journal.Note{Memory: memory}, Remembers: true}
 		if got := forward(&a); got != want {
 			t.Errorf("%s: %q, want %q", memory, got, want)
 		}

@@ -8,9 +8,6 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 )
 
-// required are the fields that a 304 has if the 200 has them (RFC 9110 §15.4.5).
-var required = [...]string{"Cache-Control", "Content-Location", "Date", "Etag", "Expires", "Vary"}
-
 // checkNotModified looks at the fields of the 304, beside those of the 200 that it stands for.
 func checkNotModified(o *Observation) []Finding {
 	var without, changes, describes, nonces []string
@@ -49,7 +46,7 @@ func checkNotModified(o *Observation) []Finding {
 }
 
 func lacking(answer, page *Exchange) (names []string) {
-	for _, name := range required {
+	for _, name := range httpcond.RequiredOnNotModified {
 		if len(page.Header[name]) > 0 && len(answer.Header[name]) == 0 {
 			names = append(names, fieldName(name))
 		}

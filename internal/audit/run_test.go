@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,19 +28,8 @@ func serve(t *testing.T, h http.Handler) *httptest.Server {
 // run looks at URLs, without a pause.
 func run(t *testing.T, options audit.Options, urls ...string) *audit.Report {
 	t.Helper()
-	options.Pause, options.Timeout, options.MaxBody = -1, timeout, audittest.Limit
-	if err := options.Check(); err != nil {
-		t.Fatal(err)
-	}
-	var all []*url.URL
-	for _, text := range urls {
-		u, err := audit.ParseURL(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, u)
-	}
-	return audit.Run(t.Context(), &options, all)
+	options.Pause, options.Timeout = -1, timeout
+	return audittest.Look(t, options, urls...)
 }
 
 // runScript looks at a server.

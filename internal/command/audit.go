@@ -28,12 +28,8 @@ const (
 // errFindings makes the exit status 1. The report has said all there is to say.
 var errFindings = errors.New("there are findings")
 
-func auditCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "audit <url>... [--sitemap <url>] [--file <path>] [--address <host:port>]... [--header <field>]... " +
-			"[--cookie-jar <path>] [--concurrency <n>] [--limit <n>] [--timeout <duration>] [--json] [--html <path>]",
-		Short: "Looks at what a server's caching and conditional requests get wrong",
-		Long: fmt.Sprintf(`
+// auditHelp takes the number of requests.
+const auditHelp = `
 Asks a server, any server, for each URL as a browser does, again and again under
 other conditions, and reports what is wrong with its entity tags, dates, 304
 responses, ranges and Cache-Control, and which lines of a Caddyfile mend it.
@@ -52,7 +48,14 @@ writes it), are sent to the given URLs only, and are in no report.
 
 The exit status is 0 if nothing is to be mended, 1 if there are warnings or
 errors, and 2 if the command cannot be carried out as it was given.
-`, audit.MaxRequests),
+`
+
+func auditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "audit <url>... [--sitemap <url>] [--file <path>] [--address <host:port>]... [--header <field>]... " +
+			"[--cookie-jar <path>] [--concurrency <n>] [--limit <n>] [--timeout <duration>] [--json] [--html <path>]",
+		Short:   "Looks at what a server's caching and conditional requests get wrong",
+		Long:    fmt.Sprintf(auditHelp, audit.MaxRequests),
 		Example: "  $ caddy conditional-cache audit https://example.com/",
 	}
 	flags := cmd.Flags()

@@ -14,9 +14,6 @@ type NotModified struct {
 	Drop []string
 }
 
-// mandatory are the fields a 304 must have if the 200 had them (RFC 9110 §15.4.5).
-var mandatory = []string{"Cache-Control", "Content-Location", "Date", "ETag", "Expires", "Vary"}
-
 // impossible are fields of a message with content, or of one transfer.
 var impossible = []string{"Content-Length", "Content-Range", "Transfer-Encoding", "Trailer"}
 
@@ -27,7 +24,7 @@ func (n NotModified) Check() error {
 			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie", name)
 		}
 	}
-	if name, found := shared(n.Drop, mandatory); found {
+	if name, found := shared(n.Drop, httpcond.RequiredOnNotModified[:]); found {
 		return fmt.Errorf("not_modified: %s cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)", name)
 	}
 	if name, found := shared(n.Keep, impossible); found {

@@ -68,8 +68,9 @@ func (x *Exchange) restsOnNothing(status int) bool {
 //
 // `templates` renders file_server's part of a file as if it were the file, and file_server's 416 speaks of the file's
 // length as well. Several parts it does not render at all, as their media type is none of its own: they are of the file that
-// the page is made from, code and all. Whether that would have been rendered does not show. And net/http, by which file_server answers, has a 416 for a unit that it does not know, which a server
-// has to ignore (RFC 9110 §14.2), and for a set that is malformed.
+// the page is made from, code and all. Whether that would have been rendered does not show. And net/http, by which
+// file_server answers, has a 416 for a unit that it does not know, which a server has to ignore (RFC 9110 §14.2), and for a
+// set that is malformed.
 func (x *Exchange) misreads(status int) bool {
 	if !x.rangeIsOurs() {
 		return false

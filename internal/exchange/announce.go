@@ -12,19 +12,16 @@ import (
 // sayIn adds the fields that say what was decided to those that go out.
 func (x *Exchange) sayIn(header http.Header) {
 	a := announce.Answer{Note: x.kept.said.Last(), Status: x.resp.Status()}
-	if a.Reason == journal.StaleIfError && x.selected == nil {
-		a.Status = 0
-	}
 	x.svc.announce(header, &a, x.visit, time.Now())
 }
 
 func (s *Service) announce(header http.Header, a *announce.Answer, visit *remember.Visit, now time.Time) {
 	if visit != nil {
-		a.Memory, a.Prepared, a.TTL = true, visit.Prepared(), visit.Lasts(now)
+		a.Remembers, a.Prepared, a.TTL = true, visit.Prepared(), visit.Lasts(now)
 		if s.Policy.Announce.Debug {
 			a.Key = visit.Label()
 		}
-		a.Note.Memory = journal.Because(visit.Why)
+		a.Memory = journal.Because(visit.Why)
 		if !a.Prepared {
 			a.NotRemembered = journal.Because(visit.Unkept())
 		}

@@ -62,7 +62,8 @@
 //	who gets a tag            whole.go, setTag; out of a record: memory.go, compareHead
 //	for whom its date counts  who.go; what tells users apart: package identity
 //	when to ask a second time again.go: a Range that was misread, a 304 that rests on nothing
-//	what is said of a request service.go, tell: the debug line
+//	what is said of a request service.go, tell: the debug line; announce.go and package announce: fields of the response
+//	why something was so      package journal, reasons.go, and docs/reasons.md; of the memory: package remember, reasons.go
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in
 //	                          arrive_nested_test.go, of the pool in pool_test.go; watched(t) reads the log

@@ -138,10 +138,12 @@ func (x *Exchange) becomes(err error) (journal.Outcome, journal.Reason, map[stri
 	status := guard.StatusOf(err)
 	current, refused := x.asked.vars[refusedVar].(string)
 	switch {
-	case refused && status == http.StatusPreconditionFailed && current != "":
-		return journal.PreconditionFailed, journal.Inner, http.Header{"Etag": {current}}
 	case refused && status == http.StatusPreconditionFailed:
-		return journal.PreconditionFailed, journal.Inner, nil
+		var fields http.Header
+		if current != "" {
+			fields = http.Header{"Etag": {current}}
+		}
+		return journal.PreconditionFailed, journal.Inner, fields
 	case refused && status == http.StatusRequestedRangeNotSatisfiable:
 		return journal.RangeUnsatisfiable, journal.Inner, nil
 	case x.gone():

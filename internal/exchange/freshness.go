@@ -162,14 +162,14 @@ func (x *Exchange) applyRow(header http.Header) {
 
 // dresses is what becomes of a row, given the fields as the upstream has sent them.
 func (s *rowState) dresses(header http.Header) journal.Reason {
-	switch explicit := freshness.Explicit(header); {
+	switch {
 	case s.uncertain || s.silent && s.silenced == nil:
 		return journal.RowHidden
 	case s.silent:
 		return journal.RowStands
 	case s.choice == nil:
 		return journal.NoMatch
-	case !explicit:
+	case !freshness.Explicit(header):
 		return journal.RowAdded
 	case s.choice.Replaces():
 		return journal.RowReplaced

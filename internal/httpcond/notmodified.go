@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// RequiredOnNotModified are the fields, their names in canonical form, that a 304 must have if the 200
+// would have them (RFC 9110 §15.4.5). It is not to be changed.
+var RequiredOnNotModified = [...]string{"Cache-Control", "Content-Location", "Date", "Etag", "Expires", "Vary"}
+
 // DroppedFromNotModified reports whether a field of the 200, its name in
 // canonical form, stays out of the 304 that stands for it (RFC 9110 §15.4.5).
 //

@@ -135,7 +135,7 @@ const (
 	TooLarge
 	Incomplete
 	EndUntold
-	UpstreamSaysLittle
+	OnlyNotModified
 
 	RowAdded
 	RowKept
@@ -244,22 +244,22 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	Conditions:       {"conditions", "the request has no If-None-Match or If-Modified-Since, or also If-Match or If-Unmodified-Since"},
 
 	// Why a response was not remembered; so are NoStore, NoValidator, MaxDelay, IgnoreWork, Head and Status.
-	Private:            {"private", "the upstream says private"},
-	NoCache:            {"no_cache", "the upstream says no-cache"},
-	Surrogate:          {"surrogate", "the upstream says in CDN-Cache-Control or Surrogate-Control that it is not for others"},
-	Withdrawn:          {"withdrawn", "a row of cache_control, or a handler further out, says private or no-store"},
-	RowUnknown:         {"row_unknown", "a row of cache_control may apply that selects by the media type, and the response has none"},
-	NoLifetime:         {"no_lifetime", "the response does not say how long it lasts, or that is over; a ttl would"},
-	SetCookie:          {"set_cookie", "the response sets a cookie that may be somebody's; ignore_set_cookie names those that are not"},
-	Cookie:             {"cookie", "the request has a cookie, and the response may be made for that; Vary: Cookie, public or ignore_cookies would tell"},
-	Authorization:      {"authorization", "the request has Authorization, and the response is neither public, must-revalidate nor s-maxage"},
-	Tokens:             {"tokens", "ignore has left out a token of a session"},
-	VaryStar:           {"vary_star", "Vary has *, what is no name, or a field that a proxy writes by itself"},
-	VaryMany:           {"vary_many", "Vary has more than 16 names"},
-	TooLarge:           {"too_large", "what a 304 would have to carry is longer than 4 KiB"},
-	Incomplete:         {"incomplete", "the response has not come to its end"},
-	EndUntold:          {"end_untold", "the upstream speaks HTTP/1.0 and does not say how long it is: its end may be a break"},
-	UpstreamSaysLittle: {"not_modified", "the upstream has said 304, and too little of the response that stands for"},
+	Private:         {"private", "the upstream says private"},
+	NoCache:         {"no_cache", "the upstream says no-cache"},
+	Surrogate:       {"surrogate", "the upstream says in CDN-Cache-Control or Surrogate-Control that it is not for others"},
+	Withdrawn:       {"withdrawn", "a row of cache_control, or a handler further out, says private or no-store"},
+	RowUnknown:      {"row_unknown", "a row of cache_control may apply that selects by the media type, and the response has none"},
+	NoLifetime:      {"no_lifetime", "the response does not say how long it lasts, or that is over; a ttl would"},
+	SetCookie:       {"set_cookie", "the response sets a cookie that may be somebody's; ignore_set_cookie names those that are not"},
+	Cookie:          {"cookie", "the request has a cookie, and the response may be made for that; Vary: Cookie, public or ignore_cookies would tell"},
+	Authorization:   {"authorization", "the request has Authorization, and the response is neither public, must-revalidate nor s-maxage"},
+	Tokens:          {"tokens", "ignore has left out a token of a session"},
+	VaryStar:        {"vary_star", "Vary has *, what is no name, or a field that a proxy writes by itself"},
+	VaryMany:        {"vary_many", "Vary has more than 16 names"},
+	TooLarge:        {"too_large", "what a 304 would have to carry is longer than 4 KiB"},
+	Incomplete:      {"incomplete", "the response has not come to its end"},
+	EndUntold:       {"end_untold", "the upstream speaks HTTP/1.0 and does not say how long it is: its end may be a break"},
+	OnlyNotModified: {"not_modified", "a 304 was the answer, and too little is known of the response that it stands for"},
 
 	// What became of the rows of cache_control.
 	RowAdded:    {"added", "a row applies, and the upstream has said nothing"},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 )
 
 // Every reason has a word of its own and a sentence, and every outcome a word.
@@ -39,6 +40,19 @@ func TestReasonsOfOtherPackages(t *testing.T) {
 	} {
 		if Because(word) == NoReason {
 			t.Errorf("%q of httpcond is unknown", word)
+		}
+	}
+	for _, word := range []remember.Reason{
+		remember.WhyMiss, remember.WhyStale, remember.WhyPersonal, remember.WhyCookies, remember.WhyRequest, remember.WhyChanged,
+		remember.WhyUnavailable, remember.WhyUnsettled, remember.WhyCondition,
+		remember.UnkeptNoStore, remember.UnkeptPrivate, remember.UnkeptNoCache, remember.UnkeptSurrogate, remember.UnkeptOutside,
+		remember.UnkeptRow, remember.UnkeptNoLifetime, remember.UnkeptSetCookie, remember.UnkeptCookie, remember.UnkeptAuthorization,
+		remember.UnkeptTokens, remember.UnkeptVaryStar, remember.UnkeptVaryMany, remember.UnkeptTooLarge, remember.UnkeptNoValidator,
+		remember.UnkeptIncomplete, remember.UnkeptEndUntold, remember.UnkeptMaxDelay, remember.UnkeptIgnoreWork, remember.UnkeptNotModified,
+		remember.UnkeptHead, remember.UnkeptStatus,
+	} {
+		if Because(word) == NoReason {
+			t.Errorf("%q of remember is unknown", word)
 		}
 	}
 }

@@ -265,7 +265,7 @@ func confirmed(q *Request, a *Answer) (n int, problem string) {
 	return n, ""
 }
 
-// judgeFailed: a 412 to who had a version that was current all the time is wrong, where tags can always be named.
+// judgeFailed: a 412 to a read has to have been asked for. Whether a write is refused rightly, wronglyRefused says.
 func judgeFailed(q *Request) string {
 	lines := q.Header["If-Match"]
 	if len(lines) == 0 && q.Header["If-Unmodified-Since"] == nil {

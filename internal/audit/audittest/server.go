@@ -9,8 +9,10 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/audit"
@@ -18,6 +20,24 @@ import (
 
 // Modified is when the page of a good server was changed.
 var Modified = time.Date(2026, time.March, 4, 5, 6, 7, 0, time.UTC)
+
+// Look looks at URLs as the command does, with bodies up to Limit.
+func Look(t *testing.T, options audit.Options, urls ...string) *audit.Report {
+	t.Helper()
+	options.MaxBody = Limit
+	if err := options.Check(); err != nil {
+		t.Fatal(err)
+	}
+	var all []*url.URL
+	for _, text := range urls {
+		u, err := audit.ParseURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	return audit.Run(t.Context(), &options, all)
+}
 
 // Script is a server that is good but for what its functions do. n counts requests.
 type Script struct {
