@@ -268,7 +268,7 @@ func checkResumed(t *testing.T, url string, curl bool) {
 func TestManyParts(t *testing.T) {
 	origin := newPartsOrigin(t)
 	few, many := freePort(t), freePort(t)
-	site := "http://localhost:%d {\n conditional_cache {\n buffer {\n max_body 8MiB\n }\n %s\n }\n reverse_proxy %s\n}\n"
+	site := "http://localhost:%d {\n conditional_cache {\n buffer {\n max_body 8MiB\n max_delay off\n }\n %s\n }\n reverse_proxy %s\n}\n"
 	runCaddy(t, fmt.Sprintf(site, few, "", origin.server.URL)+fmt.Sprintf(site, many, "ranges on {\n max 255\n }", origin.server.URL))
 	for _, tt := range []struct{ port, ranges, status int }{
 		{few, 2, 206}, {few, 16, 206}, {few, 17, 200}, {many, 17, 206}, {many, 162, 206}, {many, 255, 206}, {many, 256, 200},

@@ -75,13 +75,14 @@ func TestAThousandQuestions(t *testing.T) {
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
 	port := freePort(t)
-	runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n encode\n conditional_cache {\n  remember 1h\n }\n reverse_proxy %s\n}", port, server.Listener.Addr()))
+	runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n encode\n conditional_cache {\n  remember 1h\n  server_timing\n }\n reverse_proxy %s\n}", port, server.Listener.Addr()))
 	for _, c := range protocolClients(t, port) {
 		t.Run(c.protocol, func(t *testing.T) {
 			upstream.asked.Store(0)
 			path := "/" + c.protocol
 			etag := c.get(t, path, nil).header.Get("Etag")
 			var wg sync.WaitGroup
+			var unclear atomic.Int64
 			for range 8 {
 				wg.Go(func() {
 					for range 125 {
@@ -90,12 +91,16 @@ func TestAThousandQuestions(t *testing.T) {
 							t.Errorf("got %v, %v", got, err)
 							return
 						}
+						if c.protocol == "HTTP/3.0" && strings.Contains(got.header.Get("Server-Timing"), `cc-mem;desc="miss: personal`) {
+							unclear.Add(1)
+						}
 					}
 				})
 			}
 			wg.Wait()
-			if n := upstream.asked.Load(); n > 2 {
-				t.Errorf("the upstream was asked %d times", n)
+			// Over HTTP/3 a request is answered from memory if its end is there within 20 ms. On a busy machine it may be late.
+			if n, late := upstream.asked.Load(), unclear.Load(); n-late > 2 || late > 100 {
+				t.Errorf("the upstream was asked %d times, %d of them for requests whose end was late", n, late)
 			}
 		})
 	}
