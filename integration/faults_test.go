@@ -153,7 +153,8 @@ func newFaultMatrix(t *testing.T) *faultMatrix {
 	const brief = " {\n request_buffers unlimited\n transport http {\n keepalive_idle_conns_per_host 2\n response_header_timeout 1s\n read_timeout 1s\n }\n}"
 	proxy := strings.ReplaceAll("reverse_proxy @tunnel {origin}\n reverse_proxy @brief {origin}"+brief+"\n reverse_proxy {origin}"+few, "{origin}", m.origin.addr())
 	site := func(port int, directives string) string {
-		return fmt.Sprintf("https://localhost:%d {\n tls internal\n @tunnel method CONNECT\n @brief header "+impatient+" *\n %s\n}\n",
+		return fmt.Sprintf("https://localhost:%d {\n tls internal\n @tunnel method CONNECT\n @brief header "+impatient+" *\n %s\n"+
+			"handle_errors {\n header "+whyField+" {http.error.message}\n }\n}\n",
 			port, strings.ReplaceAll(directives, "reverse_proxy {origin}", proxy))
 	}
 	sites := site(m.stock, "reverse_proxy {origin}")
@@ -442,8 +443,11 @@ func judgePart(a question, got, want reply) error {
 	return errors.New("the part is not of what there is")
 }
 
+// whyField has what Caddy says of an error, which no two requests have in common.
+const whyField = "X-Why"
+
 // ours are the fields that the directive sets, and those that are about the transfer.
-var ours = []string{"Etag", "Date", "Accept-Ranges", "Content-Length", "Vary", "Alt-Svc"}
+var ours = []string{"Etag", "Date", "Accept-Ranges", "Content-Length", "Vary", "Alt-Svc", whyField}
 
 // noDate is what a Last-Modified may be in vain.
 const noDate = "yesterday"
