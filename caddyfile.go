@@ -15,14 +15,24 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tokens"
 )
 
-// parseCaddyfile makes a handler of a directive.
-func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+// parseCaddyfile makes a route of a directive, as httpcaddyfile.RegisterHandlerDirective would, and compares it with its
+// siblings.
+func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	matcher, at := tokens.Matcher(helper), *helper.Dispenser
+	at.Next()
+	matchers, err := helper.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	h := new(Handler)
 	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
 	h.Block = tokens.BlockName(helper)
-	return h, nil
+	for _, warning := range tokens.Meet(helper, tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, Line: at.Line()}) {
+		caddy.Log().Named("caddyfile").Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
+	}
+	return helper.NewRoute(matchers, h), nil
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:

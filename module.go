@@ -27,6 +27,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
@@ -43,7 +44,7 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(adminapi.New(held))
-	httpcaddyfile.RegisterHandlerDirective("conditional_cache", parseCaddyfile)
+	httpcaddyfile.RegisterDirective("conditional_cache", parseCaddyfile)
 	// Inside encode, whose output for a streamed body is not the same twice; outside of everything that
 	// makes content.
 	httpcaddyfile.RegisterDirectiveOrder("conditional_cache", httpcaddyfile.After, "encode")
@@ -62,6 +63,7 @@ type App struct {
 	// Default: memory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
 
+	ctx   caddy.Context
 	store validators.Store // nil: none is named
 	key   *storedkey.Key   // that tells users apart, where no secret does
 }
@@ -73,6 +75,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and loads the store.
 func (a *App) Provision(ctx caddy.Context) (err error) {
+	a.ctx = ctx
 	a.MaxTotal, a.key = cmp.Or(a.MaxTotal, defaultMaxTotal()), storedkey.New(ctx)
 	if err := a.check(); err != nil || a.StoreRaw == nil {
 		return err
@@ -88,16 +91,39 @@ func (a *App) check() error {
 	return config.CheckStore(a.StoreRaw)
 }
 
-// Start implements caddy.App. Provision asks nothing of a storage.
+// Start implements caddy.App. Provision asks nothing of a storage; and that a handler stands where it does nothing, shows
+// when all servers have been provisioned.
 func (a *App) Start() error {
 	a.key.Start()
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		for _, server := range app.(*caddyhttp.App).Servers { // the module ID is Caddy's
+			warnOfErrorRoutes(server)
+		}
+	}
 	return nil
+}
+
+func warnOfErrorRoutes(server *caddyhttp.Server) {
+	for _, h := range place.OfErrors(server, settingsOf) {
+		h.(*Handler).logger.Warn("this conditional_cache stands in handle_errors, where it does nothing: the answer to an error is under no condition "+ // settingsOf knows no others
+			"(RFC 9110 §13.2.1); remove it", zap.Strings("listen", server.Listen))
+	}
 }
 
 // Stop implements caddy.App; there is nothing to stop.
 func (*App) Stop() error { return nil }
 
-// held is for the admin API, which outlives configurations as well.
+// counters are those of this process. They outlive configurations, and so does what they are counted for.
+var counters = metrics.Collector{
+	Tally: metrics.New(),
+	Held: func() (bytes, limit int64) {
+		now := held()
+		return now.Bytes, now.MaxTotal
+	},
+	Stores: adminapi.Stores,
+}
+
+// held is for the admin API and for metrics, which outlive configurations as well.
 func held() adminapi.Held {
 	now := adminapi.Held{Bytes: exchange.Budget.Held(), MaxTotal: defaultMaxTotal()}
 	if app, err := configuredApp(caddy.ActiveContext()); err == nil {
@@ -421,12 +447,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.service = exchange.New(compiled)
-	h.service.Log = h.logger
+	h.service.Log, h.service.Tally = h.logger, counters.Tally
 	h.service.Keys = app.key.Needed(compiled.Identity.Key == nil)
 	if h.digest, err = h.configDigest(); err != nil {
 		return err
 	}
+	if err := counters.Register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	h.warn()
+	h.logger.Info(c.Summary())
 	return h.provisionStore(ctx, app.store)
 }
 
@@ -469,7 +499,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (er
 		return err
 	}
 	if _, ours := h.store.(*memory.Store); !ours { // ours needs it less than every hit needs the time that it takes
-		h.store = contained.Store(h.store, h.logger)
+		h.store = contained.Store(h.store, h.logger, counters.Tally.StoreCalled)
 	}
 	h.provisionMemory()
 	h.release = adminapi.Register(h.store)

@@ -38,6 +38,7 @@ func Name(name string) (item httpsfv.Item, err error) {
 type Answer struct {
 	journal.Note
 	Status    int           // the upstream's; 0: it was not asked, or has not answered
+	Unasked   bool          // it was refused without it: there is neither a hit nor a forward
 	Remembers bool          // there is a memory that could have answered
 	Prepared  bool          // the response will be remembered when it has come to its end
 	TTL       time.Duration // how long what is remembered, or will be, is fresh from now on; of a hit or of Prepared
@@ -71,9 +72,10 @@ func add(h http.Header, name, line string) { h[name] = append(slices.Clip(h[name
 // member is what this cache has done (RFC 9211 §2).
 func (f *Fields) member(a *Answer) httpsfv.Item {
 	params := httpsfv.NewParams()
-	if a.hit() {
+	switch {
+	case a.hit():
 		params.Add("hit", true)
-	} else {
+	case !a.Unasked:
 		params.Add("fwd", httpsfv.Token(forward(a)))
 		if a.Status != 0 {
 			params.Add("fwd-status", int64(a.Status))

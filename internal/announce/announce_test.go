@@ -57,6 +57,10 @@ func TestAdd(t *testing.T) {
 			Answer{Note: note(journal.Streamed, journal.Status), Remembers: true},
 			`edge;fwd=miss;detail="streamed status"`, `cc;desc="streamed status", cc-mem;desc="miss"`, "", "false",
 		},
+		"a write that is refused": {
+			Answer{Note: note(journal.PreconditionFailed, journal.IfMatch), Unasked: true},
+			`edge;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match"`, "", "false",
+		},
 		"a failure, covered": {
 			Answer{Note: note(journal.NotModified, journal.StaleIfError, journal.Changed), Status: 503, Remembers: true},
 			`edge;fwd=stale;fwd-status=503;detail="not_modified stale_if_error"`, `cc;desc="not_modified stale_if_error", cc-mem;desc="miss: changed"`, "", "false",

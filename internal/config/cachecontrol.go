@@ -187,13 +187,13 @@ func (c CacheControl) covers(other CacheControl) bool {
 		strings.HasPrefix(strings.ToLower(other.Path), prefix)
 }
 
-// onePathOnly warns of a path that looks like that of a folder, and matches itself alone.
-func (c CacheControl) onePathOnly() string {
-	name := c.Path[strings.LastIndex(c.Path, "/")+1:]
-	if c.Path == "" || c.Path == "/" || strings.ContainsAny(c.Path, "*?[{") || strings.Contains(name, ".") {
+// OnePathOnly warns of a path that looks like that of a folder, and matches itself alone.
+func OnePathOnly(path string) string {
+	name := path[strings.LastIndex(path, "/")+1:]
+	if path == "" || path == "/" || strings.ContainsAny(path, "*?[{") || strings.Contains(name, ".") {
 		return ""
 	}
-	return fmt.Sprintf("matches that path alone, and nothing below it; for a folder write %s/*", strings.TrimSuffix(c.Path, "/"))
+	return fmt.Sprintf("matches that path alone, and nothing below it; for a folder write %s/*", strings.TrimSuffix(path, "/"))
 }
 
 // onlyWithoutCharset warns of a response matcher for a media type that matches no field with a parameter.
@@ -234,7 +234,7 @@ func (h *Handler) Warnings() (all []Warning) {
 		}) {
 			all = append(all, Warning{Row: i, Text: subject + ": " + text})
 		}
-		for _, text := range []string{row.onePathOnly(), h.onlyWithoutCharset(row)} {
+		for _, text := range []string{OnePathOnly(row.Path), h.onlyWithoutCharset(row)} {
 			if text != "" {
 				all = append(all, Warning{Row: i, Text: subject + ": " + text})
 			}

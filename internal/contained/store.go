@@ -21,18 +21,22 @@ var errPanic = fmt.Errorf("%w: it has panicked", validators.ErrUnavailable)
 type store struct {
 	inner  validators.Store
 	logger *zap.Logger
+	called Called
 	name   string
 	own    payments
 	*state
 }
+
+// Called is told of every call to a store: which, as the metrics have it, and how long it took.
+type Called func(store, call string, took time.Duration)
 
 // Store is the same store without its panics: they are errors, counted in its Stats, and logged once in an interval.
 // Not even http.ErrAbortHandler passes: to break off an answer is not a store's affair.
 //
 // A Forget or Delete that panics has perhaps not been done. What it was about is not found until it was forgotten
 // after all, which each Load of it tries first.
-func Store(inner validators.Store, logger *zap.Logger) validators.Store {
-	s := &store{inner: inner, logger: logger}
+func Store(inner validators.Store, logger *zap.Logger, called Called) validators.Store {
+	s := &store{inner: inner, logger: logger, called: called}
 	s.name = s.innerName()
 	s.state = stateOf(s.name, inner)
 	return s
@@ -61,13 +65,13 @@ func (s *store) Load(ctx context.Context, key validators.Key) (record validators
 			return record, stamp, err
 		}
 	}
-	defer s.contain("Load", &err)
+	defer s.contain("load", time.Now(), &err)
 	return s.inner.Load(ctx, key)
 }
 
 // Save implements validators.Store.
 func (s *store) Save(ctx context.Context, key validators.Key, record validators.Record, ttl time.Duration) (err error) {
-	defer s.contain("Save", &err)
+	defer s.contain("save", time.Now(), &err)
 	return s.inner.Save(ctx, key, record, ttl)
 }
 
@@ -81,7 +85,7 @@ func (s *store) Delete(ctx context.Context, key validators.Key) error {
 }
 
 func (s *store) delete(ctx context.Context, key validators.Key) (err error) {
-	defer s.contain("Delete", &err)
+	defer s.contain("delete", time.Now(), &err)
 	return s.inner.Delete(ctx, key)
 }
 
@@ -95,7 +99,7 @@ func (s *store) Forget(ctx context.Context, uri validators.URI) error {
 }
 
 func (s *store) forget(ctx context.Context, uri validators.URI) (err error) {
-	defer s.contain("Forget", &err)
+	defer s.contain("forget", time.Now(), &err)
 	return s.inner.Forget(ctx, uri)
 }
 
@@ -126,13 +130,13 @@ func (s *store) Purge(ctx context.Context, scope validators.Scope) error {
 }
 
 func (s *store) purge(ctx context.Context, scope validators.Scope) (err error) {
-	defer s.contain("Purge", &err)
+	defer s.contain("purge", time.Now(), &err)
 	return s.inner.Purge(ctx, scope)
 }
 
 // FirstSeen implements validators.Store.
 func (s *store) FirstSeen(ctx context.Context, key validators.Key, tag string, now time.Time, ttl time.Duration) (at time.Time, err error) {
-	defer s.contain("FirstSeen", &err)
+	defer s.contain("first_seen", time.Now(), &err)
 	return s.inner.FirstSeen(ctx, key, tag, now, ttl)
 }
 
@@ -147,12 +151,15 @@ func (s *store) Stats() validators.Stats {
 }
 
 func (s *store) stats() (stats validators.Stats, err error) {
-	defer s.contain("Stats", &err)
+	defer s.contain("stats", time.Time{}, &err)
 	return s.inner.Stats(), nil
 }
 
-// contain is deferred around each call.
-func (s *store) contain(call string, err *error) {
+// contain is deferred around each call; begun is zero for those that are none of the metrics'.
+func (s *store) contain(call string, begun time.Time, err *error) {
+	if !begun.IsZero() {
+		s.called(s.name, call, time.Since(begun))
+	}
 	if value := recover(); value != nil {
 		*err = fmt.Errorf("%w: %s", errPanic, s.note(call, value, time.Now()))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,7 +94,7 @@ func newFaulty(t *testing.T) (inner *faulty, store validators.Store, logs *obser
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	inner = &faulty{Store: kept, Options: t.Name()}
-	return inner, contained.Store(inner, zap.New(core)), logs
+	return inner, contained.Store(inner, zap.New(core), ignoreCalls), logs
 }
 
 func keyOf(path string) validators.Key {
@@ -169,7 +170,7 @@ func TestPanicsAreLoggedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, s, logs := newFaulty(t)
 		core, otherLogs := observer.New(zapcore.DebugLevel)
-		other := contained.Store(inner, zap.New(core))
+		other := contained.Store(inner, zap.New(core), ignoreCalls)
 		inner.panics("lost my head")
 		for range 25 {
 			for range 100 {
@@ -182,7 +183,7 @@ func TestPanicsAreLoggedSeldom(t *testing.T) {
 			t.Errorf("%d lines in 25 seconds, want 3", n)
 		}
 		fields := logs.All()[0].ContextMap()
-		if fields["panic"] != "lost my head" || fields["call"] != "Load" || fields["store"] != "memory" {
+		if fields["panic"] != "lost my head" || fields["call"] != "load" || fields["store"] != "memory" {
 			t.Errorf("logged is %v", fields)
 		}
 		if n := other.Stats().Errors; n != 5001 { // the latest one is of Stats
@@ -199,7 +200,7 @@ func TestWhatWasNotForgottenIsNotFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner, s, _ := newFaulty(t)
-			other := contained.Store(inner, zap.NewNop())
+			other := contained.Store(inner, zap.NewNop(), ignoreCalls)
 			key, near := keyOf("/a"), keyOf("/b")
 			remember(t, s, key)
 			remember(t, s, near)
@@ -311,7 +312,7 @@ func TestContainingAllocatesNothing(t *testing.T) {
 func TestAStoreThatPanicsAtOnce(t *testing.T) {
 	inner, _, _ := newFaulty(t)
 	inner.panics("lost my head")
-	s := contained.Store(inner, zap.NewNop())
+	s := contained.Store(inner, zap.NewNop(), ignoreCalls)
 	if s.Name() != "*contained_test.faulty" {
 		t.Errorf("its name is %s", s.Name())
 	}
@@ -325,7 +326,7 @@ func BenchmarkLoad(b *testing.B) {
 	key := keyOf("/a")
 	_, stamp, _ := kept.Load(b.Context(), key)
 	_ = kept.Save(b.Context(), key, validators.Record{Received: time.Now(), Stamp: stamp}, time.Hour)
-	for name, s := range map[string]validators.Store{"contained=no": kept, "contained=yes": contained.Store(kept, zap.NewNop())} {
+	for name, s := range map[string]validators.Store{"contained=no": kept, "contained=yes": contained.Store(kept, zap.NewNop(), ignoreCalls)} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			ctx := b.Context()
@@ -333,5 +334,33 @@ func BenchmarkLoad(b *testing.B) {
 				_, _, _ = s.Load(ctx, key)
 			}
 		})
+	}
+}
+
+func ignoreCalls(string, string, time.Duration) {}
+
+// TestCallsAreTold: each call is told once, by the word that metrics have for it; Stats is none.
+func TestCallsAreTold(t *testing.T) {
+	var calls []string
+	inner, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := contained.Store(inner, zap.NewNop(), func(store, call string, took time.Duration) {
+		if store != "memory" || took < 0 {
+			t.Errorf("%s of %q took %v", call, store, took)
+		}
+		calls = append(calls, call)
+	})
+	key, ctx := keyOf("/a"), t.Context()
+	record, _, _ := s.Load(ctx, key)
+	_ = s.Save(ctx, key, record, time.Hour)
+	_ = s.Delete(ctx, key)
+	_ = s.Forget(ctx, key.URI)
+	_ = s.Purge(ctx, validators.Scope{})
+	_, _ = s.FirstSeen(ctx, key, `"x"`, time.Now(), time.Hour)
+	_ = s.Stats()
+	if want := []string{"load", "save", "delete", "forget", "purge", "first_seen"}; !slices.Equal(calls, want) {
+		t.Errorf("told of %q, want %q", calls, want)
 	}
 }

@@ -28,3 +28,11 @@ func (s *Service) announce(header http.Header, a *announce.Answer, visit *rememb
 	}
 	s.Policy.Announce.Add(header, a)
 }
+
+// sayRefused adds them to the answer to a write that was refused here: the upstream has not seen it.
+func (s *Service) sayRefused(w http.ResponseWriter, m *sharedWrite) {
+	note := m.said.Last()
+	if s.Policy.Announce.Any() && (note.Outcome == journal.PreconditionFailed || note.Outcome == journal.PreconditionRequired) {
+		s.announce(w.Header(), &announce.Answer{Note: note, Unasked: true}, nil, time.Time{})
+	}
+}

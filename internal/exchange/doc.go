@@ -63,6 +63,7 @@
 //	for whom its date counts  who.go; what tells users apart: package identity
 //	when to ask a second time again.go: a Range that was misread, a 304 that rests on nothing
 //	what is said of a request service.go, tell: the debug line; announce.go and package announce: fields of the response
+//	what is counted           counted.go, and package metrics
 //	why something was so      package journal, reasons.go, and docs/reasons.md; of the memory: package remember, reasons.go
 //	what may be imported      .golangci.yml, depguard › exchange
 //	the tests                 the file's name and _test.go; of pass.go in arrive_test.go, of shared.go in

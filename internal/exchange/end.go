@@ -198,7 +198,9 @@ func (x *Exchange) Leave() {
 		shared.set(left)
 	}
 	x.noteMemory()
-	x.svc.tell(x.kept.said.Last(), r, x.asked.method, x.dates.missed())
+	note := x.kept.said.Last()
+	x.count(&note)
+	x.svc.tell(note, r, x.asked.method, x.dates.missed())
 }
 
 // noteMemory notes what the memory has had to do with the answer.

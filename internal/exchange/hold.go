@@ -23,6 +23,9 @@ func (x *Exchange) hold(status int, header http.Header) capture.Decision {
 		}
 	}
 	d := x.holdAll()
+	if x.svc.Tally != nil {
+		x.selected.since = time.Now()
+	}
 	if c.matchesTags() {
 		if !c.namesOurs() {
 			// No tag of ours can match, so it need not be made.

@@ -49,13 +49,15 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		defer fields.Put(r.Header)
 		s.rules.Repaired.Unquote(r.Header)
 	}
+	note := journal.Note{Outcome: journal.Streamed, Reason: reason}
 	if reason == journal.Upgrade || reason == journal.Method && sharedWriteOf(r) == nil {
 		// An error route and a sibling are part of a request of which there is more to say already.
 		said := new(journal.Record)
 		said.Decide(journal.Streamed, reason, nil)
 		said.Offer(r.Context(), replacerOf(r.Context()))
+		s.countPassed(r, &note)
 	}
-	s.tell(journal.Note{Outcome: journal.Streamed, Reason: reason}, r, r.Method)
+	s.tell(note, r, r.Method)
 	delivery.Begin(r.Context())
 	return next.ServeHTTP(w, r)
 }

@@ -8,9 +8,11 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/guard"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -223,9 +225,21 @@ func (x *Exchange) current() guard.Current {
 	if _, ours := tag.Parse(rep.ETag.Opaque); ours && !p.parts {
 		rep.ETag.Weak = false
 	}
+	x.warnOfWeak(&rep)
 	own := p.own
 	if x.weakens() || own.OfWholeSecond && !p.headOnly {
 		own.Weaken()
 	}
 	return guard.Current{Representation: rep, Own: own.Tag, Uncoded: own.Uncoded, Made: p.made}
+}
+
+// warnOfWeak says once that the upstream's tags are of no use to guard_writes.
+func (x *Exchange) warnOfWeak(current *httpcond.Representation) {
+	if len(x.svc.Policy.Guard.Methods) == 0 || !current.HasETag || !current.ETag.Weak {
+		return
+	}
+	x.svc.weak.Do(func() {
+		x.svc.Log.Warn("guard_writes stands beside an upstream whose entity tags are weak: If-Match matches none of these (RFC 9110 §13.1.1), so "+
+			"that such writes are refused with 412; `etag strong { existing replace }` makes strong ones", zap.String("uri", sentURI(x.asked.r)))
+	})
 }

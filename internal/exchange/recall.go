@@ -97,6 +97,7 @@ func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time
 	}
 	w.WriteHeader(http.StatusNotModified)
 	flushHTTP3(w, x.asked.r)
+	x.count(&remembered)
 	x.svc.tell(remembered, x.asked.r, x.asked.method)
 	x.enter(ended)
 }

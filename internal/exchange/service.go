@@ -9,6 +9,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
@@ -27,9 +28,12 @@ type Service struct {
 	Keys Keys
 	// Log gets a line at DEBUG for each decision.
 	Log *zap.Logger
+	// Tally counts what becomes of requests; nil: nobody does.
+	Tally *metrics.Tally
 
 	rules   upstream.Rules     // the policy's Shown, with the tags that got their quotes here; set by New
 	unmoved lastmodified.Watch // for upstreams' dates that say nothing of changes
+	weak    sync.Once          // it was said that guard_writes has to do with weak tags
 	pool    sync.Pool          // of *Exchange
 }
 

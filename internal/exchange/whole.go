@@ -73,7 +73,7 @@ func (x *Exchange) tagAndDress(header http.Header, body []byte) {
 		x.dress(header)
 		return
 	}
-	digest, ok := x.digest(header, body)
+	digest, ok := x.countDigest(header, body)
 	if !ok {
 		x.dropDate(header)
 		x.dress(header)

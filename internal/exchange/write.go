@@ -43,6 +43,7 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		m.said.Decide(journal.Streamed, journal.Method, nil)
 		m.said.Offer(r.Context(), replacerOf(r.Context()))
 		caddyhttp.SetVar(r.Context(), writeVar, m)
+		defer func() { s.countWrite(m) }()
 	case s.isSibling(m):
 		return s.pass(w, r, next, journal.Sibling)
 	}
@@ -62,9 +63,10 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	g := guard.Write{
 		To: w, R: r, Next: next, Said: &m.said, Terms: guard.Terms{URL: asSent(r).URL, Pre: pre, Must: must},
 		Read: s.reader(next, m.blocks, &probe{byDate: pre.IfUnmodifiedSince.Valid && !pre.IfMatch.Present}), Learned: &m.learned,
-		Site: guard.Site{Queue: turns, Budget: &Budget, Limit: s.roomForWrites(), Log: s.Log},
+		Site: guard.Site{Queue: turns, Budget: &Budget, Limit: s.roomForWrites(), Log: s.Log, Waited: s.Tally.Waited},
 	}
 	err := g.Serve()
+	s.sayRefused(w, m)
 	s.tell(m.said.Last(), r, r.Method, zap.Error(err))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 )
@@ -16,7 +17,11 @@ func (g *Write) lineUp() (err error) {
 	if g.Queue == nil {
 		return nil
 	}
+	came := time.Now()
 	g.turn, err = g.Queue.Acquire(g.R.Context(), g.key())
+	if g.Waited != nil {
+		g.Waited(time.Since(came))
+	}
 	switch {
 	case g.R.Context().Err() != nil:
 		return g.gone()

@@ -12,6 +12,7 @@ package guard
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -66,6 +67,8 @@ type Site struct {
 	Limit  int64
 	// Log is told of turns that go on though nobody knows whether the write is done.
 	Log *zap.Logger
+	// Waited is told how long the write has waited for its turn.
+	Waited func(time.Duration)
 }
 
 // Serve takes the steps of a guarded write, up to the first that answers it.

@@ -24,6 +24,12 @@ var outcomes = [...]string{
 	PreconditionRequired: "precondition_required", Guarded: "guarded", Failed: "failed",
 }
 
+// How many there are, the zero values with them: what is counted by outcome or reason is in arrays.
+const (
+	OutcomeCount = int(Failed) + 1
+	ReasonCount  = int(countOfReasons)
+)
+
 // String is the word that logs and placeholders have; empty when nothing is decided.
 func (o Outcome) String() string { return outcomes[o] }
 

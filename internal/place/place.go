@@ -53,11 +53,25 @@ func All(server *caddyhttp.Server, kind Kind) (all map[caddyhttp.MiddlewareHandl
 	return w.places(), nil
 }
 
+// OfErrors are the handlers of a kind that stand in the routes for errors of a server, or of a subroute.
+func OfErrors(server *caddyhttp.Server, kind Kind) (all []caddyhttp.MiddlewareHandler) {
+	defer func() { _ = recover() }() // as in All
+	w := newWalk(kind)
+	w.server(server)
+	for h, s := range w.spots {
+		if s.ofErrors {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // spot is a handler, and all that the walk has met of it.
 type spot struct {
 	settings Digest
 	ways     []Digest // more than one if another handler shows it twice
 	opaque   bool
+	ofErrors bool    // it stands in the routes for errors
 	behind   []frame // what comes after it, the nearest last
 }
 

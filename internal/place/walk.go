@@ -25,6 +25,9 @@ type step struct {
 	around   reflect.Value // a struct, whose other fields count; the zero Value: none
 }
 
+// errorRoutes is the name of the step to where Caddy goes with an error.
+const errorRoutes = "errors"
+
 // frame is what comes after a handler of a route.
 type frame struct {
 	handlers []caddyhttp.MiddlewareHandler // in that route
@@ -53,7 +56,7 @@ func (w *walk) server(s *caddyhttp.Server) {
 	}
 	w.routes(s.Routes)
 	if s.Errors != nil {
-		w.within(step{name: "errors"}, func() { w.routes(s.Errors.Routes) })
+		w.within(step{name: errorRoutes}, func() { w.routes(s.Errors.Routes) })
 	}
 	for _, name := range sortedKeys(s.NamedRoutes) {
 		if route := s.NamedRoutes[name]; route != nil {
@@ -107,7 +110,7 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler) {
 	case ok:
 		w.routes(sub.Routes)
 		if sub.Errors != nil {
-			w.within(step{name: "errors"}, func() { w.routes(sub.Errors.Routes) })
+			w.within(step{name: errorRoutes}, func() { w.routes(sub.Errors.Routes) })
 		}
 	}
 }
@@ -130,6 +133,7 @@ func (w *walk) meet(h caddyhttp.MiddlewareHandler, settings Digest) {
 		w.spots[h] = s
 	}
 	d := describer{kind: w.kind}
+	s.ofErrors = s.ofErrors || slices.ContainsFunc(w.way, func(s step) bool { return s.name == errorRoutes })
 	var steps []Digest
 	for _, step := range w.way {
 		steps = append(steps, w.describe(&d, step))
