@@ -18,8 +18,9 @@ import (
 // parseCaddyfile makes a route of a directive, as httpcaddyfile.RegisterHandlerDirective would, and compares it with its
 // siblings.
 func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	matcher, at := tokens.Matcher(helper), *helper.Dispenser
-	at.Next()
+	matcher := tokens.Matcher(helper)
+	helper.Next() // to the directive's name
+	at := *helper.Dispenser
 	matchers, err := helper.ExtractMatcherSet()
 	if err != nil {
 		return nil, err
