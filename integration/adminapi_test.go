@@ -197,15 +197,25 @@ func TestAdminPurges(t *testing.T) {
 	a := runAdmin(t, "", rememberingSites)
 	kept := remembered{t, memoryStore(t, `{}`)}
 	kept.save(pageURL, blogURL, nearURL, hostURL)
+	entries := func(n int) { // asked before the store is, which clears away what it finds to be purged
+		t.Helper()
+		if _, answer, _ := a.ask(http.MethodGet, "/conditional_cache/", ""); !strings.Contains(answer, fmt.Sprintf(`"entries":%d,`, n)) {
+			t.Errorf("got %s, want %d entries", answer, n)
+		}
+	}
+	entries(4)
 
 	a.purge(`{"url": "http://ONE.example:443/%62log/page?x=1"}`, `{"purged":["memory"]}`)
+	entries(3)
 	kept.want("a URL purged", map[string]bool{pageURL: false, blogURL: true, nearURL: true, hostURL: true})
 
 	kept.save(pageURL)
 	a.purge(`{"prefix": "https://one.example/blog"}`, `{"purged":["memory"]}`)
+	entries(2)
 	kept.want("a prefix purged", map[string]bool{pageURL: false, blogURL: false, nearURL: true, hostURL: true})
 
 	a.purge(`{"all": true, "store": "memory"}`, `{"purged":["memory"]}`)
+	entries(0)
 	kept.want("all purged", map[string]bool{pageURL: false, blogURL: false, nearURL: false, hostURL: false})
 }
 

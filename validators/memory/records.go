@@ -17,7 +17,7 @@ import (
 const behind = 16
 
 // records is what stores with the same options share. A value is eight octets with the time when its ttl is over,
-// in nanoseconds of the clock, and then the encoded record.
+// in nanoseconds of the clock, then what it is forgotten and purged by (appendMarks), and then the encoded record.
 type records struct {
 	cache *otter.Cache[validators.Digest, string]
 	clock clock
@@ -26,6 +26,8 @@ type records struct {
 
 	lookups   lookups
 	evictions atomic.Uint64
+	unswept   atomic.Bool  // something was forgotten or purged since the last sweep
+	sweepAt   atomic.Int64 // not before that is swept again, by the clock
 }
 
 const deadlineSize = 8
@@ -105,7 +107,8 @@ func (r *records) load(key validators.Key, lookup *lookup) (validators.Record, v
 		lookup.missed(&key.Sum, before)
 		return validators.Record{}, stamp, nil
 	}
-	record, err := validators.Decode(value[deadlineSize:])
+	_, _, encoded := marked(value)
+	record, err := validators.Decode(encoded)
 	if err != nil || outOfDate(record.Stamp, stamp, purges, key.URI) {
 		r.drop(key.Sum, value)
 		lookup.missed(&key.Sum, before)
@@ -113,7 +116,7 @@ func (r *records) load(key validators.Key, lookup *lookup) (validators.Record, v
 	}
 	if stamp.Purged-record.Stamp.Purged > behind {
 		record.Stamp.Purged = stamp.Purged
-		r.restamp(key.Sum, value, &record)
+		r.restamp(key, value, &record)
 	} else {
 		lookup.found(&key.Sum, before, deadline(value), &record)
 	}
@@ -137,10 +140,10 @@ func (r *records) drop(sum validators.Digest, value string) {
 }
 
 // restamp writes a record down again that was found in value and has a new stamp now.
-func (r *records) restamp(sum validators.Digest, value string, record *validators.Record) {
-	defer r.lookups.of(&sum).changed()
-	restamped := encode(record, deadline(value))
-	r.cache.ComputeIfPresent(sum, func(current string) (string, otter.ComputeOp) {
+func (r *records) restamp(key validators.Key, value string, record *validators.Record) {
+	defer r.lookups.of(&key.Sum).changed()
+	restamped := r.encode(key.URI, record, deadline(value))
+	r.cache.ComputeIfPresent(key.Sum, func(current string) (string, otter.ComputeOp) {
 		if current != value {
 			return "", otter.CancelOp
 		}
@@ -157,14 +160,14 @@ func (r *records) Save(_ context.Context, key validators.Key, record validators.
 	case ttl <= 0:
 		r.cache.Invalidate(key.Sum)
 	default:
-		r.cache.Set(key.Sum, encode(&record, r.clock.after(ttl)))
+		r.cache.Set(key.Sum, r.encode(key.URI, &record, r.clock.after(ttl)))
 	}
 	return nil
 }
 
-func encode(record *validators.Record, deadline int64) string {
+func (r *records) encode(uri validators.URI, record *validators.Record, deadline int64) string {
 	var room [512]byte
-	b, _ := record.AppendBinary(appendDeadline(room[:0], deadline)) // never fails
+	b, _ := record.AppendBinary(r.appendMarks(appendDeadline(room[:0], deadline), uri)) // never fails
 	return string(b)
 }
 
@@ -178,21 +181,31 @@ func (r *records) Delete(_ context.Context, key validators.Key) error {
 // Forget implements validators.Store. It takes one addition, however many records there are.
 func (r *records) Forget(_ context.Context, uri validators.URI) error {
 	r.forget(uri)
+	r.toSweep()
 	return nil
 }
 
 // Purge implements validators.Store. It takes as long whatever the number of records.
 func (r *records) Purge(_ context.Context, scope validators.Scope) error {
 	r.forgetting.purge(scope)
+	r.toSweep()
 	if scope == (validators.Scope{}) {
 		r.dates.purge()
 	}
 	return nil
 }
 
-// Stats implements validators.Store. Entries counts records that are out of date or have expired until they are
-// cleared away, and FirstSeen dates whose time is over.
+func (r *records) toSweep() {
+	if !r.unswept.Load() { // that costs less than to write it each time
+		r.unswept.Store(true)
+	}
+}
+
+// Stats implements validators.Store. Before records are counted, those that have expired are cleared away, and after a Forget
+// or Purge those that are out of date. FirstSeen counts dates whose time is over until they are cleared away.
 func (r *records) Stats() validators.Stats {
+	r.sweepIfDue()
+	r.cache.CleanUp()
 	hits, misses := r.lookups.sum()
 	return validators.Stats{
 		Entries:   int64(r.cache.EstimatedSize()),
