@@ -69,4 +69,3 @@ func BenchmarkCounted(b *testing.B) {
 		})
 	}
 }
-

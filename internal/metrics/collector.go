@@ -95,8 +95,12 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		desc *prometheus.Desc
 		of   *atomic.Uint64
 	}{
-		{conditional, &t.conditional}, {tagsSent, &t.tagsSent}, {tagsReturned, &t.tagsReturned}, {bytesNotSent, &t.bytesNotSent},
-		{callsSaved, &t.callsSaved}, {hashBytes, &t.hashedBytes},
+		{conditional, &t.conditional},
+		{tagsSent, &t.tagsSent},
+		{tagsReturned, &t.tagsReturned},
+		{bytesNotSent, &t.bytesNotSent},
+		{callsSaved, &t.callsSaved},
+		{hashBytes, &t.hashedBytes},
 	} {
 		to <- counter(total.desc, float64(total.of.Load()))
 	}

@@ -462,12 +462,12 @@ func TestRubbishUnderTheKeys(t *testing.T) {
 	encoded, _ := newer.AppendBinary(nil)
 	encoded[0]++ // of all there is in it only the version is wrong
 	for name, put := range map[string]func(){
-		"record":                 func() { s.must("SET", record, "rubbish") },
+		"record":                  func() { s.must("SET", record, "rubbish") },
 		"record of later version": func() { s.must("SET", record, string(encoded)) },
-		"generation":             func() { s.must("SET", generation(), "rubbish") },
-		"purges":                 func() { s.must("SET", n.keys.purges, "rubbish") },
-		"purges with a bad line": func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6 a\n") },
-		"purges out of order":    func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6  \n6  \n") },
+		"generation":              func() { s.must("SET", generation(), "rubbish") },
+		"purges":                  func() { s.must("SET", n.keys.purges, "rubbish") },
+		"purges with a bad line":  func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6 a\n") },
+		"purges out of order":     func() { s.must("SET", n.keys.purges, "5 0123456789abcdef 5\n6  \n6  \n") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.remember(key)
