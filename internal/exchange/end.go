@@ -117,8 +117,9 @@ func (x *Exchange) refused() error {
 	if x.svc.Policy.Announce.Any() {
 		x.sayIn(x.resp.OuterHeader())
 	}
-	if x.inner() && x.asked.vars != nil {
-		x.asked.vars[refusedVar] = x.kept.said.Last().ETag
+	if x.inner() {
+		current := x.kept.said.Last().ETag
+		x.kept.shared.refused.Store(&current)
 	}
 	if v := &x.verdict; v.part.Verdict == httpcond.RangeUnsatisfiable {
 		x.resp.OuterHeader()["Content-Range"] = x.one(httpcond.UnsatisfiedRange(v.size))
@@ -128,23 +129,19 @@ func (x *Exchange) refused() error {
 	return caddyhttp.Error(http.StatusPreconditionFailed, errors.New(x.verdict.result.Reason.Refusal()))
 }
 
-// refusedVar is the request variable in which an inner instance that answers 412 or 416 leaves the current tag, or nothing:
-// placeholders are the outermost one's.
-const refusedVar = "conditional_cache.refused"
-
 // becomes is what becomes of a request whose handler returns an error: who refuses it further in says so, and what is not
 // there, or not allowed, is an answer like any other. Of a refusal the fields have the current tag.
 func (x *Exchange) becomes(err error) (journal.Outcome, journal.Reason, map[string][]string) {
 	status := guard.StatusOf(err)
-	current, refused := x.asked.vars[refusedVar].(string)
+	current := x.kept.shared.refused.Load()
 	switch {
-	case refused && status == http.StatusPreconditionFailed:
+	case current != nil && status == http.StatusPreconditionFailed:
 		var fields http.Header
-		if current != "" {
-			fields = http.Header{"Etag": {current}}
+		if *current != "" {
+			fields = http.Header{"Etag": {*current}}
 		}
 		return journal.PreconditionFailed, journal.Inner, fields
-	case refused && status == http.StatusRequestedRangeNotSatisfiable:
+	case current != nil && status == http.StatusRequestedRangeNotSatisfiable:
 		return journal.RangeUnsatisfiable, journal.Inner, nil
 	case x.gone():
 		return journal.Failed, journal.Aborted, nil

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,10 +187,18 @@ func (v *visit) serve(h caddyhttp.MiddlewareHandler, next caddyhttp.HandlerFunc)
 			v.t.Errorf("a panic: %v\n%s", wrong, debug.Stack())
 		}
 	}()
+	var left map[string]any // the variables as the next handler has left them
+	vars, _ := v.r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	v.err = h.ServeHTTP(v.rec, v.r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		v.seen, v.seenMethod = r.Header.Clone(), r.Method
-		return next(w, r)
+		err := next(w, r)
+		left = maps.Clone(vars)
+		return err
 	}))
+	// A transport that has dialled in vain may still be reading them: to write there is to risk the process.
+	if left != nil && !slices.Equal(slices.Sorted(maps.Keys(vars)), slices.Sorted(maps.Keys(left))) {
+		v.t.Errorf("after the next handler has returned the variables were written to: %v, and before %v", vars, left)
+	}
 }
 
 // said is what a placeholder of ours says to the handlers outside.

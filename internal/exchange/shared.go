@@ -16,6 +16,9 @@ type Shared struct {
 	flags atomic.Uint32 // any goroutine may read and set them: see flag
 	// further is the journal.Outcome of the latest instance that has decided; set by decide.
 	further atomic.Uint32
+	// refused is the current tag, empty if there is none, that goes with a 412 or 416; nil: no inner instance has answered so.
+	// Set by refused, as placeholders are the outermost one's.
+	refused atomic.Pointer[string]
 	// blocks are the names of those that have acted. show adds to it, askAgain cuts it back: the goroutine of the handlers.
 	blocks []string
 	// handedOn are the conditions; nil while no instance has seen any. It is made by readConditions, in the same goroutine,
