@@ -2,6 +2,7 @@ package conditionalcache
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,14 +26,17 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 	if err != nil {
 		return nil, err
 	}
-	h := new(Handler)
-	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+	h, p := new(Handler), new(parser)
+	if err := h.unmarshal(helper.Dispenser, p); err != nil {
 		return nil, err
 	}
 	h.Block = tokens.BlockName(helper)
-	for _, warning := range tokens.Meet(helper, tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, Line: at.Line()}) {
-		caddy.Log().Named("caddyfile").Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
+	_, says := p.places["remember"]
+	sibling := tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, SaysRemember: says, Line: at.Line()}
+	for _, warning := range tokens.Meet(helper, sibling) {
+		warnings().Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
 	}
+	p.warn(warnings())
 	return helper.NewRoute(matchers, h), nil
 }
 
@@ -97,9 +101,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := h.unmarshal(d, &p); err != nil {
 		return err
 	}
-	p.warn(caddy.Log().Named("caddyfile"))
+	p.warn(warnings())
 	return nil
 }
+
+// warnings is where they go that have a file and a line.
+func warnings() *zap.Logger { return caddy.Log().Named("caddyfile") }
 
 func (h *Handler) unmarshal(d *caddyfile.Dispenser, p *parser) error {
 	d.Next() // consume the directive's name
@@ -217,7 +224,7 @@ func (p *parser) place(of string) {
 }
 
 func (p *parser) etag() error {
-	mode, err := p.Word(config.ETagMode)
+	mode, err := p.WordOrBlock(config.ETagMode)
 	if err != nil {
 		return err
 	}
@@ -242,7 +249,7 @@ func (p *parser) etag() error {
 }
 
 func (p *parser) lastModified() error {
-	mode, err := p.Word(config.LastModifiedMode)
+	mode, err := p.WordOrBlock(config.LastModifiedMode)
 	if err != nil {
 		return err
 	}
@@ -250,7 +257,7 @@ func (p *parser) lastModified() error {
 	p.h.LastModified = l
 	return p.Block("last_modified", tokens.Options{
 		"from":    func() error { return p.from(l) },
-		"lenient": func() error { l.Lenient = true; return p.Nothing("lenient") },
+		"lenient": func() (err error) { l.Lenient, err = p.OnOff("lenient"); return err },
 	}, "from")
 }
 
@@ -348,22 +355,28 @@ func (p *parser) ranges() error {
 func (p *parser) guardWrites() error {
 	at := p.Here()
 	g := &GuardWrites{Methods: p.RemainingArgs()}
+	if slices.Equal(g.Methods, off) {
+		return p.NoBlock("guard_writes off")
+	}
 	p.h.GuardWrites = g
 	if err := config.GuardWrites(*g).Check(); err != nil {
 		return at.At(err)
 	}
 	return p.Block("guard_writes", tokens.Options{
-		"require": func() error { g.Require = true; return p.Nothing("require") },
+		"require": func() (err error) { g.Require, err = p.OnOff("require"); return err },
 	})
 }
 
 func (p *parser) remember() error {
-	r := new(Remember)
-	p.h.Remember = r
 	args := p.RemainingArgs()
-	if len(args) > 1 {
+	switch {
+	case slices.Equal(args, off):
+		return p.NoBlock("remember off")
+	case len(args) > 1:
 		return p.Surplus(args[1], "remember", "one ttl; options go in a block")
 	}
+	r := new(Remember)
+	p.h.Remember = r
 	if len(args) == 1 {
 		ttl, err := p.AsSpan("remember", args[0])
 		if r.TTL = ttl; err != nil {
@@ -408,10 +421,12 @@ func (p *parser) notModified() error {
 	return nil
 }
 
-// flag reads a subdirective that is its name and nothing more.
-func (p *parser) flag(name string, set *bool) error {
-	*set = true
-	if err := p.Nothing(name); err != nil {
+// off are the arguments of a subdirective that is there to say that it does not hold.
+var off = []string{"off"}
+
+// flag reads a subdirective that is on or off.
+func (p *parser) flag(name string, set *bool) (err error) {
+	if *set, err = p.OnOff(name); err != nil {
 		return err
 	}
 	return p.NoBlock(name)
@@ -419,6 +434,9 @@ func (p *parser) flag(name string, set *bool) error {
 
 func (p *parser) cacheStatus() error {
 	args := append(p.RemainingArgs(), config.CacheName)
+	if len(args) == 2 && args[0] == off[0] {
+		return p.NoBlock("cache_status off")
+	}
 	switch p.h.CacheStatus = args[0]; {
 	case len(args) > 2:
 		return p.Surplus(args[1], "cache_status", "one name")

@@ -196,7 +196,7 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"expires":         {`"expires": "later"`, okApp, `expires: unrecognized "later"`},
 	"head":            {`"head": "put"`, okApp, `head: unrecognized "put"`},
 	"existing of row": {`"cache_control": [{"directives": ["public"], "existing": "join"}]`, okApp, `row 1: existing: unrecognized "join"`},
-	"etag off, hash":  {`"etag": {"mode": "off", "hash": "xxh3"}`, okApp, `etag off makes no tags`},
+	"etag off, hash":  {`"etag": {"mode": "off", "hash": "sha256"}`, okApp, `etag off makes no tags`},
 	"xxh3 and secret": {`"etag": {"hash": "xxh3", "secret": "a"}`, okApp, `hash xxh3 takes no secret`},
 	"secret unset":    {`"etag": {"secret": "{env.CONDITIONAL_CACHE_UNSET}"}`, okApp, `etag secret: evaluated placeholder {env.CONDITIONAL_CACHE_UNSET} is empty`},
 	"secret of request": {

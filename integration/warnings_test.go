@@ -39,26 +39,27 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 	const (
 		twice     = "conditional_cache%s: it never acts, as the one of line %d is for the same requests; put both into one"
 		remembers = "conditional_cache /assets/*: on line %d, acts alone on what it matches, so remember of line %d does not count there; " +
-			"say remember in its block as well, or leave it if nothing is to be remembered there"
+			"say remember in its block as well, or remember off"
 	)
 	for name, c := range map[string]struct {
 		site string
 		want []string // line and text
 	}{
-		"one":                             {"conditional_cache", nil},
-		"two bare ones":                   {"conditional_cache\nconditional_cache 1h", []string{"4 " + fmt.Sprintf(twice, "", 3)}},
-		"a bare one and *":                {"conditional_cache *\nconditional_cache", []string{"4 " + fmt.Sprintf(twice, "", 3)}},
-		"two of one path":                 {"conditional_cache /a/*\nconditional_cache /a/* 1h", []string{"4 " + fmt.Sprintf(twice, " /a/*", 3)}},
-		"two of one name":                 {"@a path /a/*\nconditional_cache @a\nconditional_cache @a 1h", []string{"5 " + fmt.Sprintf(twice, " @a", 4)}},
-		"a specific one beside":           {"conditional_cache\nconditional_cache /a/* 1h\nconditional_cache /b/* 2h", nil},
-		"in two blocks":                   {"handle /a/* {\nconditional_cache\n}\nhandle {\nconditional_cache\n}\nconditional_cache", nil},
-		"two in a nested block":           {"conditional_cache\nhandle {\nconditional_cache\nconditional_cache 1h\n}", []string{"6 " + fmt.Sprintf(twice, "", 5)}},
-		"a folder without a star":         {"conditional_cache /assets 1h", []string{"3 conditional_cache /assets: matches that path alone, and nothing below it; for a folder write /assets/*"}},
-		"a file":                          {"conditional_cache /feed.xml 1h", nil},
-		"a sibling that forgets":          {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* 30d", []string{"6 " + fmt.Sprintf(remembers, 6, 3)}},
-		"a sibling that forgets, before":  {"conditional_cache /assets/* 30d\nconditional_cache {\nremember 1m\n}", []string{"4 " + fmt.Sprintf(remembers, 3, 4)}},
-		"siblings that remember":          {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember 1h\n}", nil},
-		"only the specific one remembers": {"conditional_cache\nconditional_cache /assets/* {\nremember 1h\n}", nil},
+		"one":                               {"conditional_cache", nil},
+		"two bare ones":                     {"conditional_cache\nconditional_cache 1h", []string{"4 " + fmt.Sprintf(twice, "", 3)}},
+		"a bare one and *":                  {"conditional_cache *\nconditional_cache", []string{"4 " + fmt.Sprintf(twice, "", 3)}},
+		"two of one path":                   {"conditional_cache /a/*\nconditional_cache /a/* 1h", []string{"4 " + fmt.Sprintf(twice, " /a/*", 3)}},
+		"two of one name":                   {"@a path /a/*\nconditional_cache @a\nconditional_cache @a 1h", []string{"5 " + fmt.Sprintf(twice, " @a", 4)}},
+		"a specific one beside":             {"conditional_cache\nconditional_cache /a/* 1h\nconditional_cache /b/* 2h", nil},
+		"in two blocks":                     {"handle /a/* {\nconditional_cache\n}\nhandle {\nconditional_cache\n}\nconditional_cache", nil},
+		"two in a nested block":             {"conditional_cache\nhandle {\nconditional_cache\nconditional_cache 1h\n}", []string{"6 " + fmt.Sprintf(twice, "", 5)}},
+		"a folder without a star":           {"conditional_cache /assets 1h", []string{"3 conditional_cache /assets: matches that path alone, and nothing below it; for a folder write /assets/*"}},
+		"a file":                            {"conditional_cache /feed.xml 1h", nil},
+		"a sibling that forgets":            {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* 30d", []string{"6 " + fmt.Sprintf(remembers, 6, 3)}},
+		"a sibling that forgets, before":    {"conditional_cache /assets/* 30d\nconditional_cache {\nremember 1m\n}", []string{"4 " + fmt.Sprintf(remembers, 3, 4)}},
+		"a sibling that is not to remember": {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember off\n}", nil},
+		"siblings that remember":            {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember 1h\n}", nil},
+		"only the specific one remembers":   {"conditional_cache\nconditional_cache /assets/* {\nremember 1h\n}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "Caddyfile")

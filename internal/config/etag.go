@@ -39,7 +39,7 @@ func (e ETag) Check() error {
 	switch {
 	case e.Hash == "xxh3" && e.Secret != "":
 		return errors.New("hash xxh3 takes no secret; remove the hash line, or say hash sha256")
-	case e.Mode == "off" && (e.Hash != "" || e.Secret != "" || e.Epoch != ""):
+	case e.Mode == "off" && (e.Hash == "sha256" || e.Secret != "" || e.Epoch != ""):
 		return errors.New("etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them")
 	case e.Mode == "off" && e.Existing == "replace":
 		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")

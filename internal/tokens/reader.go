@@ -102,6 +102,14 @@ func (r Reader) Unrecognized(what, full string, known []string) error {
 	return r.Errf("unrecognized %s: %q; use %s", what, r.Val(), config.List(known))
 }
 
+// WordOrBlock is Word, but the word may be left out before a block: then it is the default.
+func (r Reader) WordOrBlock(choice config.Choice) (string, error) {
+	if _, is := r.block(); is {
+		return "", nil
+	}
+	return r.Word(choice)
+}
+
 // Word reads one argument out of a few.
 func (r Reader) Word(choice config.Choice) (string, error) {
 	args := r.RemainingArgs()
@@ -109,7 +117,7 @@ func (r Reader) Word(choice config.Choice) (string, error) {
 		return "", r.Errf("%s needs a word: %s", choice.Of, choice)
 	}
 	if err := choice.Check(args[0]); err != nil {
-		return "", r.WrapErr(err)
+		return "", r.refuse(args[0], "%s", err)
 	}
 	if len(args) > 1 {
 		return "", r.Surplus(args[1], choice.Of, "one word")
@@ -179,9 +187,14 @@ func (r Reader) Surplus(arg, name, takes string) error {
 
 // NoBlock refuses a block where none belongs, even an empty one.
 func (r Reader) NoBlock(name string) error {
-	ahead := *r.Dispenser // behind the last argument; NextBlock would step over an empty block
-	if !ahead.NextLine() && ahead.Next() && ahead.Val() == "{" {
+	if ahead, is := r.block(); is {
 		return ahead.Errf("%s takes no block", name)
 	}
 	return nil
+}
+
+// block reports whether a block opens behind the last argument, and is where it does. (NextBlock would step over an empty one.)
+func (r Reader) block() (ahead caddyfile.Dispenser, is bool) {
+	ahead = *r.Dispenser
+	return ahead, !ahead.NextLine() && ahead.Next() && ahead.Val() == "{"
 }

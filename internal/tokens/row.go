@@ -28,6 +28,9 @@ func (r Reader) jitter() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if percent == 0 {
+		return 0, nil
+	}
 	return percent, r.At(config.CheckJitter(percent))
 }
 

@@ -15,8 +15,8 @@ type Sibling struct {
 	Block string
 	// Matcher is its matcher as it is written; empty: it has none, and is for all requests.
 	Matcher string
-	// Remembers: it has remember.
-	Remembers bool
+	// Remembers: it has remember. SaysRemember: it has the word, with which off was chosen if it does not.
+	Remembers, SaysRemember bool
 	// Line is where it stands.
 	Line int
 }
@@ -62,9 +62,9 @@ func (s Sibling) beside(other Sibling) string {
 	switch {
 	case s.Matcher == other.Matcher:
 		return fmt.Sprintf("%s: it never acts, as the one of line %d is for the same requests; put both into one", s, other.Line)
-	case other.Matcher == "" && other.Remembers && !s.Remembers:
+	case other.Matcher == "" && other.Remembers && !s.SaysRemember:
 		return notRemembered(s, other)
-	case s.Matcher == "" && s.Remembers && !other.Remembers:
+	case s.Matcher == "" && s.Remembers && !other.SaysRemember:
 		return notRemembered(other, s)
 	}
 	return ""
@@ -72,7 +72,7 @@ func (s Sibling) beside(other Sibling) string {
 
 func notRemembered(narrow, wide Sibling) string {
 	return fmt.Sprintf("%s: on line %d, acts alone on what it matches, so remember of line %d does not count there; "+
-		"say remember in its block as well, or leave it if nothing is to be remembered there", narrow, narrow.Line, wide.Line)
+		"say remember in its block as well, or remember off", narrow, narrow.Line, wide.Line)
 }
 
 // String is the directive as it begins.

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ func (r Reader) Size() (int64, error) {
 	}
 	size, err := humanize.ParseBytes(word)
 	if err != nil || size == 0 || size > math.MaxInt64 {
-		return 0, r.Errf("%s: %q is not a size such as 4MiB, above zero and below 8EiB", name, word)
+		return 0, r.refuse(word, "%s: %q is not a size such as 4MiB, above zero and below 8EiB", name, word)
 	}
 	return int64(size), nil
 }
@@ -39,9 +40,23 @@ func (r Reader) Count(most int) (int, error) {
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil || n < 1 || n > most {
-		return 0, r.Errf("%s: %q is not a whole number from 1 to %d", name, word, most)
+		return 0, r.refuse(word, "%s: %q is not a whole number from 1 to %d", name, word, most)
 	}
 	return n, nil
+}
+
+// OnOff reads on or off; nothing means on.
+func (r Reader) OnOff(name string) (bool, error) {
+	args := r.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return true, nil
+	case args[0] != "on" && args[0] != "off":
+		return false, r.Errf("%s: unrecognized %q; use on or off, or nothing, which is on", name, args[0])
+	case len(args) > 1:
+		return false, r.Surplus(args[1], name, "on or off")
+	}
+	return args[0] == "on", nil
 }
 
 // Percent reads a percentage.
@@ -53,9 +68,26 @@ func (r Reader) Percent(name string) (float64, error) {
 	number, hasUnit := strings.CutSuffix(word, "%")
 	percent, err := strconv.ParseFloat(number, 64)
 	if !hasUnit || err != nil || strings.Trim(number, "0123456789.") != "" {
-		return 0, r.Errf("%s: %q is not a percentage such as 10%% or 2.5%%", name, word)
+		return 0, r.refuse(word, "%s: %q is not a percentage such as 10%% or 2.5%%", name, word)
 	}
 	return percent, nil
+}
+
+// duration reads a duration with a unit, days included, or a number of seconds, as max-age has it.
+func duration(word string) (time.Duration, error) {
+	if word != "" && strings.Trim(word, "0123456789") == "" {
+		word += "s"
+	}
+	return caddy.ParseDuration(word)
+}
+
+// refuse makes an error about a word. A placeholder that Caddy knows while it runs is not known when a Caddyfile is read.
+func (r Reader) refuse(word, format string, args ...any) error {
+	if _, name, found := strings.Cut(word, "{env."); found {
+		name, _, _ = strings.Cut(name, "}")
+		return r.Errf("%s; {env.%s} is not known yet when the file is read: write {$%[2]s}", fmt.Sprintf(format, args...), name)
+	}
+	return r.Errf(format, args...)
 }
 
 // Delay reads a duration above zero, or off, which is -1.
@@ -64,9 +96,9 @@ func (r Reader) Delay(name string) (caddy.Duration, error) {
 	if err != nil || word == "off" {
 		return -1, err
 	}
-	delay, err := caddy.ParseDuration(word)
+	delay, err := duration(word)
 	if err != nil || delay <= 0 {
-		return 0, r.Errf("%s: %q is neither a duration above zero, such as 200ms, nor off", name, word)
+		return 0, r.refuse(word, "%s: %q is neither a duration above zero, such as 200ms, nor off", name, word)
 	}
 	return caddy.Duration(delay), nil
 }
@@ -77,17 +109,17 @@ func (r Reader) Lifetime(name string) (caddy.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	lifetime, err := caddy.ParseDuration(word)
+	lifetime, err := duration(word)
 	if err != nil {
-		return 0, r.Errf("%s: %q is not a duration such as 1h or 30d", name, word)
+		return 0, r.refuse(word, "%s: %q is not a duration such as 1h or 30d", name, word)
 	}
 	return caddy.Duration(lifetime), nil
 }
 
-// Span reads how long validators are remembered.
+// Span reads how long validators are remembered; off is not at all.
 func (r Reader) Span(name string) (caddy.Duration, error) {
 	word, err := r.Text(name, "10m")
-	if err != nil {
+	if err != nil || word == "off" {
 		return 0, err
 	}
 	return r.AsSpan(name, word)
@@ -95,28 +127,25 @@ func (r Reader) Span(name string) (caddy.Duration, error) {
 
 // AsSpan is Span of a word that has been read.
 func (r Reader) AsSpan(name, word string) (caddy.Duration, error) {
-	d, err := caddy.ParseDuration(word)
+	d, err := duration(word)
 	switch {
 	case err != nil:
-		return 0, r.Errf("%s: %q is not a duration such as 90s, 10m or 1d", name, word)
-	case d == 0:
-		return 0, r.Errf("%s %s: nothing would last; leave it out for %s", name, word, withoutSpan[name])
+		return 0, r.refuse(word, "%s: %q is not a duration such as 90s, 10m or 1d", name, word)
+	case d == 0 && name == "remember":
+		return 0, r.Errf("remember %s: nothing would last; leave the ttl out for the lifetime that the response gives itself, or say remember off", word)
+	case d == 0: // as if it were left out
+		return 0, nil
 	case !config.IsSpan(d):
 		return 0, r.Errf("%s: %s is not a duration of whole seconds from 1s to 365d", name, word)
 	}
 	return caddy.Duration(d), nil
 }
 
-// withoutSpan says what holds where a duration is not given.
-var withoutSpan = map[string]string{
-	"remember": "the lifetime that the response gives itself", "grace": "no grace", "stale_if_error": "errors that are passed on",
-}
-
 // MaxAge reads the lifetime of the directive's own argument, in whole seconds.
 func (r Reader) MaxAge(word string) (seconds string, err error) {
-	lifetime, err := caddy.ParseDuration(word)
+	lifetime, err := duration(word)
 	if err != nil {
-		return "", r.Errf("%q is not a max_age such as 90s, 1h or 30d", word)
+		return "", r.refuse(word, "%q is not a max_age such as 90s, 1h or 30d", word)
 	}
 	if lifetime < 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32 {
 		return "", r.Errf("max_age %s has to be a whole number of seconds, from 0 to 2147483647", word)
