@@ -53,6 +53,8 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 		"a specific one beside":             {"conditional_cache\nconditional_cache /a/* 1h\nconditional_cache /b/* 2h", nil},
 		"in two blocks":                     {"handle /a/* {\nconditional_cache\n}\nhandle {\nconditional_cache\n}\nconditional_cache", nil},
 		"two in a nested block":             {"conditional_cache\nhandle {\nconditional_cache\nconditional_cache 1h\n}", []string{"6 " + fmt.Sprintf(twice, "", 5)}},
+		"in two sites":                      {"conditional_cache\n}\nhttp://127.0.0.1:{port} {\nconditional_cache\nconditional_cache /a/* 1h", nil},
+		"twice in the second site":          {"conditional_cache\n}\nhttp://127.0.0.1:{port} {\nconditional_cache\nconditional_cache 1h", []string{"7 " + fmt.Sprintf(twice, "", 6)}},
 		"a folder without a star":           {"conditional_cache /assets 1h", []string{"3 conditional_cache /assets: matches that path alone, and nothing below it; for a folder write /assets/*"}},
 		"a file":                            {"conditional_cache /feed.xml 1h", nil},
 		"a sibling that forgets":            {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* 30d", []string{"6 " + fmt.Sprintf(remembers, 6, 3)}},
@@ -63,7 +65,7 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "Caddyfile")
-			site := fmt.Sprintf("# A site.\nhttp://localhost:%d {\n%s\n}\n", freePort(t), c.site)
+			site := fmt.Sprintf("# A site.\nhttp://localhost:%d {\n%s\n}\n", freePort(t), strings.ReplaceAll(c.site, "{port}", fmt.Sprint(freePort(t))))
 			if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -19,6 +20,8 @@ type Sibling struct {
 	Remembers, SaysRemember bool
 	// Line is where it stands.
 	Line int
+
+	site uintptr // see siteOf; set by Meet
 }
 
 // Matcher is the matcher of a directive, as it is written. The helper stands before the directive's name, and stays there.
@@ -40,12 +43,12 @@ func Meet(helper httpcaddyfile.Helper, s Sibling) (warnings []string) {
 		}
 	}
 	const key = "conditional_cache.siblings"
-	if helper.State == nil {
+	if s.site = siteOf(helper); s.site == 0 || helper.State == nil {
 		return warnings
 	}
 	siblings, _ := helper.State[key].([]Sibling)
 	for _, other := range siblings {
-		if other.Block != s.Block {
+		if other.Block != s.Block || other.site != s.site {
 			continue
 		}
 		if text := s.beside(other); text != "" {
@@ -54,6 +57,20 @@ func Meet(helper httpcaddyfile.Helper, s Sibling) (warnings []string) {
 	}
 	helper.State[key] = append(siblings, s)
 	return warnings
+}
+
+// siteOf tells one site block from another, which have the name of a block in common: by where its addresses are kept. Caddy
+// v2.11.9 has no other way to say it; 0: not this one either.
+func siteOf(helper httpcaddyfile.Helper) uintptr {
+	block := reflect.ValueOf(helper).FieldByName("parentBlock")
+	if block.Kind() != reflect.Struct {
+		return 0
+	}
+	keys := block.FieldByName("Keys")
+	if keys.Kind() != reflect.Slice || keys.Len() == 0 {
+		return 0
+	}
+	return keys.Pointer()
 }
 
 // beside is what is to be said of a directive that stands after another one. Of siblings only the most specific acts, and of
