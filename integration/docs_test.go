@@ -155,9 +155,14 @@ func TestDocsLinks(t *testing.T) {
 // runExample runs Caddyfile.example on free ports and returns what puts them into a text.
 func runExample(t *testing.T) *strings.Replacer {
 	t.Helper()
+	return runExampleWith(t)
+}
+
+// runExampleWith runs it with some text replaced: pairs of old and new.
+func runExampleWith(t *testing.T, pairs ...string) *strings.Replacer {
+	t.Helper()
 	t.Chdir("..")
-	var pairs []string
-	for _, port := range []string{":8080", ":8081", ":8082"} {
+	for _, port := range []string{":8080", ":8081", ":8082", ":2019"} {
 		pairs = append(pairs, port, ":"+strconv.Itoa(freePort(t)))
 	}
 	ports := strings.NewReplacer(pairs...)
@@ -311,8 +316,14 @@ const exampleFormsTag = `W/"cc1.addd4943d8d8e0f1048a05074bc9b66e"`
 
 var optionRows = []optionRow{
 	{"GET", ":8080/assets/site.css", "", 200, map[string]string{"Cache-Control": "^public, max-age=2592000, immutable$", "Expires": "GMT$"}},
-	{"GET", ":8080/app/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}\.spduo0"$`, "Last-Modified": "^Wed, 01 Jan 2025"}},
-	{"GET", ":8080/app/", "*", 304, map[string]string{"Etag": `\.spduo0"$`, "Last-Modified": ""}},
+	{"GET", ":8080/demo/demo.js", "", 200, map[string]string{"Cache-Control": "^no-cache$", "Server-Timing": `^cc;desc="streamed first_visit"$`}},
+	{"GET", ":8080/files/picture.png", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}\.spduo0"$`, "Last-Modified": "^Wed, 01 Jan 2025"}},
+	{"GET", ":8080/files/picture.png", "*", 304, map[string]string{"Etag": `\.spduo0"$`, "Last-Modified": ""}},
+	{"GET", ":8080/app/form", "", 200, map[string]string{"Etag": `^W/"cc1\.[0-9a-f]{32}"$`, "Server-Timing": `^cc;desc="tagged no_condition"$`}},
+	{"GET", ":8080/remembered/slow", "*", 304, map[string]string{"Server-Timing": `cc-mem`}},
+	{"GET", ":8080/conditional_cache/", "", 200, map[string]string{"Content-Type": "^application/json$"}},
+	{"POST", ":8080/conditional_cache/purge", "", 404, nil},
+	{"GET", ":8080/config/", "", 404, nil},
 	{"GET", ":8082/hour/", "", 200, map[string]string{"Cache-Control": "^s-maxage=3600, max-age=3600$", "Expires": "GMT$"}},
 	{"GET", ":8082/tags/", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}"$`}},
 	{"GET", ":8082/forms/", "", 200, map[string]string{"Etag": `^W/"cc1\.[0-9a-f]{32}"$`, "Content-Security-Policy": "'nonce-"}},
