@@ -32,7 +32,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 	}
 	h.Block = tokens.BlockName(helper)
 	_, says := p.places["remember"]
-	sibling := tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, SaysRemember: says, Line: at.Line()}
+	sibling := tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, SaysRemember: says || h.Off, Line: at.Line()}
 	for _, warning := range tokens.Meet(helper, sibling) {
 		warnings().Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
 	}
@@ -42,17 +42,17 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
-//	conditional_cache [<matcher>] [<max_age>] {
-//	    etag            auto|strong|weak|off {
+//	conditional_cache [<matcher>] [<max_age>|off] {
+//	    etag            [auto|strong|weak|off] {
 //	        hash        xxh3|sha256
 //	        existing    keep|repair|weaken|replace|remove
 //	        ignore      csrf|nonce|`<regexp>`...
 //	        secret      <text with {env.*} or {file.*}>
 //	        epoch       <text>
 //	    }
-//	    last_modified   normalize|off|remove {
+//	    last_modified   [normalize|off|remove] {
 //	        from        header <field> [<layout>] | json <path> [<layout>] | file <path...> | first_seen
-//	        lenient
+//	        lenient     [on|off]
 //	    }
 //	    cache_control   [<selector>] <directive...> {
 //	        existing    keep|merge|replace
@@ -68,25 +68,25 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 //	    ranges          on|off|stream {
 //	        max         <n>
 //	    }
-//	    guard_writes    [<method...>] {
-//	        require
+//	    guard_writes    [<method...>|off] {
+//	        require     [on|off]
 //	    }
-//	    remember        [<ttl>] {
+//	    remember        [<ttl>|off] {
 //	        store          memory { [max_entries <n>] [max_first_seen <n>] } | redis { ... }
 //	        key            <text with placeholders>
 //	        ignore_cookies <pattern...>
 //	        ignore_set_cookie <pattern...>
-//	        grace          <duration>
-//	        stale_if_error <duration>
+//	        grace          <duration>|off
+//	        stale_if_error <duration>|off
 //	    }
 //	    not_modified {
 //	        keep        <field...>
 //	        drop        <field...>
 //	    }
-//	    content_location
-//	    cache_status    [<name>]
-//	    server_timing
-//	    debug_headers
+//	    content_location [on|off]
+//	    cache_status    [<name>|off]
+//	    server_timing   [on|off]
+//	    debug_headers   [on|off]
 //	    @<name> status <code...>
 //	    @<name> {
 //	        status      <code...>
@@ -159,7 +159,11 @@ func (p *parser) readShorthand() error {
 		return nil
 	}
 	if len(args) > 1 {
-		return p.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h; options go in a block", args[1])
+		return p.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h, or off; options go in a block", args[1])
+	}
+	if args[0] == off[0] {
+		p.h.Off = true
+		return p.NoBlock("conditional_cache off")
 	}
 	seconds, err := p.MaxAge(args[0])
 	if err != nil {

@@ -36,6 +36,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.spot != nil {
 		h.spot.once.Do(func() { h.settle(r) })
 	}
+	if h.Off {
+		return h.service.LeaveAlone(w, r, next)
+	}
 	x, reason := h.service.Arrive(r)
 	if reason != journal.NoReason {
 		return h.service.Pass(w, r, next, reason)
@@ -137,6 +140,7 @@ func settingsOf(other caddyhttp.MiddlewareHandler) (settings place.Digest, ours 
 // config is the configuration as package config has it.
 func (h *Handler) config() *config.Handler {
 	c := &config.Handler{
+		Off:              h.Off,
 		ETag:             (*config.ETag)(h.ETag),
 		Expires:          h.Expires,
 		ExpiresModified:  h.ExpiresModified,

@@ -156,6 +156,10 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 // sets no Cache-Control. A write passes, unless its If-Match names a tag made here that is no longer the
 // current one.
 type Handler struct {
+	// Whether requests that come here are left alone, by the handlers with the same block name as well. Nothing else may be
+	// set beside it but `block`. Default: no.
+	Off bool `json:"off,omitempty"`
+
 	// How entity tags are made, and what becomes of the upstream's.
 	ETag *ETag `json:"etag,omitempty"`
 

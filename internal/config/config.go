@@ -12,12 +12,16 @@
 package config
 
 import (
+	"errors"
+	"reflect"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Handler is the configuration of one directive. Its methods change nothing of it.
 type Handler struct {
+	Off              bool
 	ETag             *ETag
 	LastModified     *LastModified
 	CacheControl     []CacheControl
@@ -43,6 +47,7 @@ var Head = Choice{Of: "head", Words: []string{"pass", "get"}}
 // Check refuses what no Caddyfile could say either. Of several errors it returns one, always the same.
 func (h *Handler) Check() error {
 	checks := []func() error{
+		h.checkOff,
 		valueOr(h.ETag).Check, valueOr(h.LastModified).Check, valueOr(h.Buffer).Check, valueOr(h.NotModified).Check,
 		h.checkResponseMatchers, h.checkRows, valueOr(h.GuardWrites).Check, h.checkGuard,
 		func() error { return CheckExpires(h.Expires, h.ExpiresModified) },
@@ -55,6 +60,15 @@ func (h *Handler) Check() error {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkOff refuses whatever stands beside off. A block has the number, or the name, that tells siblings.
+func (h *Handler) checkOff() error {
+	alone := Handler{Off: true, Block: h.Block}
+	if h.Off && !reflect.DeepEqual(*h, alone) {
+		return errors.New("off leaves requests alone, so that nothing else has a meaning beside it; remove the rest, or off")
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 
 // Summary says in words what a handler does: what it says when it starts.
 func (h *Handler) Summary() string {
+	if h.Off {
+		return "leaves requests alone"
+	}
 	said := []string{valueOr(h.ETag).summary(), valueOr(h.LastModified).summary()}
 	if n := len(h.CacheControl); n > 0 {
 		said = append(said, fmt.Sprintf("sets Cache-Control by %s", counted(n, "row")))

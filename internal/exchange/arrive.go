@@ -38,7 +38,7 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	ctx := r.Context()
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	outer := sharedBy(vars)
-	if reason := s.passes(ctx, r, outer); reason != journal.NoReason {
+	if reason := s.passes(ctx, r, vars, outer); reason != journal.NoReason {
 		return nil, reason
 	}
 	if r.Header[includeField] != nil {
@@ -57,7 +57,7 @@ func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 const includeField = "Caddy-Templates-Include"
 
 // passes names the reason why a request is none of this handler's business.
-func (s *Service) passes(ctx context.Context, r *http.Request, outer *Shared) journal.Reason {
+func (s *Service) passes(ctx context.Context, r *http.Request, vars map[string]any, outer *Shared) journal.Reason {
 	switch {
 	case ctx.Value(caddyhttp.ErrorCtxKey) != nil:
 		return journal.ErrorRoute
@@ -65,7 +65,7 @@ func (s *Service) passes(ctx context.Context, r *http.Request, outer *Shared) jo
 		return journal.Method
 	case upgrades(r.Header):
 		return journal.Upgrade
-	case outer != nil && s.Policy.Block != "" && slices.Contains(outer.blocks, s.Policy.Block):
+	case s.leavesAlone(vars), outer != nil && s.Policy.Block != "" && slices.Contains(outer.blocks, s.Policy.Block):
 		return journal.Sibling
 	}
 	return journal.NoReason

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -25,6 +26,9 @@ func (s *Service) Pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 }
 
 func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
+	if vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); s.leavesAlone(vars) {
+		return s.pass(w, r, next, journal.Sibling)
+	}
 	if reason == journal.Method && policy.IsWrite(r.Method) && !withinRead(r) {
 		return s.write(w, r, next)
 	}
@@ -115,4 +119,23 @@ func destinationOf(r *http.Request) []string {
 		return lines
 	}
 	return nil
+}
+
+// aloneVar is the request variable that has the blocks whose handlers leave a request alone.
+const aloneVar = "conditional_cache.alone"
+
+// LeaveAlone serves a request as if the handler were not there, nor its siblings; but what a write may have changed is
+// forgotten by these.
+func (s *Service) LeaveAlone(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if s.Policy.Block != "" {
+		blocks, _ := caddyhttp.GetVar(r.Context(), aloneVar).([]string)
+		caddyhttp.SetVar(r.Context(), aloneVar, append(slices.Clip(blocks), s.Policy.Block))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// leavesAlone reports whether a sibling further out leaves the request alone.
+func (s *Service) leavesAlone(vars map[string]any) bool {
+	blocks, _ := vars[aloneVar].([]string)
+	return len(blocks) > 0 && slices.Contains(blocks, s.Policy.Block)
 }
