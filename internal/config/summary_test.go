@@ -15,7 +15,7 @@ func TestSummary(t *testing.T) {
 		writes, memory    = "judges writes that name a tag made here; ", "remembers nothing"
 	)
 	for want, h := range map[string]Handler{
-		"leaves requests alone": {Off: true},
+		"leaves requests alone":                                {Off: true},
 		tags + dates + rows + holds + ranges + writes + memory: {},
 		"makes entity tags (strong, HMAC-SHA-256), puts them in place of the upstream's, ignores csrf, 2 expressions; " + dates + rows + holds + ranges + writes + memory: {
 			ETag: &ETag{Mode: "strong", Secret: "s", Existing: "replace", Ignore: []string{"csrf"}, IgnoreExpressions: []string{"a", "b"}},
