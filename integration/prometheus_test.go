@@ -68,29 +68,43 @@ func TestDashboard(t *testing.T) {
 	}
 	ids, cells := make(map[int]bool), make(map[[2]int]string)
 	for _, p := range d.Panels {
-		if ids[p.ID] || p.Title == "" || p.Description == "" || p.FieldConfig["defaults"] == nil || p.Options == nil || len(p.Targets) == 0 {
-			t.Errorf("panel %d %q is not whole, or its ID is there twice", p.ID, p.Title)
+		p.wantWhole(t)
+		p.wantPlace(t, cells)
+		if ids[p.ID] {
+			t.Errorf("panel %d is there twice", p.ID)
 		}
 		ids[p.ID] = true
-		if !slices.Contains([]string{"stat", "timeseries", "bargauge"}, p.Type) {
-			t.Errorf("%s: Grafana has no panel %q that is known here", p.Title, p.Type)
+	}
+}
+
+func (p *graphPanel) wantWhole(t *testing.T) {
+	t.Helper()
+	if p.Title == "" || p.Description == "" || p.FieldConfig["defaults"] == nil || p.Options == nil || len(p.Targets) == 0 {
+		t.Errorf("panel %d %q is not whole", p.ID, p.Title)
+	}
+	if !slices.Contains([]string{"stat", "timeseries", "bargauge"}, p.Type) {
+		t.Errorf("%s: Grafana has no panel %q that is known here", p.Title, p.Type)
+	}
+	for i, target := range p.Targets {
+		if target.RefID != string(rune('A'+i)) || target.DataSource["uid"] != "${datasource}" || p.DataSource["uid"] != "${datasource}" {
+			t.Errorf("%s: target %d is %q of %v", p.Title, i, target.RefID, target.DataSource)
 		}
-		if p.GridPos.W <= 0 || p.GridPos.H <= 0 || p.GridPos.X < 0 || p.GridPos.X+p.GridPos.W > 24 {
-			t.Errorf("%s is outside of the grid: %v", p.Title, p.GridPos)
-		}
-		for x := range p.GridPos.W {
-			for y := range p.GridPos.H {
-				cell := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
-				if other := cells[cell]; other != "" {
-					t.Fatalf("%s covers %s", p.Title, other)
-				}
-				cells[cell] = p.Title
+	}
+}
+
+// wantPlace takes the cells that a panel covers.
+func (p *graphPanel) wantPlace(t *testing.T, cells map[[2]int]string) {
+	t.Helper()
+	if p.GridPos.W <= 0 || p.GridPos.H <= 0 || p.GridPos.X < 0 || p.GridPos.X+p.GridPos.W > 24 {
+		t.Errorf("%s is outside of the grid: %v", p.Title, p.GridPos)
+	}
+	for x := range p.GridPos.W {
+		for y := range p.GridPos.H {
+			cell := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+			if other := cells[cell]; other != "" {
+				t.Fatalf("%s covers %s", p.Title, other)
 			}
-		}
-		for i, target := range p.Targets {
-			if target.RefID != string(rune('A'+i)) || target.DataSource["uid"] != "${datasource}" || p.DataSource["uid"] != "${datasource}" {
-				t.Errorf("%s: target %d is %q of %v", p.Title, i, target.RefID, target.DataSource)
-			}
+			cells[cell] = p.Title
 		}
 	}
 }

@@ -22,50 +22,53 @@ func note(outcome journal.Outcome, reason journal.Reason, memory ...journal.Reas
 	return n
 }
 
+// told are answers and what is told of each.
+var told = map[string]struct {
+	answer              Answer
+	status, timing, key string
+	hit                 string
+}{
+	"from memory": {
+		Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: 59900 * time.Millisecond, Key: "0123"},
+		`edge;hit;ttl=59;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "0123", "true",
+	},
+	"past its time": {
+		Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: -2 * time.Second},
+		`edge;hit;ttl=-2;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "", "true",
+	},
+	"no memory": {
+		Answer{Note: note(journal.Tagged, journal.NoneMatched), Status: 200},
+		`edge;fwd=bypass;fwd-status=200;detail="tagged none_matched"`, `cc;desc="tagged none_matched"`, "", "false",
+	},
+	"a miss that is remembered": {
+		Answer{Note: note(journal.Tagged, journal.NoCondition, journal.Conditions), Status: 200, Remembers: true, Prepared: true, TTL: time.Minute},
+		`edge;fwd=miss;fwd-status=200;stored;ttl=60;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "", "false",
+	},
+	"a miss that is not": {
+		Answer{Note: note(journal.Streamed, journal.FirstVisit, journal.Miss, journal.SetCookie), Status: 200, Remembers: true},
+		`edge;fwd=miss;fwd-status=200;detail="streamed first_visit"`, `cc;desc="streamed first_visit", cc-mem;desc="miss: miss, not remembered: set_cookie"`, "", "false",
+	},
+	"not known why": {
+		Answer{Note: note(journal.Streamed, journal.Status), Remembers: true},
+		`edge;fwd=miss;detail="streamed status"`, `cc;desc="streamed status", cc-mem;desc="miss"`, "", "false",
+	},
+	"a write that is refused": {
+		Answer{Note: note(journal.PreconditionFailed, journal.IfMatch), Unasked: true},
+		`edge;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match"`, "", "false",
+	},
+	"a failure, covered": {
+		Answer{Note: note(journal.NotModified, journal.StaleIfError, journal.Changed), Status: 503, Remembers: true},
+		`edge;fwd=stale;fwd-status=503;detail="not_modified stale_if_error"`, `cc;desc="not_modified stale_if_error", cc-mem;desc="miss: changed"`, "", "false",
+	},
+}
+
 func TestAdd(t *testing.T) {
 	name, err := Name("edge")
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := Fields{CacheStatus: name, Timing: true, Debug: true}
-	for what, c := range map[string]struct {
-		answer              Answer
-		status, timing, key string
-		hit                 string
-	}{
-		"from memory": {
-			Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: 59900 * time.Millisecond, Key: "0123"},
-			`edge;hit;ttl=59;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "0123", "true",
-		},
-		"past its time": {
-			Answer{Note: note(journal.NotModified, journal.Remembered), Remembers: true, TTL: -2 * time.Second},
-			`edge;hit;ttl=-2;detail="not_modified remembered"`, `cc;desc="not_modified remembered", cc-mem;desc="hit"`, "", "true",
-		},
-		"no memory": {
-			Answer{Note: note(journal.Tagged, journal.NoneMatched), Status: 200},
-			`edge;fwd=bypass;fwd-status=200;detail="tagged none_matched"`, `cc;desc="tagged none_matched"`, "", "false",
-		},
-		"a miss that is remembered": {
-			Answer{Note: note(journal.Tagged, journal.NoCondition, journal.Conditions), Status: 200, Remembers: true, Prepared: true, TTL: time.Minute},
-			`edge;fwd=miss;fwd-status=200;stored;ttl=60;detail="tagged no_condition"`, `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions"`, "", "false",
-		},
-		"a miss that is not": {
-			Answer{Note: note(journal.Streamed, journal.FirstVisit, journal.Miss, journal.SetCookie), Status: 200, Remembers: true},
-			`edge;fwd=miss;fwd-status=200;detail="streamed first_visit"`, `cc;desc="streamed first_visit", cc-mem;desc="miss: miss, not remembered: set_cookie"`, "", "false",
-		},
-		"not known why": {
-			Answer{Note: note(journal.Streamed, journal.Status), Remembers: true},
-			`edge;fwd=miss;detail="streamed status"`, `cc;desc="streamed status", cc-mem;desc="miss"`, "", "false",
-		},
-		"a write that is refused": {
-			Answer{Note: note(journal.PreconditionFailed, journal.IfMatch), Unasked: true},
-			`edge;detail="precondition_failed if_match"`, `cc;desc="precondition_failed if_match"`, "", "false",
-		},
-		"a failure, covered": {
-			Answer{Note: note(journal.NotModified, journal.StaleIfError, journal.Changed), Status: 503, Remembers: true},
-			`edge;fwd=stale;fwd-status=503;detail="not_modified stale_if_error"`, `cc;desc="not_modified stale_if_error", cc-mem;desc="miss: changed"`, "", "false",
-		},
-	} {
+	for what, c := range told {
 		t.Run(what, func(t *testing.T) {
 			origin := pairs("origin;hit", "app;dur=5")
 			h := http.Header{"Cache-Status": origin[:1:2], "Server-Timing": origin[1:], "X-Cache-Key": {"somebody's"}}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (e ETag) summary() string {
 	if n := len(e.Ignore) + len(e.IgnoreExpressions); n > 0 {
 		ignored := e.Ignore
 		if n := len(e.IgnoreExpressions); n > 0 {
-			ignored = append(ignored[:len(ignored):len(ignored)], counted(n, "expression"))
+			ignored = append(slices.Clip(ignored), counted(n, "expression"))
 		}
 		text += ", ignores " + strings.Join(ignored, ", ")
 	}

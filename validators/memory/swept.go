@@ -2,10 +2,9 @@ package memory
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"strings"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -20,14 +19,19 @@ const maxMarks = 8
 // mark stands for a host and a prefix of a path that ends at a segment.
 type mark uint32
 
-func markOf(host uint64, prefix string) mark { return mark(xxh3.HashStringSeed(prefix, host)) } //nolint:gosec // half of a hash
+func markOf(host uint64, prefix string) mark { return mark(3*host ^ maphash.String(marks, prefix)) } //nolint:gosec // half of a hash
+
+func markOfHost(host string) uint64 { return maphash.String(marks, host) }
+
+// marks is what they are made with: they are no longer than a process.
+var marks = maphash.MakeSeed()
 
 // appendMarks appends the place of a URI, and the marks of all prefixes of its path, each of which may be purged.
 func (r *records) appendMarks(b []byte, uri validators.URI) []byte {
 	b = binary.LittleEndian.AppendUint16(b, r.place(uri))
 	count := len(b)
 	b = append(b, 0)
-	host := xxh3.HashStringSeed(uri.Host, r.seed)
+	host := markOfHost(uri.Host)
 	for end := 0; b[count] < maxMarks; {
 		b = binary.LittleEndian.AppendUint32(b, uint32(markOf(host, uri.Path[:end])))
 		b[count]++
@@ -44,7 +48,7 @@ func (r *records) appendMarks(b []byte, uri validators.URI) []byte {
 }
 
 // marked is what a value tells of its URI, and the record that comes after it.
-func marked(value string) (place uint16, marks, record string) {
+func marked(value string) (place uint16, prefixes, record string) {
 	const head = deadlineSize + 3
 	place = uint16(value[deadlineSize]) | uint16(value[deadlineSize+1])<<8
 	end := head + 4*int(value[head-1])
@@ -75,34 +79,34 @@ func (r *records) sweep() {
 	purges := r.purges.Load()
 	scopes := make([]mark, len(purges.List))
 	for i, purge := range purges.List {
-		scopes[i] = markOf(xxh3.HashStringSeed(purge.Host, r.seed), strings.TrimSuffix(purge.Path, "/"))
+		scopes[i] = markOf(markOfHost(purge.Host), strings.TrimSuffix(purge.Path, "/"))
 	}
 	for sum, value := range r.cache.All() {
-		place, marks, encoded := marked(value)
+		place, prefixes, encoded := marked(value)
 		record, err := validators.Decode(encoded)
 		forgotten := err != nil || record.Stamp.Forgotten != r.base+r.counts[place].Load()
-		if forgotten || purgedByMarks(purges, scopes, record.Stamp.Purged, marks) {
+		if forgotten || purgedByMarks(purges, scopes, record.Stamp.Purged, prefixes) {
 			r.drop(sum, value)
 		}
 	}
 }
 
 // purgedByMarks is Purges.Cover for who knows the marks only. What is newer than the purges was saved meanwhile.
-func purgedByMarks(purges *validators.Purges, scopes []mark, since uint64, marks string) bool {
+func purgedByMarks(purges *validators.Purges, scopes []mark, since uint64, prefixes string) bool {
 	if since < purges.Base {
 		return true
 	}
 	for i, purge := range purges.List {
-		if purge.Number > since && hasMark(marks, scopes[i]) {
+		if purge.Number > since && hasMark(prefixes, scopes[i]) {
 			return true
 		}
 	}
 	return false
 }
 
-func hasMark(marks string, wanted mark) bool {
-	for ; marks != ""; marks = marks[4:] {
-		if mark(marks[0])|mark(marks[1])<<8|mark(marks[2])<<16|mark(marks[3])<<24 == wanted {
+func hasMark(all string, wanted mark) bool {
+	for ; all != ""; all = all[4:] {
+		if mark(all[0])|mark(all[1])<<8|mark(all[2])<<16|mark(all[3])<<24 == wanted {
 			return true
 		}
 	}

@@ -61,7 +61,7 @@ func TestEntriesTellTheTruth(t *testing.T) {
 		wantEntries(t, r, "after a page was forgotten", 6)
 		r.keep(t, pageKey("two.example", "/a"), time.Minute)
 		wantEntries(t, r, "when it is kept again", 7)
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		wantEntries(t, r, "when its time is over", 6)
 		_ = r.Purge(t.Context(), validators.Scope{})
 		wantEntries(t, r, "after a purge of everything", 0)

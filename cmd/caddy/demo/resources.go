@@ -183,11 +183,11 @@ func (p *page) words() func() string {
 	syllables := strings.Fields("ba co di fe gu la mo ni pe ra sa to vu ze lin mar non pol ren sul tan")
 	chance := p.chance()
 	return func() string {
-		word := ""
+		var word strings.Builder
 		for range 1 + chance.IntN(3) {
-			word += syllables[chance.IntN(len(syllables))]
+			word.WriteString(syllables[chance.IntN(len(syllables))])
 		}
-		return word
+		return word.String()
 	}
 }
 
