@@ -11,7 +11,7 @@ import (
 
 // startChromium starts Chromium, with an empty profile and nothing that it does by itself, until the test ends. newTab opens a
 // tab for what a subtest does; its context ends after two minutes, which are for a machine that has other things to do.
-func startChromium(t *testing.T) (newTab func(t *testing.T) context.Context) {
+func startChromium(t *testing.T) (newTab func(t *testing.T) tab) {
 	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -38,14 +38,35 @@ func startChromium(t *testing.T) (newTab func(t *testing.T) context.Context) {
 	if err := chromedp.Do(browser); err != nil {
 		t.Fatal(err)
 	}
-	return func(t *testing.T) context.Context {
+	return func(t *testing.T) tab {
 		t.Helper()
-		tab, closeTab := chromedp.NewContext(browser)
-		ctx, cancel := context.WithTimeout(tab, 2*time.Minute)
+		opened, closeTab := chromedp.NewContext(browser)
+		ctx, cancel := context.WithTimeout(opened, 2*time.Minute)
 		t.Cleanup(func() {
 			cancel()
 			closeTab()
 		})
-		return ctx
+		return tab{ctx}
 	}
+}
+
+// tab is one of Chromium's.
+type tab struct{ ctx context.Context }
+
+// do does things in it, one after the other.
+func (b tab) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// script returns what a script in the page says.
+func (b tab) script(t *testing.T, text string) string {
+	t.Helper()
+	said, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](text, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }

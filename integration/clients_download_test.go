@@ -65,17 +65,19 @@ var partSites = []struct {
 	nginx            bool
 }{
 	{name: "sliced out of the stream", directives: "conditional_cache {\nranges stream\nhead get\n}"},
-	{name: "sliced out of the whole", directives: "conditional_cache {\nbuffer {\nmax_body 8MiB\n}\n}"},
+	{name: "sliced out of the whole", directives: "conditional_cache {\nbuffer {\nmax_body 8MiB\nmax_delay off\n}\n}"},
 	{name: "nginx", directives: "conditional_cache", nginx: true},
 }
 
-// partLoaders load a big file by ranges.
-var partLoaders = []struct {
+// partLoader loads a big file by ranges.
+type partLoader struct {
 	name  string
 	begun int // octets that the client has already
 	parts int // at least so many are asked for
 	load  func(t *testing.T, uri, saved string) *exec.Cmd
-}{
+}
+
+var partLoaders = []partLoader{
 	{name: "aria2 -c", begun: 1 << 20, parts: 1, load: func(t *testing.T, uri, saved string) *exec.Cmd {
 		t.Helper()
 		return exec.CommandContext(t.Context(), program(t, "aria2c"), "--no-conf", "-q", "-c", "-d", filepath.Dir(saved), "-o", filepath.Base(saved), uri)
@@ -109,27 +111,31 @@ func TestDownloadsInParts(t *testing.T) {
 			}
 			w := watch(t, site.directives, handler)
 			for _, tt := range partLoaders {
-				t.Run(tt.name, func(t *testing.T) {
-					saved := filepath.Join(t.TempDir(), "saved")
-					if tt.begun > 0 {
-						if err := os.WriteFile(saved, []byte(bigFile()[:tt.begun]), 0o600); err != nil {
-							t.Fatal(err)
-						}
-					}
-					client, upstream := w.during(func() { run(t, tt.load(t, w.base+"/big.bin", saved)) })
-					if got := readDoc(t, saved); got != bigFile() {
-						t.Errorf("%d bytes are saved, and are not the file of %d bytes", len(got), len(bigFile()))
-					}
-					client.checkParts(t, bigFile())
-					parts := client.count(http.StatusPartialContent, "Range")
-					if parts < tt.parts {
-						t.Errorf("%v: want %d parts at least", client, tt.parts)
-					}
-					if theirs := upstream.count(http.StatusPartialContent, ""); site.nginx && theirs != parts || !site.nginx && theirs != 0 {
-						t.Errorf("%d parts came from the upstream, of %d", theirs, parts)
-					}
-				})
+				t.Run(tt.name, func(t *testing.T) { w.checkPartLoader(t, tt, site.nginx) })
 			}
 		})
+	}
+}
+
+// checkPartLoader lets a client load the big file, and wants the parts to come from nginx, or from here.
+func (w *watchedSite) checkPartLoader(t *testing.T, c partLoader, nginx bool) {
+	t.Helper()
+	saved := filepath.Join(t.TempDir(), "saved")
+	if c.begun > 0 {
+		if err := os.WriteFile(saved, []byte(bigFile()[:c.begun]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, upstream := w.during(func() { run(t, c.load(t, w.base+"/big.bin", saved)) })
+	if got := readDoc(t, saved); got != bigFile() {
+		t.Errorf("%d bytes are saved, and are not the file of %d bytes", len(got), len(bigFile()))
+	}
+	client.checkParts(t, bigFile())
+	parts := client.count(http.StatusPartialContent, "Range")
+	if parts < c.parts {
+		t.Errorf("%v: want %d parts at least", client, c.parts)
+	}
+	if theirs := upstream.count(http.StatusPartialContent, ""); nginx && theirs != parts || !nginx && theirs != 0 {
+		t.Errorf("%d parts came from the upstream, of %d", theirs, parts)
 	}
 }

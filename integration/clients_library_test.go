@@ -53,7 +53,8 @@ func startUndici(t *testing.T, base string) (load func() string) {
 	folder := os.Getenv("CONDITIONAL_CACHE_CLIENTS")
 	node, err := exec.LookPath("node")
 	requireProgram(t, err == nil && folder != "", "undici, with Node.js and CONDITIONAL_CACHE_CLIENTS,")
-	cmd := exec.CommandContext(t.Context(), node, "testdata/clients/undici.cjs", filepath.Join(folder, "node_modules", "undici"), base+"/page")
+	cmd := exec.CommandContext(t.Context(), node, "testdata/clients/undici.cjs", base+"/page")
+	cmd.Env = append(os.Environ(), "UNDICI="+filepath.Join(folder, "node_modules", "undici"))
 	cmd.Stderr = os.Stderr
 	input, err := cmd.StdinPipe()
 	if err != nil {

@@ -98,7 +98,6 @@ func aptGet(t *testing.T, dir string, args ...string) *exec.Cmd {
 // TestAptResumes: apt-get goes on with a package where its date is the same (If-Range) and stands for the same octets. Otherwise
 // it gets the whole.
 func TestAptResumes(t *testing.T) {
-	const name, begun = "example_1_all.deb", 1 << 20
 	files := t.TempDir()
 	for path, content := range repository(1) {
 		writeDated(t, filepath.Join(files, path), content)
@@ -125,25 +124,33 @@ func TestAptResumes(t *testing.T) {
 				handler = "reverse_proxy " + runNginx(t, "nginx.conf", files)
 			}
 			w := watch(t, tt.directives, handler)
-			dir := aptFolder(t, "deb [trusted=yes] "+w.base+" stable main\n")
-			run(t, aptGet(t, dir, "update"))
-			part := filepath.Join(dir, "archives", "partial", name)
-			if err := os.WriteFile(part, []byte(bigFile()[:begun]), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(part, tt.date, tt.date); err != nil {
-				t.Fatal(err)
-			}
-			client, _ := w.during(func() { run(t, aptGet(t, dir, "install", "--download-only", "-y", "example")) })
-			if got := readDoc(t, filepath.Join(dir, "archives", name)); got != bigFile() {
-				t.Errorf("%d bytes are saved, and are not the package of %d bytes", len(got), len(bigFile()))
-			}
+			client := w.resumeApt(t, tt.date)
 			if client.count(tt.status, "If-Range") != 1 || len(client) != 1 {
 				t.Errorf("%v: want one %d to an If-Range", client, tt.status)
 			}
 			client.checkParts(t, bigFile())
 		})
 	}
+}
+
+// resumeApt lets apt-get go on with a part of the package that has a date, and returns what it asked for that.
+func (w *watchedSite) resumeApt(t *testing.T, date time.Time) (client sightings) {
+	t.Helper()
+	const name, begun = "example_1_all.deb", 1 << 20
+	dir := aptFolder(t, "deb [trusted=yes] "+w.base+" stable main\n")
+	run(t, aptGet(t, dir, "update"))
+	part := filepath.Join(dir, "archives", "partial", name)
+	if err := os.WriteFile(part, []byte(bigFile()[:begun]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(part, date, date); err != nil {
+		t.Fatal(err)
+	}
+	client, _ = w.during(func() { run(t, aptGet(t, dir, "install", "--download-only", "-y", "example")) })
+	if got := readDoc(t, filepath.Join(dir, "archives", name)); got != bigFile() {
+		t.Errorf("%d bytes are saved, and are not the package of %d bytes", len(got), len(bigFile()))
+	}
+	return client
 }
 
 // writeDated writes a file of lastDeploy, and the folders that it is in.

@@ -32,13 +32,12 @@ func startRegistry(t *testing.T) (addr string) {
 // newImage makes a container image of one layer, in a folder as skopeo writes it, and returns its files.
 func newImage(t *testing.T) (dir string, files map[string]string) {
 	t.Helper()
-	file := bigFile()[:3<<20] // longer than max_body
 	var layer, archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	if err := w.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: int64(len(file))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: int64(len(bigFile()))}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write([]byte(file)); err != nil {
+	if _, err := w.Write([]byte(bigFile())); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -98,15 +97,21 @@ func TestSkopeoAndARegistry(t *testing.T) {
 			for range 2 {
 				saved := t.TempDir()
 				client, _ = w.during(copies(remote, "dir:"+saved))
-				for name, content := range files {
-					if got := readDoc(t, filepath.Join(saved, name)); got != content {
-						t.Errorf("%s: %d bytes came back, and are not the %d that were sent", name, len(got), len(content))
-					}
-				}
+				checkImage(t, saved, files)
 				if client.count(200, "") < 3 {
 					t.Errorf("%v: want the manifest and two blobs", client)
 				}
 			}
 		})
+	}
+}
+
+// checkImage wants a folder to have the files of an image.
+func checkImage(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		if got := readDoc(t, filepath.Join(dir, name)); got != content {
+			t.Errorf("%s: %d bytes came back, and are not the %d that were sent", name, len(got), len(content))
+		}
 	}
 }

@@ -109,8 +109,7 @@ func (w *witness) ServeHTTP(rw http.ResponseWriter, r *http.Request, next caddyh
 		testimony.ended.Broadcast()
 	}()
 	err := next.ServeHTTP(&notingWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: rw}, one: one}, r)
-	var failed caddyhttp.HandlerError
-	if errors.As(err, &failed) && one.status == 0 {
+	if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok && one.status == 0 {
 		one.status = failed.StatusCode // Caddy writes it when all handlers have returned
 	}
 	return err
@@ -150,13 +149,14 @@ func (w *notingWriter) begin() {
 
 // String is what the messages of tests have of a request and its answer.
 func (s *sighting) String() string {
-	said := fmt.Sprintf("%s %s %d", s.method, s.uri, s.status)
+	var said strings.Builder
+	fmt.Fprintf(&said, "%s %s %d", s.method, s.uri, s.status)
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "Range", "If-Range"} {
 		if value := s.asked.Get(name); value != "" {
-			said += fmt.Sprintf(" (%s: %s)", name, value)
+			fmt.Fprintf(&said, " (%s: %s)", name, value)
 		}
 	}
-	return said
+	return said.String()
 }
 
 // watchedSite is a Caddy with a witness on each side of conditional_cache.
