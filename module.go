@@ -32,6 +32,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/storedkey"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tokens"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 	"github.com/conditionalcache/caddy-conditional-cache/validators/memory" // the default store
 )
@@ -43,7 +44,7 @@ func defaultMaxTotal() int64 { return min(256<<20, debug.SetMemoryLimit(-1)/4) }
 func init() {
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(App))
-	caddy.RegisterModule(adminapi.New(held))
+	caddy.RegisterModule(adminapi.New(held, adminapi.Counted{Tally: counters.Tally, URLs: &urls}))
 	httpcaddyfile.RegisterDirective("conditional_cache", parseCaddyfile)
 	// Inside encode, whose output for a streamed body is not the same twice; outside of everything that
 	// makes content.
@@ -122,6 +123,9 @@ var counters = metrics.Collector{
 	},
 	Stores: adminapi.Stores,
 }
+
+// urls are counted in this process, and outlive configurations, too.
+var urls top.Table
 
 // held is for the admin API and for metrics, which outlive configurations as well.
 func held() adminapi.Held {
@@ -451,7 +455,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.service = exchange.New(compiled)
-	h.service.Log, h.service.Tally = h.logger, counters.Tally
+	h.service.Log, h.service.Tally, h.service.URLs = h.logger, counters.Tally, &urls
 	h.service.Keys = app.key.Needed(compiled.Identity.Key == nil)
 	if h.digest, err = h.configDigest(); err != nil {
 		return err

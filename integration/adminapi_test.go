@@ -317,7 +317,7 @@ func TestAdminRefusals(t *testing.T) {
 		"foreign host":      {"POST", "purge", all, []string{"Host", "evil.example"}, 403, `{"error":`},
 		"foreign preflight": {"OPTIONS", "purge", "", []string{"Origin", "https://evil.example"}, 403, `{"error":`},
 		"method":            {"GET", "purge", all, nil, 405, `{"error":"GET is not a method of /conditional_cache/purge; use POST"}`},
-		"path":              {"POST", "purge/all", all, nil, 404, `{"error":"there is nothing here; GET /conditional_cache/ is the status, POST /conditional_cache/purge purges"}`},
+		"path":              {"POST", "purge/all", all, nil, 404, `{"error":"there is nothing here; GET /conditional_cache/ is the status, GET /conditional_cache/top why there was no 304, POST /conditional_cache/purge purges"}`},
 		"form":              {"POST", "purge", "url=" + pageURL, nil, 400, `{"error":"the body: invalid character`},
 		"no body":           {"POST", "purge", "", nil, 400, `{"error":"the body is empty; say one of`},
 		"relative":          {"POST", "purge", `{"url": "/blog"}`, nil, 400, `{"error":"url: \"/blog\" is not a whole URL; write it with its scheme and host`},

@@ -1,7 +1,8 @@
 // Package adminapi is what Caddy's admin endpoint says and does about remembered validators: the status of
-// their stores, and purging.
+// their stores, why answers were no 304, and purging.
 //
 //	GET  /conditional_cache/       the stores and their counters, and the bytes of bodies that are held
+//	GET  /conditional_cache/top    why answers were no 304, and at which URLs tags never repeat
 //	POST /conditional_cache/purge  {"url": …}, {"prefix": …} or {"all": true}, and "store" for one store only
 //
 // Who may call is Caddy's affair: its admin endpoint refuses foreign hosts and origins before it asks here.
@@ -24,6 +25,7 @@ const (
 	bare      = "/conditional_cache"
 	root      = bare + "/"
 	purgePath = "purge"
+	topPath   = "top"
 )
 
 // Held says how much memory the bodies of responses take that are held now, and may take.
@@ -36,19 +38,20 @@ type Held struct {
 
 // API is the Caddy module admin.api.conditional_cache.
 type API struct {
-	held   func() Held
-	stores *registry
-	log    func() *zap.Logger // Caddy's at the time: the API outlives configurations
+	held    func() Held
+	counted Counted
+	stores  *registry
+	log     func() *zap.Logger // Caddy's at the time: the API outlives configurations
 }
 
 // New makes the module. The function is called for every status that is asked for, from any goroutine.
-func New(held func() Held) *API { return &API{held, &live, logger} }
+func New(held func() Held, counted Counted) *API { return &API{held, counted, &live, logger} }
 
 func logger() *zap.Logger { return caddy.Log().Named("admin.api.conditional_cache") }
 
 // CaddyModule returns the Caddy module information.
 func (a *API) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "admin.api.conditional_cache", New: func() caddy.Module { return &API{a.held, a.stores, a.log} }}
+	return caddy.ModuleInfo{ID: "admin.api.conditional_cache", New: func() caddy.Module { return &API{a.held, a.counted, a.stores, a.log} }}
 }
 
 // Routes implements caddy.AdminRouter.
@@ -61,10 +64,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	switch r.URL.Path {
 	case root, bare:
 		return allow(w, r, a.status, http.MethodGet, http.MethodHead)
+	case root + topPath:
+		return allow(w, r, a.top, http.MethodGet, http.MethodHead)
 	case root + purgePath:
 		return allow(w, r, a.purge, http.MethodPost)
 	}
-	return refuse(http.StatusNotFound, "there is nothing here; GET %s is the status, POST %s purges", root, root+purgePath)
+	return refuse(http.StatusNotFound, "there is nothing here; GET %s is the status, GET %s why there was no 304, POST %s purges", root, root+topPath, root+purgePath)
 }
 
 // allow calls the handler for the methods it is for. RFC 9110 §15.5.6: a 405 says which these are.
@@ -88,11 +93,15 @@ type storeStatus struct {
 }
 
 func (a *API) status(w http.ResponseWriter, _ *http.Request) error {
-	now := status{Held: a.held(), Stores: []storeStatus{}}
+	return answer(w, http.StatusOK, status{Held: a.held(), Stores: a.storesNow()})
+}
+
+func (a *API) storesNow() []storeStatus {
+	all := []storeStatus{}
 	for _, u := range a.stores.list() {
-		now.Stores = append(now.Stores, storeStatus{u.name, u.store.Stats()})
+		all = append(all, storeStatus{u.name, u.store.Stats()})
 	}
-	return answer(w, http.StatusOK, now)
+	return all
 }
 
 func answer(w http.ResponseWriter, code int, content any) error {

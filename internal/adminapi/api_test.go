@@ -19,6 +19,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -54,7 +56,7 @@ func (s *noting) Purge(ctx context.Context, scope validators.Scope) error {
 
 // apiOf is an API of its own with these stores.
 func apiOf(stores ...validators.Store) *API {
-	a := &API{func() Held { return Held{Bytes: 7, MaxTotal: 100} }, new(registry), zap.NewNop}
+	a := &API{func() Held { return Held{Bytes: 7, MaxTotal: 100} }, Counted{metrics.New(), new(top.Table)}, new(registry), zap.NewNop}
 	for _, store := range stores {
 		a.stores.add(store)
 	}
@@ -113,6 +115,10 @@ func TestMethodsAndPaths(t *testing.T) {
 		{http.MethodGet, "/conditional_cache", 200, ""},
 		{http.MethodPost, "/conditional_cache/", 405, "GET, HEAD"},
 		{http.MethodOptions, "/conditional_cache/", 405, "GET, HEAD"},
+		{http.MethodGet, "/conditional_cache/top", 200, ""},
+		{http.MethodHead, "/conditional_cache/top?limit=1", 200, ""},
+		{http.MethodPost, "/conditional_cache/top", 405, "GET, HEAD"},
+		{http.MethodGet, "/conditional_cache/top/", 404, ""},
 		{http.MethodGet, "/conditional_cache/purge", 405, "POST"},
 		{http.MethodHead, "/conditional_cache/purge", 405, "POST"},
 		{http.MethodDelete, "/conditional_cache/purge", 405, "POST"},

@@ -10,12 +10,14 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
 // count counts a request with an exchange, at its end. What became of it is counted once, by the outermost instance that it
 // meets; what an instance has done by itself, by that one.
 func (x *Exchange) count(note *journal.Note) {
+	x.countURL(note)
 	tally := x.svc.Tally
 	if tally == nil {
 		return
@@ -33,6 +35,20 @@ func (x *Exchange) count(note *journal.Note) {
 	tally.Count(note, metrics.Facts{
 		Asks: true, Asked: lines != nil || fields[upstream.IfModifiedSince] != nil,
 		Returned: len(lines) > 0 && strings.Contains(lines[0], `"`),
+	})
+}
+
+// countURL counts by URL whether the tag that this instance has made is the one before.
+func (x *Exchange) countURL(note *journal.Note) {
+	if x.svc.URLs == nil || x.selected == nil || x.selected.stamp == 0 {
+		return
+	}
+	again := note.Outcome == journal.NotModified
+	if !again && note.Outcome != journal.Tagged {
+		return
+	}
+	x.svc.URLs.Note(x.asked.r.Host, sentURL(x.asked.r).Path, top.Answer{
+		Tag: x.selected.stamp, NotModified: again, Unmatched: note.Reason == journal.NoneMatched || note.Reason == journal.TokenCounts,
 	})
 }
 

@@ -18,6 +18,7 @@ type selected struct {
 	now                 time.Time      // when the head came; set by readSelected, where needsTime says so
 	row                 rowState       // what is said of its freshness; set by chooseRow, again by sniff
 	madeHere            bool           // this instance has set the ETag: setTag when the body is here, compareHead at the head
+	stamp               uint64         // of the tag that was made when the body was here, to tell it from another one; 0: none was; set by setTag
 	recoded             bool           // its gzip header is another one each time, and left out of the tag; set by digest
 	tokenCounts         bool           // a token that is masked anew each time is part of what the tag is made from; set by digest
 	untagged            bool           // held, but not for a tag; set by holdPassing, or with unstored or forgone

@@ -12,6 +12,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
@@ -30,6 +31,8 @@ type Service struct {
 	Log *zap.Logger
 	// Tally counts what becomes of requests; nil: nobody does.
 	Tally *metrics.Tally
+	// URLs counts by URL whether tags repeat; nil: nobody does.
+	URLs *top.Table
 
 	rules   upstream.Rules     // the policy's Shown, with the tags that got their quotes here; set by New
 	unmoved lastmodified.Watch // for upstreams' dates that say nothing of changes

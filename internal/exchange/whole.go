@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -157,7 +158,7 @@ func (x *Exchange) sniff(header http.Header, body []byte) {
 func (x *Exchange) setTag(header http.Header, digest tag.Digest) {
 	s := x.selected
 	weak := x.svc.Policy.Tags.Mode == policy.Weak || s.recoded || x.asked.codable && x.tagDependsOnCoding(header)
-	s.madeHere = true
+	s.madeHere, s.stamp = true, max(1, binary.LittleEndian.Uint64(digest[:]))
 	x.noteMade()
 	value := x.fieldOf(header, digest, weak)
 	header["Etag"] = x.one(value)

@@ -17,6 +17,8 @@ import (
 // Tally counts. The zero value is not ready; New makes one. All methods may be called concurrently, and those of a nil
 // Tally count nothing. None allocates.
 type Tally struct {
+	begun time.Time
+
 	responses     [journal.OutcomeCount]byReason
 	memory        byReason // why the answer was not from memory
 	notRemembered byReason
@@ -48,6 +50,7 @@ type Facts struct {
 // New makes a Tally.
 func New() *Tally {
 	return &Tally{
+		begun: time.Now(),
 		held: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    prefix + "held_seconds",
 			Help:    "How long a response that was held back waited from its head until it was sent: what the first byte of a page is later by.",
