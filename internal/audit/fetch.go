@@ -76,12 +76,13 @@ type visitor struct {
 	wires   *wires
 	given   *url.URL
 	here    *url.URL // where it is now
+	codings string   // what the first request accepts
 	jar     http.CookieJar
 	seen    *Observation
 }
 
 func newVisitor(options *Options, w *wires, given *url.URL) *visitor {
-	v := &visitor{options: options, wires: w, given: given, here: given, seen: &Observation{URL: given.String()}}
+	v := &visitor{options: options, wires: w, given: given, here: given, codings: browserCodings, seen: &Observation{URL: given.String()}}
 	v.jar = emptyJar()
 	for _, c := range options.Cookies {
 		c.putInto(v.jar)

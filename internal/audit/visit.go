@@ -29,7 +29,7 @@ func (v *visitor) visit(ctx context.Context) *Observation {
 func (v *visitor) arrive(ctx context.Context) {
 	o := v.seen
 	for {
-		o.First = v.ask(ctx, &step{keep: true}, v.here, v.addressOf(v.here), http.Header{"Accept-Encoding": {browserCodings}})
+		o.First = v.ask(ctx, &step{keep: true}, v.here, v.addressOf(v.here), http.Header{"Accept-Encoding": {v.codings}})
 		o.Final = v.here.String()
 		next := v.next(o.First)
 		if next == nil {

@@ -9,11 +9,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitUsage is the exit status for what was asked for wrongly. 1 is that of what was found.
-const exitUsage = 2
+// Exit statuses: of what was found or did not work, and of what was asked for wrongly.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
 
 // subcommands make the commands below this one.
-var subcommands = [...]func() *cobra.Command{auditCommand}
+var subcommands = [...]func() *cobra.Command{auditCommand, explainCommand, statusCommand, topCommand, purgeCommand}
 
 // Register puts the command into Caddy. It is called once, by an init function.
 func Register() {
@@ -46,8 +49,11 @@ func withoutCommand(cmd *cobra.Command, args []string) error {
 	return usageError(cmd, fmt.Errorf("unrecognized command %q; there is: %s", args[0], strings.Join(names, ", ")))
 }
 
-// usageError ends a command with exitUsage. Caddy has a type for that, which it makes out of a status, and writes the
+// usageError ends a command with exitUsage.
+func usageError(cmd *cobra.Command, err error) error { return ended(cmd, exitUsage, err) }
+
+// ended ends a command with an exit status other than 0. Caddy has a type for that, which it makes out of a status, and writes the
 // words where it writes its own.
-func usageError(cmd *cobra.Command, err error) error {
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitUsage, err })(cmd, nil)
+func ended(cmd *cobra.Command, status int, err error) error {
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, err })(cmd, nil)
 }
