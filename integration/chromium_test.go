@@ -13,21 +13,7 @@ import (
 // tab for what a subtest does; its context ends after two minutes, which are for a machine that has other things to do.
 func startChromium(t *testing.T) (newTab func(t *testing.T) tab) {
 	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	requireProgram(t, path != "", "Chromium")
-	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}
-	for _, flag := range []string{
-		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update",
-		"disable-sync", "disable-dev-shm-usage", "mute-audio",
-	} {
-		options = append(options, chromedp.Flag(flag, true))
-	}
+	options := chromiumOptions(t)
 	// The context of the test ends before its cleanups begin, and would kill the browser before it can leave by itself.
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	browser, _ := chromedp.NewContext(allocator)
@@ -48,6 +34,27 @@ func startChromium(t *testing.T) (newTab func(t *testing.T) tab) {
 		})
 		return tab{ctx}
 	}
+}
+
+// chromiumOptions start Chromium without a window, and without anything that it does by itself.
+func chromiumOptions(t *testing.T) []chromedp.ExecAllocatorOption {
+	t.Helper()
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	requireProgram(t, path != "", "Chromium")
+	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}
+	for _, flag := range []string{
+		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update",
+		"disable-sync", "disable-dev-shm-usage", "hide-scrollbars", "mute-audio",
+	} {
+		options = append(options, chromedp.Flag(flag, true))
+	}
+	return options
 }
 
 // tab is one of Chromium's.

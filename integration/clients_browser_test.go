@@ -186,10 +186,10 @@ func (b tab) testSeeking(t *testing.T) {
 	origin.put(map[string]string{"/sound.wav": file, "/page": page}, "")
 	for _, site := range []struct {
 		name, directives, place string
-		late                    int // parts that are asked for from the middle on
+		late                    bool // parts from the middle on are asked for and sent: one, or more if the player is in a hurry
 	}{
-		{"the whole only", "conditional_cache", "0 of 600", 0},
-		{"ranges stream", "encode\nconditional_cache {\nranges stream\n}", "590 of 600", 1},
+		{"the whole only", "conditional_cache", "0 of 600", false},
+		{"ranges stream", "encode\nconditional_cache {\nranges stream\n}", "590 of 600", true},
 	} {
 		t.Run(site.name, func(t *testing.T) {
 			w := watch(t, site.directives, handler)
@@ -203,8 +203,8 @@ func (b tab) testSeeking(t *testing.T) {
 				t.Errorf("the player is at %s, want %s", place, site.place)
 			}
 			late := client.partsFrom(len(file) / 2)
-			if late != site.late || upstream.count(http.StatusPartialContent, "") != 0 {
-				t.Errorf("%v: %d parts from the middle on, want %d, and none of them from the upstream: %v", client, late, site.late, upstream)
+			if late > 0 != site.late || upstream.count(http.StatusPartialContent, "") != 0 {
+				t.Errorf("%v: %d parts from the middle on, want some: %t, and none of them from the upstream: %v", client, late, site.late, upstream)
 			}
 			client.checkParts(t, file)
 		})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -45,15 +44,7 @@ type demoAnswer struct {
 // openDemo starts Chromium with the page, and waits for its first two visits.
 func openDemo(t *testing.T, base string) *demoBrowser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	requireProgram(t, err == nil, "chromium")
-	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1000, 800)}
-	for _, name := range []string{
-		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update",
-		"disable-sync", "hide-scrollbars", "disable-dev-shm-usage",
-	} {
-		flags = append(flags, chromedp.Flag(name, true))
-	}
+	flags := append(chromiumOptions(t), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1000, 800))
 	allocator, end := chromedp.NewExecAllocator(t.Context(), flags...)
 	t.Cleanup(end)
 	b := &demoBrowser{base: base, byID: make(map[network.RequestID]*demoAnswer)}
