@@ -204,16 +204,22 @@ func TestCommandIsInCaddysPages(t *testing.T) {
 	if got := command(t, "", "manpage", "--directory", dir); got.status != 0 {
 		t.Fatalf("%+v", got)
 	}
-	for _, page := range []string{"caddy-conditional-cache.8", "caddy-conditional-cache-audit.8"} {
-		if text := readDoc(t, filepath.Join(dir, page)); !strings.Contains(text, "audit") {
-			t.Errorf("%s: %s", page, text)
+	completion := command(t, "", "completion", "bash").out
+	for _, name := range []string{"audit", "explain", "purge", "status", "top"} {
+		for _, page := range []string{"caddy-conditional-cache.8", "caddy-conditional-cache-" + name + ".8"} {
+			if text := readDoc(t, filepath.Join(dir, page)); !strings.Contains(text, name) {
+				t.Errorf("%s: %s", page, text)
+			}
+		}
+		if !strings.Contains(completion, "_caddy_conditional-cache_"+name+"()") {
+			t.Errorf("the completion does not know %s", name)
 		}
 	}
 	if page := readDoc(t, filepath.Join(dir, "caddy-conditional-cache-audit.8")); !strings.Contains(page, "cookie-jar") {
 		t.Error("the manual page has no options")
 	}
-	if got := command(t, "", "completion", "bash"); !strings.Contains(got.out, "_caddy_conditional-cache_audit()") || !strings.Contains(got.out, "--cookie-jar") {
-		t.Error("the completion does not know the command")
+	if !strings.Contains(completion, "--cookie-jar") {
+		t.Error("the completion does not know the options")
 	}
 	if got := command(t, "", "help"); !strings.Contains(got.out, "conditional-cache Commands about caching") {
 		t.Errorf("%s", got.out)

@@ -32,7 +32,7 @@ func counting() *API {
 	count(1, journal.NotModified, journal.Remembered, journal.NoReason, journal.NoReason)
 	for i := range 3 {
 		for _, path := range []string{"/a", "/b"} {
-			a.counted.URLs.Note("h.example", path, top.Answer{Tag: uint64(i), Unmatched: i > 0}) //nolint:gosec // small
+			a.counted.URLs.Note("h.example", path, top.Answer{Tag: uint64(i), Unmatched: i > 0})
 		}
 	}
 	return a

@@ -41,8 +41,8 @@ func newEndpoint(t *testing.T, status int, answer string) *endpoint {
 func (e *endpoint) address() string { return e.Listener.Addr().String() }
 
 // run carries a command out, and returns what it prints.
-func run(make func() *cobra.Command, args ...string) (out string, err error) {
-	cmd := make()
+func run(command func() *cobra.Command, args ...string) (out string, err error) {
+	cmd := command()
 	var b bytes.Buffer
 	cmd.SetOut(&b)
 	cmd.SetErr(&b)
@@ -103,7 +103,7 @@ func TestTroubleWithTheEndpoint(t *testing.T) {
 		"no address":    {address: "a:b:c", status: 2, err: "making request"},
 		"a range":       {address: "localhost:1-3", status: 2, err: "invalid admin address"},
 	} {
-		for command, args := range map[*func() *cobra.Command][]string{pointer(statusCommand): nil, pointer(topCommand): {"--once"}, pointer(purgeCommand): {"--all"}} {
+		for command, args := range map[*func() *cobra.Command][]string{new(statusCommand): nil, new(topCommand): {"--once"}, new(purgeCommand): {"--all"}} {
 			address := test.address
 			if test.endpoint != nil {
 				address = test.endpoint.address()
@@ -115,8 +115,6 @@ func TestTroubleWithTheEndpoint(t *testing.T) {
 		}
 	}
 }
-
-func pointer(f func() *cobra.Command) *func() *cobra.Command { return &f }
 
 // unwrapped is what an error of Caddy's is about.
 func unwrapped(err error) error {
@@ -226,7 +224,7 @@ func overviewAt(seconds, n uint64) *topSaid {
 		Reasons:       []reasonSaid{{"tagged", "none_matched", 10 * n, "If-None-Match names other tags"}, {"streamed", "max_body", 1, "too long"}},
 		NotRemembered: []reasonSaid{{"", "private", n, "the upstream says private"}},
 		URLs:          []top.URL{{URL: "h.example/\x1b[2J", Tagged: n, Changed: n - 1, Unmatched: n - 2, NotModified: 1}},
-		taken:         since.Add(time.Duration(seconds) * time.Second), //nolint:gosec // small
+		taken:         since.Add(time.Duration(seconds) * time.Second),
 	}
 }
 

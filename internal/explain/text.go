@@ -35,6 +35,16 @@ func placeOf(about string) int {
 	return len(order)
 }
 
+// about are the lines of one part.
+func (s *Story) about(part string) (all []Line) {
+	for _, l := range s.Lines {
+		if l.About == part {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // Text writes a story for people.
 func Text(w io.Writer, s *Story, colour bool) error {
 	paint := func(code, text string) string {
@@ -46,19 +56,15 @@ func Text(w io.Writer, s *Story, colour bool) error {
 	const bold, faint, green = "1", "2", "32"
 	var b strings.Builder
 	for _, part := range order {
-		titled := false
-		for i := range s.Lines {
-			l := &s.Lines[i]
-			if l.About != part.about {
-				continue
-			}
-			if !titled {
-				if b.Len() > 0 {
-					b.WriteByte('\n')
-				}
-				titled = true
-				b.WriteString(paint(bold, part.title) + "\n")
-			}
+		lines := s.about(part.about)
+		if len(lines) == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(paint(bold, part.title) + "\n")
+		for _, l := range lines {
 			b.WriteString("  " + l.Says)
 			if l.Section != "" {
 				b.WriteString(" " + paint(faint, "["+l.Section+"]"))

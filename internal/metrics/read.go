@@ -50,7 +50,7 @@ func (t *Tally) FromMemory() uint64 { return t.callsSaved.Load() }
 func (b *byReason) read(into []Count, outcome journal.Outcome) []Count {
 	for reason := range b {
 		if n := b[reason].Load(); n > 0 {
-			into = append(into, Count{outcome, journal.Reason(reason), n}) //nolint:gosec // an index
+			into = append(into, Count{outcome, journal.Reason(reason), n})
 		}
 	}
 	return into

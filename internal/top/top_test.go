@@ -18,7 +18,7 @@ func notes(t *Table, url string, answers ...Answer) {
 // answersOf are answers of which each has another tag, and each but the first was asked for with the one before.
 func answersOf(n int) (all []Answer) {
 	for i := range n {
-		all = append(all, Answer{Tag: uint64(i), Unmatched: i > 0}) //nolint:gosec // small
+		all = append(all, Answer{Tag: uint64(i), Unmatched: i > 0})
 	}
 	return all
 }
@@ -114,7 +114,7 @@ func TestNoteDoesNotAllocate(t *testing.T) {
 	}
 	i := 0
 	if n := testing.AllocsPerRun(20_000, func() {
-		table.Note("a.example", urls[i%len(urls)], Answer{Tag: uint64(i)}) //nolint:gosec // small
+		table.Note("a.example", urls[i%len(urls)], Answer{Tag: uint64(i)})
 		i++
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -127,7 +127,7 @@ func TestConcurrently(t *testing.T) {
 	for g := range 4 {
 		all.Go(func() {
 			for i := range 1000 {
-				table.Note("a.example", "/one", Answer{Tag: uint64(i*4 + g)}) //nolint:gosec // small
+				table.Note("a.example", "/one", Answer{Tag: uint64(i*4 + g)})
 				if i%100 == 0 {
 					table.Restless(10)
 				}
