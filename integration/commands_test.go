@@ -146,11 +146,11 @@ func TestCommandLinePageHasEveryOption(t *testing.T) {
 
 // TestCommandsOverASocket: the endpoint is found by its address or by the configuration, and what is purged is gone.
 func TestCommandsOverASocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "cc-") // a socket's path has to be short
+	dir, err := os.MkdirTemp("", "cc-") //nolint:usetesting // a socket's path has to be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := startSeparate(t, "unix/"+filepath.Join(dir, "admin"))
 	etag := s.must(t, http.StatusOK, http.MethodGet, "/about", "").header.Get("Etag")
 	records := regexp.MustCompile(`(?m)^memory +(\d+) `)
