@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 // slack is how much longer than it should a run of wrk may take.
@@ -34,7 +36,7 @@ func (l load) run(ctx context.Context) (seen, error) {
 		arguments = append(arguments, "--header", field)
 	}
 	wrk := exec.CommandContext(ctx, "wrk", append(arguments, l.url)...) //nolint:gosec // the arguments are ours
-	wrk.WaitDelay = endTime
+	wrk.WaitDelay = rig.EndTime
 	out, err := wrk.CombinedOutput()
 	if ctx.Err() != nil {
 		return seen{}, ctx.Err()

@@ -37,6 +37,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 func main() {
@@ -93,7 +95,7 @@ func run(ctx context.Context, arguments []string) error {
 		return err
 	}
 	if o.upstream {
-		return serveUpstream(ctx, os.Stdin, os.Stdout)
+		return rig.ServeUpstream(ctx, os.Stdin, os.Stdout)
 	}
 	chosen := matching(o.rows)
 	if len(chosen) == 0 {
@@ -127,14 +129,14 @@ func equipped() error {
 
 // measureAll returns the rows that were finished with the error that ended the others.
 func measureAll(ctx context.Context, o options, dir string, chosen []row) (finished []result, err error) {
-	rig, err := setUp(ctx, o, dir)
+	lab, err := setUp(ctx, o, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer rig.close()
+	defer lab.close()
 	for i, r := range chosen {
 		_, _ = fmt.Fprintf(os.Stderr, "%d of %d: %s ", i+1, len(chosen), r.name)
-		measured, err := rig.measure(ctx, r)
+		measured, err := lab.measure(ctx, r)
 		if err != nil {
 			_, _ = fmt.Fprintln(os.Stderr)
 			if ctx.Err() != nil {

@@ -10,62 +10,64 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 // pairsOfProcess is how many pairs are measured before both Caddys are started anew.
 const pairsOfProcess = 7
 
-// rig is what all rows share.
-type rig struct {
+// lab is what all rows share.
+type lab struct {
 	options
 
 	dir      string // for Caddy's files
-	upstream *process
+	upstream *rig.Process
 	client   *http.Client
 }
 
-func setUp(ctx context.Context, o options, dir string) (*rig, error) {
+func setUp(ctx context.Context, o options, dir string) (*lab, error) {
 	if o.caddy == "" {
 		_, _ = fmt.Fprintln(os.Stderr, "building Caddy")
-		binary, err := buildCaddy(ctx, dir)
+		binary, err := rig.BuildCaddy(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
 		o.caddy = binary
 	}
-	upstream, err := startUpstream(ctx)
+	upstream, err := rig.StartUpstream(ctx)
 	if err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
-	return &rig{o, dir, upstream, &http.Client{Transport: transport, Timeout: startTime}}, nil
+	return &lab{o, dir, upstream, &http.Client{Transport: transport, Timeout: rig.StartTime}}, nil
 }
 
-func (g *rig) close() { g.upstream.end() }
+func (g *lab) close() { g.upstream.End() }
 
 // result is what a row has come to. Times are in microseconds.
 type result struct {
 	row              row
-	bare, with       quartiles
-	ratio            quartiles
+	bare, with       rig.Quartiles
+	ratio            rig.Quartiles
 	bares, withs, of []float64 // of each pair
 }
 
 // measure measures the pairs of a row.
-func (g *rig) measure(ctx context.Context, r row) (result, error) {
+func (g *lab) measure(ctx context.Context, r row) (result, error) {
 	measured := result{row: r}
 	for len(measured.of) < g.pairs {
 		if err := g.measureSome(ctx, &measured, min(pairsOfProcess, g.pairs-len(measured.of))); err != nil {
 			return result{}, err
 		}
 	}
-	measured.bare, measured.with = quartilesOf(measured.bares), quartilesOf(measured.withs)
-	measured.ratio = quartilesOf(measured.of)
+	measured.bare, measured.with = rig.QuartilesOf(measured.bares), rig.QuartilesOf(measured.withs)
+	measured.ratio = rig.QuartilesOf(measured.of)
 	return measured, nil
 }
 
 // measureSome measures pairs of one start of the two servers.
-func (g *rig) measureSome(ctx context.Context, measured *result, pairs int) error {
+func (g *lab) measureSome(ctx context.Context, measured *result, pairs int) error {
 	d, err := g.startDuel(ctx, measured.row)
 	defer d.end()
 	if err != nil {
@@ -91,18 +93,18 @@ func (g *rig) measureSome(ctx context.Context, measured *result, pairs int) erro
 type duel struct {
 	row        row
 	fields     []string // of the requests
-	bare, with *process
+	bare, with *rig.Process
 }
 
 func (d *duel) end() {
-	d.bare.end()
-	d.with.end()
+	d.bare.End()
+	d.with.End()
 }
 
 // startDuel starts the two and looks at how they answer. The duel is to be ended whether there is an error or not.
-func (g *rig) startDuel(ctx context.Context, r row) (d *duel, err error) {
+func (g *lab) startDuel(ctx context.Context, r row) (d *duel, err error) {
 	d = &duel{row: r}
-	proxy := []module{proxyTo(g.upstream.address)}
+	proxy := []rig.Module{rig.ProxyTo(g.upstream.Address)}
 	if d.with, err = startCaddy(ctx, g.caddy, g.dir, slices.Concat(r.with.before, proxy)); err != nil {
 		return d, err
 	}
@@ -120,13 +122,24 @@ func (g *rig) startDuel(ctx context.Context, r row) (d *duel, err error) {
 	}
 	handlers := slices.Concat(r.bare.before, proxy)
 	if r.bare.alike {
-		handlers = []module{respond(answer.status, answer.header)}
+		handlers = []rig.Module{rig.Respond(answer.status, answer.header)}
 	}
 	if d.bare, err = startCaddy(ctx, g.caddy, g.dir, handlers); err != nil {
 		return d, err
 	}
 	_, err = g.check(ctx, d.bare, r, r.bare, d.fields)
 	return d, err
+}
+
+// startCaddy starts a Caddy with these handlers.
+func startCaddy(ctx context.Context, binary, dir string, handlers []rig.Module) (*rig.Process, error) {
+	address, err := rig.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	site := rig.Site(address, []rig.Module{{"handle": handlers}})
+	apps := rig.Module{"http": rig.Module{"servers": rig.Module{"bench": site}}}
+	return rig.Caddy{Binary: binary, Dir: dir}.Start(ctx, address, rig.Quiet(apps))
 }
 
 // answer is what a site has answered.
@@ -136,8 +149,8 @@ type answer struct {
 	length int64 // of the body
 }
 
-func (g *rig) ask(ctx context.Context, p *process, r row, fields []string) (answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+r.page, nil) //nolint:gosec // a server of ours
+func (g *lab) ask(ctx context.Context, p *rig.Process, r row, fields []string) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Address+r.page, nil) //nolint:gosec // a server of ours
 	if err != nil {
 		return answer{}, err
 	}
@@ -147,7 +160,7 @@ func (g *rig) ask(ctx context.Context, p *process, r row, fields []string) (answ
 	}
 	response, err := g.client.Do(request) //nolint:gosec // a server of ours
 	if err != nil {
-		return answer{}, p.failed(err)
+		return answer{}, p.Failed(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	length, err := io.Copy(io.Discard, response.Body)
@@ -155,7 +168,7 @@ func (g *rig) ask(ctx context.Context, p *process, r row, fields []string) (answ
 }
 
 // check compares an answer with what a row says of it.
-func (g *rig) check(ctx context.Context, p *process, r row, s site, fields []string) (answer, error) {
+func (g *lab) check(ctx context.Context, p *rig.Process, r row, s site, fields []string) (answer, error) {
 	got, err := g.ask(ctx, p, r, fields)
 	if err != nil {
 		return got, err
@@ -196,20 +209,20 @@ func (d *duel) pair(ctx context.Context, seconds int, bareFirst bool) (bare, wit
 }
 
 // once is one run of wrk, and what the row compares of it, in microseconds.
-func (d *duel) once(ctx context.Context, seconds int, p *process, s site) (float64, error) {
-	pid := p.cmd.Process.Pid
-	before, err := cpuTimeAtRest(ctx, pid)
+func (d *duel) once(ctx context.Context, seconds int, p *rig.Process, s site) (float64, error) {
+	pid := p.PID()
+	before, err := rig.CPUTimeAtRest(ctx, pid)
 	if err != nil {
-		return 0, p.failed(err)
+		return 0, p.Failed(err)
 	}
-	run := load{"http://" + p.address + d.row.page, d.fields, d.row.connections, seconds * max(1, d.row.longer)}
+	run := load{"http://" + p.Address + d.row.page, d.fields, d.row.connections, seconds * max(1, d.row.longer)}
 	got, err := run.run(ctx)
 	if err != nil {
-		return 0, p.failed(err)
+		return 0, p.Failed(err)
 	}
-	after, err := cpuTimeAtRest(ctx, pid)
+	after, err := rig.CPUTimeAtRest(ctx, pid)
 	if err != nil {
-		return 0, p.failed(err)
+		return 0, p.Failed(err)
 	}
 	if err := got.fits(d.row.bodyOf(s)); err != nil {
 		return 0, err

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 // BenchmarkRedisKilled compares, after a kill -9 of the Redis server, the latency of conditional requests to a site that
@@ -36,10 +38,10 @@ func BenchmarkRedisKilled(b *testing.B) {
 	})
 	defer killed()
 	runServer(b, map[string]any{
-		"bare": siteOn(bare, map[string]any{"handler": "conditional_cache"}, proxyTo(upstream.Listener.Addr().String())),
+		"bare": siteOn(bare, map[string]any{"handler": "conditional_cache"}, rig.ProxyTo(upstream.Listener.Addr().String())),
 		"remembering": siteOn(remembering, map[string]any{"handler": "conditional_cache", "remember": map[string]any{
 			"ttl": "1h", "store": map[string]any{"name": "redis", "address": []string{fmt.Sprintf("127.0.0.1:%d", redisPort)}},
-		}}, proxyTo(upstream.Listener.Addr().String())),
+		}}, rig.ProxyTo(upstream.Listener.Addr().String())),
 	})
 	for b.Loop() {
 		measureKilled(b, bare, remembering, killed)
@@ -78,10 +80,10 @@ func measureKilled(b *testing.B, bare, remembering int, kill func()) {
 	}
 	kill()
 	wg.Wait()
-	b.ReportMetric(median(times[remembering])/median(times[bare]), "ratio")
-	b.ReportMetric(median(early[remembering])/median(early[bare]), "ratio-first-second")
-	b.ReportMetric(median(times[remembering]), "us/killed")
-	b.ReportMetric(median(times[bare]), "us/without")
+	b.ReportMetric(rig.Median(times[remembering])/rig.Median(times[bare]), "ratio")
+	b.ReportMetric(rig.Median(early[remembering])/rig.Median(early[bare]), "ratio-first-second")
+	b.ReportMetric(rig.Median(times[remembering]), "us/killed")
+	b.ReportMetric(rig.Median(times[bare]), "us/without")
 }
 
 // awaitTag waits for a site to answer, and returns its page's tag.

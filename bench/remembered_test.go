@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	conditionalcache "github.com/conditionalcache/caddy-conditional-cache"
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 // BenchmarkRemembered: a 304 from memory, by the handler alone. Besides the fields' values it allocates what the
@@ -95,10 +96,10 @@ func BenchmarkRememberedServer(b *testing.B) {
 		"respond": siteOn(respondPort, map[string]any{
 			"handler": "static_response", "status_code": 304,
 			"headers": remembered304(http.Header{"Etag": {etag}, "Cache-Control": {"public, max-age=60"}}),
-		}, proxyTo(upstream.Listener.Addr().String())), // which it never comes to, as with the other one
+		}, rig.ProxyTo(upstream.Listener.Addr().String())), // which it never comes to, as with the other one
 		"remember": siteOn(rememberPort,
 			map[string]any{"handler": "conditional_cache", "remember": map[string]any{"ttl": "1h"}},
-			proxyTo(upstream.Listener.Addr().String())),
+			rig.ProxyTo(upstream.Listener.Addr().String())),
 	})
 	const clients, batch, pairs = 8, 2000, 151
 	respond, remember := newCallers(b, clients, respondPort, etag), newCallers(b, clients, rememberPort, etag)
@@ -113,9 +114,9 @@ func BenchmarkRememberedServer(b *testing.B) {
 			theirs = append(theirs, float64(without)/batch/1e3)
 		}
 	}
-	b.ReportMetric(median(ratios), "ratio")
-	b.ReportMetric(median(ours), "us-cpu/304")
-	b.ReportMetric(median(theirs), "us-cpu/respond")
+	b.ReportMetric(rig.Median(ratios), "ratio")
+	b.ReportMetric(rig.Median(ours), "us-cpu/304")
+	b.ReportMetric(rig.Median(theirs), "us-cpu/respond")
 }
 
 // BenchmarkRememberedRoute is the same without the network: one route of a running Caddy's server, from its
@@ -310,12 +311,12 @@ func (c *caller) batch(b *testing.B, n int) {
 // cpuOf is the CPU time of a process while do runs, in nanoseconds.
 func cpuOf(b *testing.B, pid int, do func()) int64 {
 	b.Helper()
-	before, err := cpuTime(pid)
+	before, err := rig.CPUTime(pid)
 	if err != nil {
 		b.Fatal(err)
 	}
 	do()
-	after, err := cpuTime(pid)
+	after, err := rig.CPUTime(pid)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,10 +5,9 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-)
 
-// module is a handler of Caddy, as in its JSON.
-type module map[string]any
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
+)
 
 // figure is what a row compares.
 type figure int
@@ -31,7 +30,7 @@ type row struct {
 
 // site is one side of a row, and how it has to answer.
 type site struct {
-	before []module // handlers before the proxy
+	before []rig.Module // handlers before the proxy
 	status int
 	tagged bool // the answer has an entity tag
 	alike  bool // asks no upstream: it answers with the status and the fields of the other site's answer
@@ -50,7 +49,7 @@ var rows = []row{
 	{name: "A/A 4KiB", page: "/length/4096", connections: 16, bare: proxied, with: proxied},
 	{
 		name: "etag off 4KiB", page: "/length/4096", connections: 16, bare: proxied,
-		with: site{before: conditionalCache(module{"etag": module{"mode": "off"}}), status: http.StatusOK},
+		with: site{before: conditionalCache(rig.Module{"etag": rig.Module{"mode": "off"}}), status: http.StatusOK},
 	},
 	{name: "held 200 4KiB", page: "/length/4096", connections: 16, bare: proxied, with: held},
 	{name: "held 200 64KiB", page: "/length/65536", connections: 16, bare: proxied, with: held},
@@ -66,7 +65,7 @@ var rows = []row{
 		name: "remembered 304, of respond 304", page: "/public/4096", connections: 16, conditional: true,
 		bare: site{status: http.StatusNotModified, tagged: true, alike: true},
 		with: site{
-			before: conditionalCache(module{"remember": module{"ttl": "1h"}}), status: http.StatusNotModified, tagged: true,
+			before: conditionalCache(rig.Module{"remember": rig.Module{"ttl": "1h"}}), status: http.StatusNotModified, tagged: true,
 		},
 	},
 	{
@@ -76,10 +75,10 @@ var rows = []row{
 }
 
 // conditionalCache is the handler of this module with these options.
-func conditionalCache(options module) []module {
-	configured := module{"handler": "conditional_cache"}
+func conditionalCache(options rig.Module) []rig.Module {
+	configured := rig.Module{"handler": "conditional_cache"}
 	maps.Copy(configured, options)
-	return []module{configured}
+	return []rig.Module{configured}
 }
 
 func matching(pattern *regexp.Regexp) []row {

@@ -4,9 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 func TestFlags(t *testing.T) {
@@ -35,7 +36,7 @@ func TestFlags(t *testing.T) {
 
 // TestPages: the upstream has every page of the table, and what a row says of its length is right.
 func TestPages(t *testing.T) {
-	handler := pages()
+	handler := rig.Pages()
 	for _, r := range rows {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.page, nil))
@@ -55,21 +56,5 @@ func TestPages(t *testing.T) {
 		if handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
 		}
-	}
-}
-
-func TestCPUTime(t *testing.T) {
-	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
-		t.Skip("the kernel does not account for it")
-	}
-	before, err := cpuTime(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after, err := cpuTime(os.Getpid()); err != nil || after < before {
-		t.Errorf("%v after %v, %v", after, before, err)
-	}
-	if _, err := cpuTime(-1); err == nil {
-		t.Error("no process, and no error")
 	}
 }

@@ -1,43 +1,22 @@
 package main
 
 import (
-	"math"
 	"strings"
 	"testing"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
-func TestQuartiles(t *testing.T) {
-	for name, c := range map[string]struct {
-		values []float64
-		want   quartiles
-	}{
-		"one":         {[]float64{3}, quartiles{3, 3, 3}},
-		"two":         {[]float64{2, 1}, quartiles{1.25, 1.5, 1.75}},
-		"odd":         {[]float64{5, 1, 4, 2, 3}, quartiles{2, 3, 4}},
-		"even":        {[]float64{4, 1, 3, 2}, quartiles{1.75, 2.5, 3.25}},
-		"an outsider": {[]float64{1, 1, 1, 1, 99}, quartiles{1, 1, 1}},
-	} {
-		if got := quartilesOf(c.values); got != c.want {
-			t.Errorf("%s: got %v, want %v", name, got, c.want)
-		}
-	}
-	if got := median(nil); !math.IsNaN(got) {
-		t.Errorf("the median of nothing is %v", got)
-	}
-	values := []float64{3, 1, 2}
-	if median(values); values[0] != 3 {
-		t.Error("the list was sorted in place")
-	}
-}
+func parted(low, median, high float64) rig.Quartiles { return rig.Quartiles{Low: low, Median: median, High: high} }
 
 var tabled = []result{
 	{
 		row:  row{name: "A/A 4KiB", connections: 16},
-		bare: quartiles{40, 41.25, 42}, with: quartiles{40, 41.5, 43}, ratio: quartiles{0.99, 1.006, 1.0104},
+		bare: parted(40, 41.25, 42), with: parted(40, 41.5, 43), ratio: parted(0.99, 1.006, 1.0104),
 	},
 	{
 		row:  row{name: "p99", connections: 1000, compares: latencyP99},
-		bare: quartiles{9e4, 1e5, 1.1e5}, with: quartiles{9e4, 1e5, 1.1e5}, ratio: quartiles{0.9, 1, 1.1},
+		bare: parted(9e4, 1e5, 1.1e5), with: parted(9e4, 1e5, 1.1e5), ratio: parted(0.9, 1, 1.1),
 	},
 }
 

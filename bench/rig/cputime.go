@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// cpuTime is the time that a process has been on a CPU, by the scheduler's accounting of its threads. (Nothing in
+// CPUTime is the time that a process has been on a CPU, by the scheduler's accounting of its threads. (Nothing in
 // Caddy ends a thread; the time of one that had ended would be missing.)
-func cpuTime(pid int) (total time.Duration, err error) {
+func CPUTime(pid int) (total time.Duration, err error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return 0, err
@@ -35,16 +35,20 @@ func cpuTime(pid int) (total time.Duration, err error) {
 		total += time.Duration(ns)
 	}
 	if total == 0 {
-		return 0, fmt.Errorf("process %d has no CPU time", pid)
+		return 0, fmt.Errorf("process %d has no CPU time: %w", pid, fs.ErrNotExist)
 	}
 	return total, nil
 }
 
-// cpuTimeAtRest is cpuTime once a process has done what is left to do after a run: connections to close, transfers to
+// CPUTimeAtRest is CPUTime once a process has done what is left to do after a run: connections to close, transfers to
 // end. What it still does after a second is none of that.
-func cpuTimeAtRest(ctx context.Context, pid int) (time.Duration, error) {
+func CPUTimeAtRest(ctx context.Context, pid int) (time.Duration, error) {
+	return atRest(ctx, func() (time.Duration, error) { return CPUTime(pid) })
+}
+
+func atRest(ctx context.Context, clock func() (time.Duration, error)) (time.Duration, error) {
 	const step, rest = 10 * time.Millisecond, 200 * time.Microsecond
-	before, err := cpuTime(pid)
+	before, err := clock()
 	for i := 0; err == nil && i < 100; i++ {
 		select {
 		case <-ctx.Done():
@@ -52,7 +56,7 @@ func cpuTimeAtRest(ctx context.Context, pid int) (time.Duration, error) {
 		case <-time.After(step):
 		}
 		var now time.Duration
-		if now, err = cpuTime(pid); now-before < rest {
+		if now, err = clock(); now-before < rest {
 			return now, err
 		}
 		before = now
