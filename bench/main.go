@@ -21,6 +21,10 @@
 // What the handler costs by itself is measured by the benchmarks of this folder (go test -bench), which bench/compare
 // runs for two commits.
 //
+// With -peers it compares this module with what else stands before a site instead, see package peers:
+//
+//	go run ./bench -peers -rounds 5 -seconds 3 -markdown docs/benchmarks.md
+//
 // It runs on Linux only, and needs wrk. Machines differ and are shared: compare ratios, and look at A/A first.
 package main
 
@@ -38,6 +42,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/conditionalcache/caddy-conditional-cache/bench/peers"
 	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
@@ -62,6 +67,11 @@ type options struct {
 	markdown string         // a file for the table in Markdown, "-" for the standard output; empty: none
 	caddy    string         // a Caddy that is built already; empty: one is built from the checkout
 	upstream bool           // this process is the upstream
+
+	peers        bool   // compare with other servers instead
+	rounds       int    // of each row, of these
+	cacheHandler string // see peers.Options
+	short        bool
 }
 
 func parse(arguments []string, usage io.Writer) (options, error) {
@@ -73,16 +83,19 @@ func parse(arguments []string, usage io.Writer) (options, error) {
 	pattern := flags.String("rows", "", "a regular `expression`: run the rows whose names match\n"+strings.Join(rowNames(), "\n"))
 	flags.StringVar(&o.markdown, "markdown", "", "write the table in Markdown to this `file`; - is the standard output")
 	flags.StringVar(&o.caddy, "caddy", "", "a Caddy with this module to run; by default one is built from the checkout")
-	short := flags.Bool("short", false, "a quick check: 3 pairs of each row, of 1 s, whatever the other flags say")
+	flags.BoolVar(&o.short, "short", false, "a quick check: 3 pairs of each row, of 1 s, whatever the other flags say;\nwith -peers: a round of 1 s of some rows, or of those that -rows names")
+	flags.BoolVar(&o.peers, "peers", false, "compare with nginx, Varnish and others instead; the rows are then\n"+strings.Join(peers.Names(), "\n"))
+	flags.IntVar(&o.rounds, "rounds", 5, "with -peers: rounds of each row")
+	flags.StringVar(&o.cacheHandler, "cache-handler", "", "with -peers: a Caddy with cache-handler to run, or `build`: build one")
 	flags.BoolVar(&o.upstream, "upstream", false, "be the upstream (the program starts itself with this)")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
 	}
-	if *short {
-		o.pairs, o.seconds = 3, 1
+	if o.short {
+		o.pairs, o.rounds, o.seconds = 3, 1, 1
 	}
-	if o.pairs < 1 || o.seconds < 1 || o.seconds > 60 || flags.NArg() > 0 {
-		return o, errors.New("there have to be pairs, runs of 1 to 60 seconds, and no other arguments")
+	if o.pairs < 1 || o.rounds < 1 || o.seconds < 1 || o.seconds > 60 || flags.NArg() > 0 {
+		return o, errors.New("there have to be pairs, rounds, runs of 1 to 60 seconds, and no other arguments")
 	}
 	var err error
 	o.rows, err = regexp.Compile(*pattern)
@@ -97,12 +110,23 @@ func run(ctx context.Context, arguments []string) error {
 	if o.upstream {
 		return rig.ServeUpstream(ctx, os.Stdin, os.Stdout)
 	}
+	if err := equipped(); err != nil {
+		return err
+	}
+	if o.peers {
+		return peers.Run(ctx, peers.Options{
+			Rounds: o.rounds, Seconds: o.seconds, Rows: o.rows, Short: o.short, Caddy: o.caddy, CacheHandler: o.cacheHandler,
+			Markdown: o.markdown, Progress: os.Stderr, Output: os.Stdout,
+		})
+	}
+	return duels(ctx, o)
+}
+
+// duels compares Caddy alone with the same Caddy with this module.
+func duels(ctx context.Context, o options) error {
 	chosen := matching(o.rows)
 	if len(chosen) == 0 {
 		return fmt.Errorf("no row matches %q; there are\n%s", o.rows, strings.Join(rowNames(), "\n"))
-	}
-	if err := equipped(); err != nil {
-		return err
 	}
 	dir, err := os.MkdirTemp("", "conditional-cache-bench-*")
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
-func parted(low, median, high float64) rig.Quartiles { return rig.Quartiles{Low: low, Median: median, High: high} }
+func parted(low, median, high float64) rig.Quartiles {
+	return rig.Quartiles{Low: low, Median: median, High: high}
+}
 
 var tabled = []result{
 	{

@@ -70,12 +70,15 @@ func (p *Process) Failed(err error) error {
 	return err
 }
 
-// AwaitListening returns once the server accepts connections.
-func (p *Process) AwaitListening(ctx context.Context) error {
+// AwaitListening returns once the server accepts connections at its address.
+func (p *Process) AwaitListening(ctx context.Context) error { return p.AwaitListeningAt(ctx, p.Address) }
+
+// AwaitListeningAt is the same for another address of the server.
+func (p *Process) AwaitListeningAt(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTime)
 	defer cancel()
 	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.Address)
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err == nil {
 			return conn.Close()
 		}

@@ -133,3 +133,28 @@ func writePieces(w io.Writer, text []byte) {
 		text = text[n:]
 	}
 }
+
+// Page is what the upstream says to a path, and nil where it has nothing.
+func Page(path string) []byte {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, path, http.NoBody)
+	if err != nil {
+		return nil
+	}
+	kept := &keeping{header: make(http.Header), status: http.StatusOK}
+	Pages().ServeHTTP(kept, request)
+	if kept.status != http.StatusOK {
+		return nil
+	}
+	return kept.body.Bytes()
+}
+
+// keeping is a response writer that keeps a body.
+type keeping struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (k *keeping) Header() http.Header         { return k.header }
+func (k *keeping) WriteHeader(status int)      { k.status = status }
+func (k *keeping) Write(p []byte) (int, error) { return k.body.Write(p) }

@@ -67,3 +67,14 @@ func TestProse(t *testing.T) {
 		t.Errorf("gzip makes it %.2f of its length", part)
 	}
 }
+
+func TestPage(t *testing.T) {
+	if got := Page("/etag/100"); len(got) != 100 {
+		t.Errorf("%d bytes", len(got))
+	}
+	for _, path := range []string{"/etag/x", "/", "::"} {
+		if got := Page(path); got != nil {
+			t.Errorf("%s: %d bytes", path, len(got))
+		}
+	}
+}
