@@ -136,7 +136,7 @@ func siteEquipped(ctx context.Context) error {
 		return errors.New("gunicorn is not installed; on Debian and Ubuntu: apt-get install gunicorn python3-django")
 	}
 	// gunicorn of Debian runs with Debian's Python, which need not be the first in the path.
-	if err := exec.CommandContext(ctx, "gunicorn", "--check-config", "django:VERSION").Run(); err != nil {
+	if err := exec.CommandContext(ctx, "gunicorn", "--check-config", "django:get_version").Run(); err != nil {
 		return errors.New("gunicorn finds no Django; on Debian and Ubuntu: apt-get install python3-django")
 	}
 	return nil

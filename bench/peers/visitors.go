@@ -9,7 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
 const (
@@ -29,7 +30,7 @@ type visitors struct {
 
 func newVisitors(site string) *visitors {
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: together}
-	return &visitors{site, &http.Client{Transport: transport, Timeout: 30 * time.Second}, make([]string, sitePages)}
+	return &visitors{site, &http.Client{Transport: transport, Timeout: rig.StartTime}, make([]string, sitePages)}
 }
 
 // visit is one request.

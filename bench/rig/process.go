@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// StartTime is how long a server may take before it listens.
-	StartTime = 15 * time.Second
+	// StartTime is how long a server may take before it listens; an interpreter on a busy machine takes its time.
+	StartTime = time.Minute
 	// EndTime is how long the pipes of a process that was ended may stay open.
 	EndTime = 2 * time.Second
 )
@@ -71,7 +71,9 @@ func (p *Process) Failed(err error) error {
 }
 
 // AwaitListening returns once the server accepts connections at its address.
-func (p *Process) AwaitListening(ctx context.Context) error { return p.AwaitListeningAt(ctx, p.Address) }
+func (p *Process) AwaitListening(ctx context.Context) error {
+	return p.AwaitListeningAt(ctx, p.Address)
+}
 
 // AwaitListeningAt is the same for another address of the server.
 func (p *Process) AwaitListeningAt(ctx context.Context, address string) error {
