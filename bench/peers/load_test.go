@@ -69,8 +69,14 @@ func TestPercentile(t *testing.T) {
 		p      float64
 		want   time.Duration
 	}{
-		{thousand, 0.5, 500}, {thousand, 0.99, 990}, {thousand, 0.999, 999}, {thousand, 1, 1000}, {thousand, 0, 1},
-		{thousand[:1], 0.5, 1}, {thousand[:1], 0.999, 1}, {thousand[:10], 0.99, 10},
+		{thousand, 0.5, 500},
+		{thousand, 0.99, 990},
+		{thousand, 0.999, 999},
+		{thousand, 1, 1000},
+		{thousand, 0, 1},
+		{thousand[:1], 0.5, 1},
+		{thousand[:1], 0.999, 1},
+		{thousand[:10], 0.99, 10},
 	} {
 		if got := percentile(c.sorted, c.p); got != c.want {
 			t.Errorf("%v of %d: %d, want %d", c.p, len(c.sorted), got, c.want)

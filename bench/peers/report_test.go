@@ -20,8 +20,10 @@ var reported = report{
 		{row{name: "304 by date", group: "Not modified", means: "The same with a date."}, []line{{varnish, unchanged, figures{}, 0}}},
 	},
 	site: []siteLine{
-		{"Django alone", false, 0.8, 2, 1, 0}, {"remember", true, 0.8, 0.4, 0.2, 0.803},
-		{"Django alone", false, 1, 2, 1, 0}, {"remember", true, 1, 0.01, 0.005, 1},
+		{"Django alone", false, 0.8, 2, 1, 0},
+		{"remember", true, 0.8, 0.4, 0.2, 0.803},
+		{"Django alone", false, 1, 2, 1, 0},
+		{"remember", true, 1, 0.01, 0.005, 1},
 	},
 }
 

@@ -114,8 +114,15 @@ func TestWhoAsks(t *testing.T) {
 		part   float64
 		right  bool
 	}{
-		{whole, 1, true}, {whole, 1.01, true}, {whole, 0.5, false}, {kept, 0, true}, {kept, 0.01, true}, {kept, 1, false},
-		{confirmed, 0.5, false}, {whole.fromFile(), 0, true}, {whole.fromFile(), 1, false},
+		{whole, 1, true},
+		{whole, 1.01, true},
+		{whole, 0.5, false},
+		{kept, 0, true},
+		{kept, 0.01, true},
+		{kept, 1, false},
+		{confirmed, 0.5, false},
+		{whole.fromFile(), 0, true},
+		{whole.fromFile(), 1, false},
 	} {
 		if err := c.answer.asks(c.part); (err == nil) != c.right {
 			t.Errorf("%s, asked for %v: %v", c.answer, c.part, err)
