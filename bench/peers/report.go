@@ -42,7 +42,7 @@ func conditionsOf(ctx context.Context, o Options, now time.Time) conditions {
 		c.Processor = processorIn(string(text))
 	}
 	for _, command := range [][]string{{"nginx", "-v"}, {"varnishd", "-V"}, {"wrk", "-v"}, {"h2load", "--version"}, {"gunicorn", "--version"}} {
-		out, _ := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput() //nolint:gosec,errcheck // programs of ours; wrk ends with 1
+		out, _ := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput() //nolint:gosec // programs named above; wrk ends with 1
 		if version := versionIn(string(out)); version != "" {
 			c.Programs = append(c.Programs, version)
 		}
