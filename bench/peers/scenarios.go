@@ -15,7 +15,7 @@ var rows = []row{
 	},
 	{
 		name: "200 of 4 KiB", group: "Whole pages", page: "/length/4096", charted: true, short: true,
-		means:   "The same for a small page. What conditional_cache takes more than Caddy is what every first visit pays.",
+		means:   "A small page that the visitor does not have yet. What conditional_cache takes more than Caddy is what every first visit pays.",
 		answers: with(proxied(whole, whole, whole), whole, remember),
 	},
 	{

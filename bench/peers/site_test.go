@@ -28,7 +28,7 @@ func TestPlan(t *testing.T) {
 			t.Fatalf("there is no page %d", visit.page)
 		}
 	}
-	if conditional < 7800 || conditional > 8200 || len(seen) < 400 || first < 3000 || first > 6000 {
+	if conditional != 8000 || len(seen) < 400 || first < 3000 || first > 6000 {
 		t.Errorf("%d conditional, %d pages, %d visits to the first ten", conditional, len(seen), first)
 	}
 }

@@ -45,7 +45,8 @@ func plan(requests int, share float64, seed uint64) []visit {
 	zipf := rand.NewZipf(random, skew, 1, sitePages-1)
 	visits := make([]visit, requests)
 	for i := range visits {
-		visits[i] = visit{int(zipf.Uint64()), random.Float64() < share} //nolint:gosec // less than sitePages
+		conditional := int(float64(i+1)*share) > int(float64(i)*share) // spread evenly, and exactly as many
+		visits[i] = visit{int(zipf.Uint64()), conditional}             //nolint:gosec // less than sitePages
 	}
 	return visits
 }
