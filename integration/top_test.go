@@ -71,11 +71,19 @@ func TestTopOfRestlessURLs(t *testing.T) {
 		return c.must(t, status, http.MethodGet, path, "", "If-None-Match", etag).header.Get("Etag")
 	}
 	steady, restless := ask("/steady", `"x"`, 200), ask("/old/page?a=1", `"x"`, 200)
+	// What else this process has served may stand where the page belongs, and gives way to what is asked for more often.
+	for i := 0; i < 3000 && len(a.topURLs(host)) == 0; i++ {
+		restless = ask("/old/page", restless, 200)
+	}
+	want := a.topURLs(host)
+	if len(want) != 1 || want[0].URL != host+"/old/page" || want[0].Changed == 0 {
+		t.Fatalf("got %+v, want /old/page alone", want)
+	}
 	for i := range 3 {
 		ask("/steady", steady, 304)
 		restless = ask(fmt.Sprint("/old/page?a=", i), restless, 200)
 	}
-	want := []top.URL{{URL: host + "/old/page", Tagged: 4, Changed: 3, Unmatched: 4}}
+	want[0].Tagged, want[0].Changed, want[0].Unmatched = want[0].Tagged+3, want[0].Changed+3, want[0].Unmatched+3
 	if got := a.topURLs(host); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
