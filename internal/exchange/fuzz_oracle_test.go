@@ -36,6 +36,17 @@ func tagsIn(lines []string) (tags []quoted) {
 	return tags
 }
 
+// tagList is a field line of nothing but entity tags.
+var tagList = regexp.MustCompile(`^[ \t]*(W/)?"[\x21\x23-\x7e\x80-\xff]*"([ \t]*,[ \t]*(W/)?"[\x21\x23-\x7e\x80-\xff]*")*[ \t]*$`)
+
+// certainTagsIn are the tags of a field that is well-formed. What stands within a member that is malformed names nothing.
+func certainTagsIn(lines []string) []quoted {
+	if slices.ContainsFunc(lines, func(line string) bool { return !tagList.MatchString(line) }) {
+		return nil
+	}
+	return tagsIn(lines)
+}
+
 // isAny reports whether a field is an asterisk.
 func isAny(lines []string) bool {
 	return len(lines) == 1 && strings.Trim(lines[0], " \t") == "*"

@@ -27,7 +27,7 @@ func (x *handlerTrial) checkWrite(a *answered) {
 	}
 	conditional := isConditional(a.fields)
 	switch code := a.code(); {
-	case code == http.StatusPreconditionRequired && x.config.requires && !conditional:
+	case code == http.StatusPreconditionRequired && x.config.requires && !mustCount(a.fields):
 	case conditional && a.err != nil && (code == http.StatusPreconditionFailed || code == http.StatusServiceUnavailable):
 	case conditional && (code == http.StatusUnauthorized || code == http.StatusForbidden) && code == x.script.status:
 	case a.err != nil && code == http.StatusServiceUnavailable:
@@ -43,6 +43,11 @@ func isConditional(h http.Header) bool {
 	return h["If-Match"] != nil || h["If-None-Match"] != nil || h["If-Unmodified-Since"] != nil
 }
 
+// mustCount reports whether a write has a condition by tags that does not have to be ignored.
+func mustCount(h http.Header) bool {
+	return h["If-Match"] != nil || isAny(h["If-None-Match"]) || len(certainTagsIn(h["If-None-Match"])) > 0
+}
+
 // mustRefuse says why a write should not have been sent on: it was to be judged, and by what a GET gets its condition is
 // false (RFC 9110 §13.1). Of what was cut off, or is no 200, nothing is said.
 func (x *handlerTrial) mustRefuse(a *answered) (why string) {
@@ -51,7 +56,7 @@ func (x *handlerTrial) mustRefuse(a *answered) (why string) {
 	if guarded && !isConditional(a.fields) {
 		return "no condition"
 	}
-	guarded = guarded || slices.ContainsFunc(tagsIn(match), func(named quoted) bool { return ourForm.MatchString(named.opaque) })
+	guarded = guarded || slices.ContainsFunc(certainTagsIn(match), func(named quoted) bool { return ourForm.MatchString(named.opaque) })
 	if !guarded || !isUnsafe(a.method) || x.script.end != 0 || !x.whole.complete() || x.whole.status != http.StatusOK {
 		return ""
 	}
