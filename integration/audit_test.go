@@ -295,22 +295,29 @@ const auditPage = "docs/audit.md"
 
 // TestAuditPageHasEveryOption: and no other one.
 func TestAuditPageHasEveryOption(t *testing.T) {
-	page := readDoc(t, filepath.Join("..", auditPage))
-	help := auditCommand(t, "--help").out
-	_, flags, _ := strings.Cut(help, "\nFlags:\n")
-	named := regexp.MustCompile(`--[a-z][a-z-]*`)
-	known := named.FindAllString(flags, -1)
+	_, flags, _ := strings.Cut(auditCommand(t, "--help").out, "\nFlags:\n")
+	known := optionNames.FindAllString(flags, -1)
 	if len(known) < 10 {
 		t.Fatalf("options: %v", known)
 	}
+	wantOptions(t, auditPage, "| `", known)
+}
+
+// optionNames are names of options, on a page or in the help of a command.
+var optionNames = regexp.MustCompile(`--[a-z][a-z-]*`)
+
+// wantOptions wants a page to have the options of a command, each behind a mark, and no others.
+func wantOptions(t *testing.T, path, mark string, known []string) {
+	t.Helper()
+	page := readDoc(t, filepath.Join("..", path))
 	for _, flag := range known {
-		if flag != "--help" && !strings.Contains(page, "| `"+flag) {
-			t.Errorf("%s does not speak of %s", auditPage, flag)
+		if flag != "--help" && !strings.Contains(page, mark+flag) {
+			t.Errorf("%s does not speak of %s", path, flag)
 		}
 	}
-	for _, flag := range named.FindAllString(page, -1) {
+	for _, flag := range optionNames.FindAllString(page, -1) {
 		if !slices.Contains(known, flag) {
-			t.Errorf("%s speaks of %s, which there is not", auditPage, flag)
+			t.Errorf("%s speaks of %s, which there is not", path, flag)
 		}
 	}
 }

@@ -34,6 +34,16 @@ func linesOf(log io.Reader) (lines []logLine) {
 	return lines
 }
 
+// messages are those of a level.
+func messages(lines []logLine, level string) (all []string) {
+	for _, line := range lines {
+		if line.Level == level {
+			all = append(all, line.Msg)
+		}
+	}
+	return all
+}
+
 // TestWarningsOfWhatIsDead: what is valid and has no effect is told when a Caddyfile is read, with its file and line.
 func TestWarningsOfWhatIsDead(t *testing.T) {
 	const (
@@ -41,7 +51,7 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 		remembers = "conditional_cache /assets/*: on line %d, acts alone on what it matches, so remember of line %d does not count there; " +
 			"say remember in its block as well, or remember off"
 	)
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		site string
 		want []string // line and text
 	}{
@@ -62,27 +72,29 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 		"a sibling that is not to remember": {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember off\n}", nil},
 		"siblings that remember":            {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember 1h\n}", nil},
 		"only the specific one remembers":   {"conditional_cache\nconditional_cache /assets/* {\nremember 1h\n}", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "Caddyfile")
-			site := fmt.Sprintf("# A site.\nhttp://localhost:%d {\n%s\n}\n", freePort(t), strings.ReplaceAll(c.site, "{port}", fmt.Sprint(freePort(t))))
-			if err := os.WriteFile(file, []byte(site), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			said := command(t, "", "validate", "--config", file, "--adapter", "caddyfile")
-			if said.status != 0 {
-				t.Fatal(said.err)
-			}
-			var got []string
-			for _, line := range linesOf(strings.NewReader(said.err)) {
-				if line.Level == "warn" {
-					got = append(got, fmt.Sprint(line.Line, " ", line.Msg))
-				}
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got  %q\nwant %q", got, c.want)
-			}
-		})
+	}
+	dir, files := t.TempDir(), make(map[string]string)
+	for name, c := range cases { // a file each, so that lines can be told apart
+		files[filepath.Join(dir, name)] = fmt.Sprintf("# A site.\nhttp://localhost:%d {\n%s\n}\n", freePort(t), strings.ReplaceAll(c.site, "{port}", fmt.Sprint(freePort(t))))
+	}
+	writeFiles(t, files)
+	all := filepath.Join(t.TempDir(), "Caddyfile")
+	writeFiles(t, map[string]string{all: "import " + dir + "/*\n"})
+	said := command(t, "", "validate", "--config", all, "--adapter", "caddyfile")
+	if said.status != 0 {
+		t.Fatal(said.err)
+	}
+	got := make(map[string][]string)
+	for _, line := range linesOf(strings.NewReader(said.err)) {
+		if line.Level == "warn" {
+			name := filepath.Base(line.File)
+			got[name] = append(got[name], fmt.Sprint(line.Line, " ", line.Msg))
+		}
+	}
+	for name, c := range cases {
+		if !slices.Equal(got[name], c.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", name, got[name], c.want)
+		}
 	}
 }
 
@@ -106,13 +118,7 @@ func runLogged(t *testing.T, site string, upstream http.HandlerFunc) (c *client,
 // TestWarningOfErrorRoutes: a directive in handle_errors does nothing, and is told so when Caddy starts; the one outside is not.
 func TestWarningOfErrorRoutes(t *testing.T) {
 	_, lines := runLogged(t, "conditional_cache\nhandle_errors {\nconditional_cache 1h\nrespond oops\n}\nreverse_proxy {upstream}", http.NotFound)
-	var got []string
-	for _, line := range lines() {
-		if line.Level == "warn" {
-			got = append(got, line.Msg)
-		}
-	}
-	if len(got) != 1 || !strings.Contains(got[0], "stands in handle_errors, where it does nothing") {
+	if got := messages(lines(), "warn"); len(got) != 1 || !strings.Contains(got[0], "stands in handle_errors, where it does nothing") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -120,12 +126,7 @@ func TestWarningOfErrorRoutes(t *testing.T) {
 // TestStartIsTold: one line a handler says what it does.
 func TestStartIsTold(t *testing.T) {
 	_, lines := runLogged(t, "conditional_cache\nhandle /a/* {\nconditional_cache {\nremember 1m\n}\n}\nreverse_proxy {upstream}", http.NotFound)
-	var got []string
-	for _, line := range lines() {
-		if line.Level == "info" {
-			got = append(got, line.Msg)
-		}
-	}
+	got := messages(lines(), "info")
 	slices.Sort(got)
 	const bare = "makes entity tags (auto, xxh3), keeps the upstream's; puts Last-Modified in order; leaves Cache-Control alone; " +
 		"holds up to 4.0 MiB for 200ms; answers Range; judges writes that name a tag made here; remembers "
@@ -141,13 +142,14 @@ func TestWarningOfWeakTags(t *testing.T) {
 		w.Header().Set("Etag", tag)
 		_, _ = io.WriteString(w, "page")
 	})
-	warnings := func() (n int) {
-		for _, line := range lines() {
-			if line.Level == "warn" && strings.Contains(line.Msg, "guard_writes stands beside an upstream whose entity tags are weak") {
-				n++
+	warnings := func() int {
+		got := messages(lines(), "warn")
+		for _, text := range got {
+			if !strings.Contains(text, "guard_writes stands beside an upstream whose entity tags are weak") {
+				t.Error(text)
 			}
 		}
-		return n
+		return len(got)
 	}
 	c.must(t, http.StatusOK, http.MethodPut, "/", "x", "If-Match", tag)
 	if n := warnings(); n != 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // endpoint answers as an admin endpoint does, and notes what it is asked.
@@ -302,7 +303,7 @@ func TestCountersSay(t *testing.T) {
 	after.NotModified++
 	after.FromMemory++
 	after.Reasons = append([]reasonSaid{{"tagged", "no_condition", 1, "the request has no condition"}}, after.Reasons...)
-	before.Stores, after.Stores = []storeSaid{{Name: "memory"}}, []storeSaid{{Name: "memory", Entries: 1, Hits: 1, Misses: 1}}
+	before.Stores, after.Stores = []storeSaid{{Name: "memory"}}, []storeSaid{{"memory", validators.Stats{Entries: 1, Hits: 1, Misses: 1}}}
 	got := strings.Join(countersSay("a:1", before, after, 2), "\n")
 	want := `The Caddy at a:1 has counted in between: answers 2, of these 304 1, and of these from memory 1.
 No 304, once: no_condition, the request has no condition.

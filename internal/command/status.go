@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/audit/report"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 func statusCommand() *cobra.Command {
@@ -67,14 +68,8 @@ type statusSaid struct {
 }
 
 type storeSaid struct {
-	Name      string `json:"name"`
-	Entries   int64  `json:"entries"`
-	FirstSeen int64  `json:"first_seen"`
-	Hits      uint64 `json:"hits"`
-	Misses    uint64 `json:"misses"`
-	Evictions uint64 `json:"evictions"`
-	Errors    uint64 `json:"errors"`
-	Available bool   `json:"available"`
+	Name string `json:"name"`
+	validators.Stats
 }
 
 func (s *statusSaid) write(w io.Writer, address string) error {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
@@ -16,8 +14,7 @@ import (
 
 // amends reports whether this instance puts the answer to an unsafe request in order.
 func (s *Service) amends(r *http.Request) bool {
-	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	return !s.leavesAlone(vars) && sharedBy(vars) == nil && !s.isSibling(sharedWriteOf(r)) && !uploadsPart(sentURL(r))
+	return !s.leavesAlone(varsOf(r.Context())) && !withinRead(r) && !s.isSibling(sharedWriteOf(r)) && !uploadsPart(sentURL(r))
 }
 
 // uploadsPart reports whether a request is one part of an upload to an object store. The tag of the part is what the

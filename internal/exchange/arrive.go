@@ -36,7 +36,7 @@ type asked struct {
 // Arrive reads the facts of a request. What is none of this handler's business has no exchange, and the reason why.
 func (s *Service) Arrive(r *http.Request) (*Exchange, journal.Reason) {
 	ctx := r.Context()
-	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	vars := varsOf(ctx)
 	outer := sharedBy(vars)
 	if reason := s.passes(ctx, r, vars, outer); reason != journal.NoReason {
 		return nil, reason
@@ -102,6 +102,12 @@ func (x *Exchange) readRequest() {
 		sent := asSent(a.r).URL
 		a.urlHash = freshness.HashURL(a.r.Host, sent.EscapedPath(), sent.RawQuery)
 	}
+}
+
+// varsOf are a request's variables; nil outside of Caddy's server.
+func varsOf(ctx context.Context) map[string]any {
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return vars
 }
 
 // replacerOf is a request's, with its placeholders.

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
@@ -82,7 +80,7 @@ func (s *Service) countPassed(r *http.Request, note *journal.Note) {
 	if s.Tally == nil {
 		return
 	}
-	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+	if vars := varsOf(r.Context()); vars != nil {
 		if vars[countedVar] != nil {
 			return
 		}
@@ -105,4 +103,11 @@ func (x *Exchange) countDigest(header http.Header, body []byte) (digest tag.Dige
 		tally.Held(done.Sub(s.since))
 	}
 	return digest, ok
+}
+
+// countSpill counts for how long a response was held in vain: its client has waited as long.
+func (x *Exchange) countSpill() {
+	if since := x.selected.since; !since.IsZero() {
+		x.svc.Tally.Held(time.Since(since))
+	}
 }

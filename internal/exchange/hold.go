@@ -109,6 +109,7 @@ func (x *Exchange) spill(header http.Header, reason capture.Reason) capture.Deci
 		return x.probe.spill(reason)
 	}
 	x.selected.spilled = true
+	x.countSpill()
 	if reason == capture.ReasonMaxDelay {
 		x.kept.shared.set(gaveUp) // the client has waited once, that is enough
 	}

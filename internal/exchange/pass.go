@@ -26,7 +26,7 @@ func (s *Service) Pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 }
 
 func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, reason journal.Reason) error {
-	if vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); s.leavesAlone(vars) {
+	if s.leavesAlone(varsOf(r.Context())) {
 		return s.pass(w, r, next, journal.Sibling)
 	}
 	if reason == journal.Method && policy.IsWrite(r.Method) && !withinRead(r) {
@@ -38,8 +38,7 @@ func (s *Service) passOrJudge(w http.ResponseWriter, r *http.Request, next caddy
 // withinRead reports whether an instance further out has an exchange for this request: then a handler in between has
 // given it another method.
 func withinRead(r *http.Request) bool {
-	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	return sharedBy(vars) != nil
+	return sharedBy(varsOf(r.Context())) != nil
 }
 
 // pass leaves a response alone. Only what the request says is put right: an error's answer is under no

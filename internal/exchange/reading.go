@@ -92,7 +92,7 @@ func (s *Service) reader(next caddyhttp.Handler, blocks []string, p *probe) guar
 		x := s.exchange()
 		x.enter(arrived)
 		x.asked = asked{r: r, method: r.Method, client: r.Context(), replacer: replacerOf(r.Context())}
-		x.asked.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+		x.asked.vars = varsOf(r.Context())
 		x.asked.readFields()
 		x.probe = p
 		x.keep()

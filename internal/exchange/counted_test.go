@@ -1,19 +1,24 @@
 package exchange_test
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/top"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // serviceOf is a bare handler's, that counts in these.
@@ -76,14 +81,14 @@ func BenchmarkCounted(b *testing.B) {
 	}
 }
 
-// TestCountingURLsDoesNotAllocate: a held 200 makes no more of it than without.
-func TestCountingURLsDoesNotAllocate(t *testing.T) {
-	run := func(urls *top.Table) float64 {
-		s := serviceOf(t, metrics.New(), urls)
+// TestCountingDoesNotAllocate: a held 200 makes no more of it than without.
+func TestCountingDoesNotAllocate(t *testing.T) {
+	run := func(tally *metrics.Tally, urls *top.Table) float64 {
+		s := serviceOf(t, tally, urls)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://www.example.com/page", http.NoBody)
 		return testing.AllocsPerRun(500, func() { through(t, s, &dropping{make(http.Header, 8)}, r, sendsPage()) })
 	}
-	if without, with := run(nil), run(new(top.Table)); with > without {
+	if without, with := run(nil, nil), run(metrics.New(), new(top.Table)); with > without {
 		t.Errorf("%v allocations, and %v without", with, without)
 	}
 }
@@ -114,4 +119,34 @@ func TestCountsByURL(t *testing.T) {
 	if got := urls.Restless(100); len(got) != 1 || got[0] != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+}
+
+// TestTimeOfHoldingIsCounted: of what was sent in the end, and of what was held in vain, which has kept its client waiting longest.
+func TestTimeOfHoldingIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tally := metrics.New()
+		s := serviceOf(t, tally, nil)
+		for _, pause := range []time.Duration{100 * time.Millisecond, time.Second} {
+			through(t, s, httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), slowly(pause, "page"))
+		}
+		registry := prometheus.NewRegistry()
+		collector := &metrics.Collector{Tally: tally, Held: func() (int64, int64) { return 0, 0 }, Stores: func() []validators.Store { return nil }}
+		if err := collector.Register(registry); err != nil {
+			t.Fatal(err)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() != "caddy_conditional_cache_held_seconds" {
+				continue
+			}
+			if h := family.GetMetric()[0].GetHistogram(); h.GetSampleCount() != 2 || math.Abs(h.GetSampleSum()-0.3) > 1e-9 { // max_delay is 200 ms
+				t.Errorf("%d responses were held for %v s, want 2 for 0.3", h.GetSampleCount(), h.GetSampleSum())
+			}
+			return
+		}
+		t.Error("there is no such metric")
+	})
 }
