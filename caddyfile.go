@@ -359,7 +359,10 @@ func (p *parser) ranges() error {
 func (p *parser) guardWrites() error {
 	at := p.Here()
 	g := &GuardWrites{Methods: p.RemainingArgs()}
-	if slices.Equal(g.Methods, off) {
+	if len(g.Methods) > 0 && g.Methods[0] == off[0] {
+		if len(g.Methods) > 1 {
+			return p.Surplus(g.Methods[1], "guard_writes off", "no methods")
+		}
 		return p.NoBlock("guard_writes off")
 	}
 	p.h.GuardWrites = g
