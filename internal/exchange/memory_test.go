@@ -82,6 +82,12 @@ func TestFailureCoveredByARecord(t *testing.T) {
 	t.Run("not of another tag", func(t *testing.T) {
 		runSteps(t, remembering(t, covering), fresh, step{fields: pairs("If-None-Match", staleTag), next: sends(503, ""), asked: true, status: 503})
 	})
+	t.Run("not of a later date", func(t *testing.T) {
+		later := step{next: sendsPage("Last-Modified", modified, "Cache-Control", "max-age=60"), asked: true}
+		runSteps(t, remembering(t, covering), later,
+			step{fields: pairs("If-Modified-Since", dayAfter), next: sends(503, ""), asked: true, status: 503},
+			step{fields: pairs("If-Modified-Since", modified, "Cache-Control", "max-age=0"), next: sends(503, ""), asked: true, status: 304, reason: "stale_if_error"})
+	})
 	t.Run("not of a refusal", func(t *testing.T) {
 		runSteps(t, remembering(t, covering), fresh, step{fields: reload, next: sends(403, ""), asked: true, status: 403})
 	})

@@ -172,9 +172,12 @@ func TestGuardWritesByOtherConditions(t *testing.T) {
 			name: "no date: the same", fields: pairs("If-Unmodified-Since", "yesterday"), get: dated,
 			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", "yesterday"),
 		},
+		failed("if_unmodified_since", guardTrial{name: "deleted since", fields: pairs("If-Unmodified-Since", dayBefore), get: sends(404, "")}),
+		failed("if_unmodified_since", guardTrial{name: "… for good", fields: pairs("If-Unmodified-Since", dayBefore), get: sends(410, "")}),
+		failed("if_unmodified_since", guardTrial{name: "… whatever is to be made", fields: pairs("If-Unmodified-Since", dayBefore, "If-None-Match", "*"), get: sends(404, "")}),
 		{
-			name: "nothing there: the same", fields: pairs("If-Unmodified-Since", dayBefore), get: sends(404, ""),
-			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", dayBefore),
+			name: "no date, and nothing there", fields: pairs("If-Unmodified-Since", "yesterday"), get: sends(404, ""),
+			reason: "condition_ignored", passed: pairs("If-Unmodified-Since", "yesterday"),
 		},
 		{name: "overruled by If-Match", fields: pairs("If-Match", strongTag, "If-Unmodified-Since", dayBefore), get: dated},
 		{name: "a date in another form, lenient", handler: lenient(strong()), fields: pairs("If-Unmodified-Since", "2023-11-14T22:13:20Z"), get: dated},
@@ -241,13 +244,12 @@ func TestGuardRequires(t *testing.T) {
 		of(guarded, "a date and a Last-Modified", pairs("If-Unmodified-Since", modified), dated),
 		of(guarded, "If-Match", pairs("If-Match", strongTag), nil),
 	}
-	exists := of(guarded, "a date where nothing is", pairs("If-Unmodified-Since", modified), sends(404, ""))
-	exists.reason, exists.passed = "condition_ignored", pairs("If-Unmodified-Since", modified)
+	deleted := of(guardTrial{status: 412, outcome: "precondition_failed", reason: "if_unmodified_since", calls: "GET"}, "a date where nothing is", pairs("If-Unmodified-Since", modified), sends(404, ""))
 	creates := of(guarded, "If-None-Match: *", pairs("If-None-Match", "*"), sends(404, ""))
 	creates.reason = "none_matched"
 	weak := of(guarded, "a weak tag of ours", pairs("If-Match", weakTag), nil)
 	unusable := of(guardTrial{status: 412, outcome: "precondition_failed", reason: "if_match_unusable", calls: "GET"}, "an unusable If-Match is false", pairs("If-Match", "abc"), nil)
-	rows = append(rows, exists, creates, weak, unusable)
+	rows = append(rows, deleted, creates, weak, unusable)
 	for i := range rows {
 		rows[i].handler = requiring()
 	}

@@ -90,6 +90,9 @@ func (g *Write) tell() {
 // evaluate applies the preconditions to the current representation, by all names that it has: If-Match holds if one of
 // them is named, If-None-Match if none is.
 func (g *Write) evaluate() (result httpcond.Result, by name) {
+	if g.deletedSince() {
+		return httpcond.Result{Verdict: httpcond.PreconditionFailed, Reason: httpcond.ReasonIfUnmodifiedSince}, byNone
+	}
 	result, by = g.Pre.Evaluate(g.R.Method, g.current.Representation), byTag
 	others := httpcond.Preconditions{IfNoneMatch: g.Pre.IfNoneMatch} // If-Match overrules If-Unmodified-Since (RFC 9110 §13.2.2)
 	if result.Reason == httpcond.ReasonIfMatch {
@@ -138,9 +141,15 @@ func (g *Write) otherName() name {
 	return byWeak
 }
 
-// dated reports whether If-Unmodified-Since has something to be compared with; what does not exist has
-// not been modified.
-func (g *Write) dated() bool { return !g.current.Exists || !g.current.LastModified.IsZero() }
+// deletedSince reports whether a date rests on a representation that is there no more. RFC 9110 §13.1.4 ignores a date where
+// none is available to compare it with, which speaks of a resource without dates: who sends one has read a representation,
+// and a deletion that he does not know of is a change as any other.
+func (g *Write) deletedSince() bool {
+	return !g.current.Exists && g.Pre.IfUnmodifiedSince.Valid && !g.Pre.IfMatch.Present
+}
+
+// dated reports whether If-Unmodified-Since has something to be compared with.
+func (g *Write) dated() bool { return !g.current.LastModified.IsZero() }
 
 // withhold takes the fields that were judged off the write, and If-Modified-Since, which means nothing
 // in a write and would be alone now. A date that had to be ignored here may mean something to the upstream. If-Match stays

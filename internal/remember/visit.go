@@ -239,11 +239,11 @@ func (v *Visit) Leave() {
 }
 
 // Representation is what the record says a request's conditions are to be judged against. What it says of a tag
-// that cannot be read is no tag.
+// that cannot be read is no tag. A date confirms the same date only: who has a later one may have what has come after the
+// record was made.
 func (v *Visit) Representation() httpcond.Representation {
-	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Same: tag.Same}
+	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Trust: httpcond.TrustEqual, Same: tag.Same}
 	if v.record.Flags.Has(validators.FoundDate) {
-		rep.Trust = httpcond.TrustEqual
 		if h := v.request.Header; h["Cookie"] != nil || h["Authorization"] != nil {
 			rep.Trust = httpcond.TrustDifference // it does not know for whom a page is made
 		}
