@@ -83,5 +83,13 @@ func (c *counters) tooLittle(minutes float64) (problems []string) {
 			problems = append(problems, fmt.Sprintf("it saw too little: %q was counted %d times, and should have been %d times in %.1f minutes", name, got, want, minutes))
 		}
 	}
+	return append(problems, c.tooMany()...)
+}
+
+// tooMany says what was seen too often to be what it is taken for.
+func (c *counters) tooMany() (problems []string) {
+	if n, most := c.get("status: 499"), 2+c.sum("asked: ")/20_000; n > most {
+		problems = append(problems, fmt.Sprintf("499 was answered %d times to clients that had not left; by what is known of Go's transport it should be %d at most", n, most))
+	}
 	return problems
 }

@@ -68,10 +68,17 @@ func Judge(q *Request, a *Answer) string {
 	}
 }
 
+// neighbourLeft is what reverse_proxy answers when the connection to the upstream that it has taken is ended as the client
+// before has left: Go's transport gives a connection to the next request before the one that is answered without content has
+// looked whether its client is still there. That is rare, and how rare is counted.
+const neighbourLeft = 499
+
 // judgeError: what is wrong was told by the upstream, or is its fault.
 func judgeError(q *Request, a *Answer) string {
 	switch {
 	case a.Status == http.StatusNoContent && q.Method == http.MethodOptions, a.Header.Get(FaultField) != "":
+		return ""
+	case a.Status == neighbourLeft && a.Body == "":
 		return ""
 	case a.Status < 500:
 		return "a status that nobody has sent"

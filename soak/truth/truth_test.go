@@ -91,6 +91,9 @@ func TestWholeAnswers(t *testing.T) {
 		"a piece of another's": {asked(page, "GET"), &Answer{Status: 200, Body: page.Place.Of("bob").Text(0)[:80], End: noon, Broken: true}, "another user"},
 		"an error":             {asked(page, "GET"), said(502, ""), "was well"},
 		"an error's error":     {&Request{Page: page, Method: "GET", Start: noon, Faulty: true}, said(502, ""), ""},
+		"another has left":     {asked(page, "GET"), said(499, ""), ""},
+		"499 with a text":      {asked(page, "GET"), said(499, "x"), "nobody has sent"},
+		"418":                  {asked(page, "GET"), said(418, ""), "nobody has sent"},
 		"404":                  {asked(page, "GET"), said(404, ""), "all the time"},
 		"412 for nothing":      {asked(page, "GET"), said(412, ""), "nobody has asked for"},
 	} {
