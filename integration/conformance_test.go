@@ -14,8 +14,11 @@ import (
 	"testing"
 )
 
-// conformancePage says how RFC 9110 and RFC 9111 are met, from the root of the repository.
+// conformancePage is the first of the pages.
 const conformancePage = "docs/conformance.md"
+
+// conformancePages say how RFC 9110 and RFC 9111 are met, from the root of the repository.
+var conformancePages = []string{"docs/conformance-9110.md", "docs/conformance-9111.md", conformancePage}
 
 // minConformanceRows keeps a broken reader of the page from passing by finding next to nothing.
 const minConformanceRows = 100
@@ -37,7 +40,7 @@ var levels = []string{"MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "ought"
 // conformanceRow is one requirement.
 type conformanceRow struct {
 	where                        string // file:line
-	rfc                          string // as the latest heading of the second level says; else 9110
+	rfc                          string // as the name of the page says; else 9110
 	paragraph, asked, level, how string
 	tests                        []string // "file name"
 }
@@ -45,23 +48,23 @@ type conformanceRow struct {
 // clientsHeading is above the one table that is not about paragraphs.
 const clientsHeading = "What clients do"
 
-// conformanceRows reads the tables of the page that are about paragraphs.
-func conformanceRows(t *testing.T, page string) []conformanceRow {
+// conformanceRows reads the tables of a page's text that are about paragraphs.
+func conformanceRows(t *testing.T, page, text string) []conformanceRow {
 	t.Helper()
 	span := regexp.MustCompile("`([^`]+)`")
 	var rows []conformanceRow
 	rfc, clients := "9110", false
-	for i, line := range strings.Split(page, "\n") {
+	if strings.Contains(page, "9111") {
+		rfc = "9111"
+	}
+	for i, line := range strings.Split(text, "\n") {
 		if heading, is := strings.CutPrefix(line, "## "); is {
-			rfc, clients = "9110", heading == clientsHeading
-			if strings.HasSuffix(heading, "RFC 9111") {
-				rfc = "9111"
-			}
+			clients = heading == clientsHeading
 		}
 		if clients || !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || strings.HasPrefix(line, "| §") {
 			continue
 		}
-		where := conformancePage + ":" + strconv.Itoa(i+1)
+		where := page + ":" + strconv.Itoa(i+1)
 		cells := strings.Split(strings.Trim(line, "|"), "|")
 		if len(cells) != 5 {
 			t.Errorf("%s: %d cells, want 5", where, len(cells))
@@ -82,8 +85,12 @@ func conformanceRows(t *testing.T, page string) []conformanceRow {
 // TestConformance: every row has a paragraph, a level and tests that exist, and every paragraph has a row.
 func TestConformance(t *testing.T) {
 	t.Chdir("..")
-	page := readDoc(t, conformancePage)
-	rows := conformanceRows(t, page)
+	var rows []conformanceRow
+	var text strings.Builder
+	for _, page := range conformancePages {
+		rows = append(rows, conformanceRows(t, page, readDoc(t, page))...)
+		text.WriteString(readDoc(t, page))
+	}
 	if len(rows) < minConformanceRows {
 		t.Errorf("%d rows, want at least %d", len(rows), minConformanceRows)
 	}
@@ -96,12 +103,12 @@ func TestConformance(t *testing.T) {
 	for rfc, all := range paragraphs {
 		for _, paragraph := range all {
 			if !slices.ContainsFunc(rows, func(r conformanceRow) bool { return r.rfc == rfc && r.paragraph == paragraph }) {
-				t.Errorf("%s: no row for RFC %s §%s", conformancePage, rfc, paragraph)
+				t.Errorf("no row for RFC %s §%s", rfc, paragraph)
 			}
 		}
 	}
-	for _, problem := range choiceProblems(page) {
-		t.Errorf("%s: %s", conformancePage, problem)
+	for _, problem := range choiceProblems(text.String()) {
+		t.Errorf("choices: %s", problem)
 	}
 }
 
@@ -301,7 +308,7 @@ func TestConformanceFindsFaults(t *testing.T) {
 		"| 14.2 | a | MUST | b | `range.jsonl rng-first-5`, `nowhere_test.go TestConformance` |":     "no such test",
 		"| 14.2 | a | MUST | b | `range.jsonl rng-first-5`, `conformance_test.go conformanceRows` |": "no such test",
 	} {
-		rows := conformanceRows(t, line)
+		rows := conformanceRows(t, "a page", line)
 		if len(rows) != 1 {
 			t.Fatalf("%s: %d rows", line, len(rows))
 		}

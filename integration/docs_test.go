@@ -27,16 +27,6 @@ import (
 // exampleFile is the runnable example, from the root of the repository.
 const exampleFile = "Caddyfile.example"
 
-// pages of documentation, from the root of the repository.
-func docPages(t *testing.T) []string {
-	t.Helper()
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(pages, "README.md", "xcaddy.md", ".github/SECURITY.md", ".github/CONTRIBUTING.md")
-}
-
 func readDoc(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -112,7 +102,7 @@ func TestDocsCaddyfiles(t *testing.T) {
 	for _, page := range docPages(t) {
 		blocks = append(blocks, codeBlocks(t, page, "caddyfile")...)
 	}
-	files, err := filepath.Glob("examples/*.caddyfile")
+	files, err := filepath.Glob("examples/*/Caddyfile")
 	if err != nil || len(blocks) == 0 || len(files) == 0 {
 		t.Fatalf("%d blocks in the pages, %d files in examples, %v", len(blocks), len(files), err)
 	}
@@ -129,26 +119,17 @@ func TestDocsCaddyfiles(t *testing.T) {
 // TestDocsJSON: every handler in JSON is valid.
 func TestDocsJSON(t *testing.T) {
 	t.Chdir("..")
-	blocks := codeBlocks(t, "README.md", "json")
+	var blocks []codeBlock
+	for _, page := range docPages(t) {
+		blocks = append(blocks, codeBlocks(t, page, "json")...)
+	}
+	blocks = slices.DeleteFunc(blocks, func(b codeBlock) bool { return !strings.Contains(b.text, `"handler"`) })
 	if len(blocks) == 0 {
-		t.Fatal("README.md has no example in JSON")
+		t.Fatal("no page has an example in JSON")
 	}
 	for _, block := range blocks {
 		config := `{"apps": {"http": {"servers": {"srv0": {"routes": [{"handle": [` + block.text + `]}]}}}}}`
 		validateDoc(t, block.where, []byte(config))
-	}
-}
-
-// TestDocsLinks: files that the pages link to are there.
-func TestDocsLinks(t *testing.T) {
-	t.Chdir("..")
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, page := range append(docPages(t), "CHANGELOG.md") {
-		for _, found := range link.FindAllStringSubmatch(readDoc(t, page), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
-				t.Errorf("%s: %v", page, err)
-			}
-		}
 	}
 }
 
@@ -252,10 +233,13 @@ func curlRequest(t *testing.T, command string) *http.Request {
 	return r
 }
 
-// TestReadmeTranscripts: the answers are those that the README shows, to the letter but for Date.
-func TestReadmeTranscripts(t *testing.T) {
-	all := transcripts(t, filepath.Join("..", "README.md"))
+// TestDocsTranscripts: the answers are those that the pages show, to the letter but for Date.
+func TestDocsTranscripts(t *testing.T) {
 	ports := runExample(t)
+	var all []transcript
+	for _, page := range docPages(t) {
+		all = append(all, transcripts(t, page)...)
+	}
 	seen := make(map[int]bool)
 	for _, tr := range all {
 		tr.request.URL.Host = ports.Replace(tr.request.URL.Host)
@@ -264,7 +248,7 @@ func TestReadmeTranscripts(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen[response.StatusCode] = true
-		t.Run(tr.command, func(t *testing.T) { tr.check(t, response) })
+		t.Run(tr.where+" "+tr.command, func(t *testing.T) { tr.check(t, response) })
 	}
 	if !seen[http.StatusOK] || !seen[http.StatusNotModified] {
 		t.Errorf("the transcripts show %v, which should include a 200 and a 304", seen)
@@ -415,16 +399,19 @@ func referenceSubjects(page string) map[string]bool {
 	return subjects
 }
 
-// TestReferenceHasTheGrammar: the README shows the parser's grammar and explains each of its words in the table of
-// reference; Caddyfile.example uses each, and names what it may be.
+// referencePage explains all options.
+const referencePage = "docs/reference.md"
+
+// TestReferenceHasTheGrammar: the reference shows the parser's grammar and explains each of its words in a table;
+// Caddyfile.example uses each, and names what it may be.
 func TestReferenceHasTheGrammar(t *testing.T) {
 	t.Chdir("..")
-	grammar, readme, example := grammarOf(t), readDoc(t, "README.md"), readDoc(t, exampleFile)
+	grammar, reference, example := grammarOf(t), readDoc(t, referencePage), readDoc(t, exampleFile)
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
-	if !strings.Contains(squeeze(readme), squeeze(grammar)) {
-		t.Errorf("README.md does not show the grammar of caddyfile.go:\n%s", grammar)
+	if !strings.Contains(squeeze(reference), squeeze(grammar)) {
+		t.Errorf(referencePage+" does not show the grammar of caddyfile.go:\n%s", grammar)
 	}
-	subjects := referenceSubjects(readme)
+	subjects := referenceSubjects(reference)
 	subjects["status"], subjects["header"] = true, true // in the row of @<name>
 	for _, line := range strings.Split(grammar, "\n")[1:] {
 		name, arguments, _ := strings.Cut(strings.Trim(line, " \t{}"), " ")
@@ -432,7 +419,7 @@ func TestReferenceHasTheGrammar(t *testing.T) {
 			continue
 		}
 		if !subjects[name] {
-			t.Errorf("README.md has no row for %s", name)
+			t.Errorf("%s has no row for %s", referencePage, name)
 		}
 		used := `(?m)^\t+` + strings.ReplaceAll(regexp.QuoteMeta(name), "@<name>", `@\w+`) + `\b`
 		if !regexp.MustCompile(used).MatchString(example) {
@@ -462,20 +449,19 @@ func jsonNames(of reflect.Type) (names []string) {
 	return names
 }
 
-// TestReferenceHasTheJSON: the fields of the JSON are words of the grammar, or named in the README.
+// TestReferenceHasTheJSON: the fields of the JSON are words of the grammar, or named on their page.
 func TestReferenceHasTheJSON(t *testing.T) {
 	t.Chdir("..")
-	readme, example := readDoc(t, "README.md"), readDoc(t, exampleFile)
+	page, reference, example := readDoc(t, "docs/json.md"), readDoc(t, referencePage), readDoc(t, exampleFile)
 	words := strings.Fields(grammarOf(t))
 	for _, name := range jsonNames(reflect.TypeFor[conditionalcache.Handler]()) {
-		// The adapter's own bookkeeping is in the reference of the JSON only.
-		if name != "block" && !slices.Contains(words, name) && !strings.Contains(readme, "`"+name+"`") && !strings.Contains(readme, `"`+name+`"`) {
-			t.Errorf("README.md does not name %s", name)
+		if !slices.Contains(words, name) && !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("docs/json.md does not name %s", name)
 		}
 	}
 	for _, name := range jsonNames(reflect.TypeFor[conditionalcache.App]()) {
-		if !strings.Contains(readme, "| `conditional_cache` › `"+name+"` |") || !strings.Contains(example, name) {
-			t.Errorf("README.md or %s does not have the global option %s", exampleFile, name)
+		if !strings.Contains(reference, "| `conditional_cache` › `"+name+"` |") || !strings.Contains(example, name) {
+			t.Errorf("%s or %s does not have the global option %s", referencePage, exampleFile, name)
 		}
 	}
 }
@@ -484,7 +470,7 @@ func TestReferenceHasTheJSON(t *testing.T) {
 // nothing else is.
 func TestReasonsAreOnOnePage(t *testing.T) {
 	t.Chdir("..")
-	page, readme := readDoc(t, "docs/reasons.md"), readDoc(t, "README.md")
+	page, troubleshooting := readDoc(t, "docs/reasons.md"), readDoc(t, "docs/troubleshooting.md")
 	told := make(map[string]bool)
 	known := map[string]bool{"outcome": true, "reason": true, "memory": true, "not_remembered": true, "cache_control": true}
 	for _, outcome := range journal.Outcomes() {
@@ -507,14 +493,14 @@ func TestReasonsAreOnOnePage(t *testing.T) {
 			t.Errorf("docs/reasons.md does not have %s", word)
 		}
 	}
-	troubles := regexp.MustCompile("(?m)^ +\\| `[a-z_`, ]+` \\| ((?:`[a-z_]+`[,; a-z]*)+) \\|").FindAllStringSubmatch(readme, -1)
+	troubles := regexp.MustCompile("(?m)^ *\\| `[a-z_`, ]+` \\| ((?:`[a-z_]+`[,; a-z]*)+) \\|").FindAllStringSubmatch(troubleshooting, -1)
 	if len(troubles) < 25 {
-		t.Errorf("%d rows in README.md: does this test still look in the right place?", len(troubles))
+		t.Errorf("%d rows in docs/troubleshooting.md: does this test still look in the right place?", len(troubles))
 	}
 	for _, row := range troubles {
 		for _, word := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
 			if journal.Because(word[1]) == journal.NoReason {
-				t.Errorf("README.md has the reason %s, which nothing says", word[1])
+				t.Errorf("docs/troubleshooting.md has the reason %s, which nothing says", word[1])
 			}
 		}
 	}
@@ -546,11 +532,11 @@ func laterWords(t *testing.T) (words []string) {
 	return words
 }
 
-// TestDocsPromiseNothingRefused: words of later versions are named where the README says what is missing, and
+// TestDocsPromiseNothingRefused: words of later versions are named where README.md says what is missing, and
 // nowhere else.
 func TestDocsPromiseNothingRefused(t *testing.T) {
 	t.Chdir("..")
-	const missing = "\n## What it does not do (yet)\n"
+	const missing = "\n## What it does not do\n"
 	later, code := laterWords(t), regexp.MustCompile("`[^`\n]+`")
 	for _, page := range docPages(t) {
 		before, after, _ := strings.Cut(readDoc(t, page), missing)

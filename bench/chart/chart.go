@@ -45,30 +45,57 @@ svg{color-scheme:light dark;font-family:system-ui,-apple-system,"Segoe UI",Robot
 `
 
 // SVG is the chart. All bars begin at zero: their lengths are in proportion.
-func (c Bars) SVG() ([]byte, error) {
-	longest := 0.0
-	for _, bar := range c.Bars {
-		if bar.Value < 0 || math.IsNaN(bar.Value) || math.IsInf(bar.Value, 0) {
-			return nil, fmt.Errorf("%s: the value of %s is %v; it has to be a number that is not negative", c.Title, bar.Label, bar.Value)
+func (c Bars) SVG() ([]byte, error) { return Stacked(c) }
+
+// Stacked is several charts as one image, one below the other.
+func Stacked(charts ...Bars) ([]byte, error) {
+	var content bytes.Buffer
+	var titles, words []string
+	height := 0
+	for _, c := range charts {
+		if err := c.check(); err != nil {
+			return nil, err
 		}
-		longest = max(longest, bar.Value)
+		c.draw(&content, height)
+		height += c.height()
+		titles, words = append(titles, c.Title), append(words, c.inWords())
 	}
-	if len(c.Bars) == 0 {
-		return nil, errors.New(c.Title + ": there are no bars")
-	}
-	height := top + lineOf*len(c.Bars) + margin/2
 	var svg bytes.Buffer
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" role="img" aria-labelledby="title description">`+"\n", width, height, 480)
-	fmt.Fprintf(&svg, "<title id=\"title\">%s</title>\n<desc id=\"description\">%s</desc>\n", escaped(c.Title), escaped(c.inWords()))
+	fmt.Fprintf(&svg, "<title id=\"title\">%s</title>\n<desc id=\"description\">%s</desc>\n", escaped(strings.Join(titles, "; ")), escaped(strings.Join(words, "; ")))
 	svg.WriteString(style)
 	fmt.Fprintf(&svg, "<rect class=\"back\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", width, height)
-	text(&svg, "title", margin, 24, c.Title)
-	text(&svg, "unit", margin, 41, c.Unit)
-	for i, bar := range c.Bars {
-		bar.draw(&svg, top+lineOf*i, longest)
-	}
+	svg.Write(content.Bytes())
 	svg.WriteString("</svg>\n")
 	return svg.Bytes(), nil
+}
+
+func (c Bars) height() int { return top + lineOf*len(c.Bars) + margin/2 }
+
+// check refuses what cannot be drawn.
+func (c Bars) check() error {
+	if len(c.Bars) == 0 {
+		return errors.New(c.Title + ": there are no bars")
+	}
+	for _, bar := range c.Bars {
+		if bar.Value < 0 || math.IsNaN(bar.Value) || math.IsInf(bar.Value, 0) {
+			return fmt.Errorf("%s: the value of %s is %v; it has to be a number that is not negative", c.Title, bar.Label, bar.Value)
+		}
+	}
+	return nil
+}
+
+// draw draws title and bars, from y on.
+func (c Bars) draw(svg *bytes.Buffer, y int) {
+	longest := 0.0
+	for _, bar := range c.Bars {
+		longest = max(longest, bar.Value)
+	}
+	text(svg, "title", margin, y+24, c.Title)
+	text(svg, "unit", margin, y+41, c.Unit)
+	for i, bar := range c.Bars {
+		bar.draw(svg, y+top+lineOf*i, longest)
+	}
 }
 
 // draw draws a label and below it a bar with its value.

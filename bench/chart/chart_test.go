@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -105,5 +106,26 @@ func TestNumber(t *testing.T) {
 	}
 	if got := Number(math.NaN()); got != "–" {
 		t.Errorf("no number: %s", got)
+	}
+}
+
+func TestStacked(t *testing.T) {
+	one := Bars{Title: "One", Unit: "u", Bars: []Bar{{Label: "a", Value: 1}}}
+	two := Bars{Title: "Two", Unit: "v", Bars: []Bar{{Label: "b", Value: 2}, {Label: "c", Value: 1}}}
+	got, err := Stacked(one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svg := string(got)
+	for _, part := range []string{"<title id=\"title\">One; Two</title>", "u: a 1.00; v: b 2.00; c 1.00", fmt.Sprintf(`viewBox="0 0 360 %d"`, one.height()+two.height())} {
+		if !strings.Contains(svg, part) {
+			t.Errorf("no %q in\n%s", part, svg)
+		}
+	}
+	if strings.Count(svg, "<rect ") != 1+3 || strings.Count(svg, `width="240.0"`) != 2 {
+		t.Errorf("each chart has a longest bar of its own:\n%s", svg)
+	}
+	if _, err := Stacked(one, Bars{Title: "Empty"}); err == nil {
+		t.Error("an empty one is drawn")
 	}
 }
