@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// documentedSite runs the README's Caddyfile that has a mark before an upstream.
+// documentedSite runs the Caddyfile of docs/writes.md that has a mark before an upstream.
 func documentedSite(t *testing.T, mark string, upstream http.Handler) *client {
 	t.Helper()
-	for _, block := range codeBlocks(t, "../README.md", "caddyfile") {
+	for _, block := range codeBlocks(t, "../docs/writes.md", "caddyfile") {
 		if !strings.Contains(block.text, mark) {
 			continue
 		}
@@ -23,11 +23,11 @@ func documentedSite(t *testing.T, mark string, upstream http.Handler) *client {
 		runCaddy(t, strings.Replace(text, "127.0.0.1:3000", server.Listener.Addr().String(), 1))
 		return plainClient(t, port)
 	}
-	t.Fatalf("README.md has no Caddyfile with %q", mark)
+	t.Fatalf("docs/writes.md has no Caddyfile with %q", mark)
 	return nil
 }
 
-// TestProblemDetails: the README's error says which version is current, in JSON whatever the tag is.
+// TestProblemDetails: the documented error says which version is current, in JSON whatever the tag is.
 func TestProblemDetails(t *testing.T) {
 	for name, tt := range map[string]struct {
 		up   *naming
@@ -77,7 +77,7 @@ func wantProblem(t *testing.T, got answer, current string) {
 	}
 }
 
-// TestWeakUpstreamAsDocumented: the README's recipe for upstreams with weak tags only, whose application compares what it
+// TestWeakUpstreamAsDocumented: the documented recipe for upstreams with weak tags only, whose application compares what it
 // gets, as strictly as can be.
 func TestWeakUpstreamAsDocumented(t *testing.T) {
 	n := &naming{version: 1, text: longText, tag: func(v int) string { return fmt.Sprintf(`W/"7d0-%d"`, v) }}

@@ -28,13 +28,13 @@
 // # What is judged
 //
 // The upstream knows which requests have reached it. What it has answered has to be what was true at some time between
-// request and answer. A 304 from memory may be older, by as much as README.md and docs/scaling.md promise: the node
+// request and answer. A 304 from memory may be older, by as much as docs/redis.md and docs/scaling.md promise: the node
 // that was written to knows at once, others two seconds after the answer at most, ten more where the node of the write
 // was cut off itself, and never longer than the ttl. A node has to know of a purge in the same time.
 //
 // A guarded write that was answered with success was made upon the very version that its If-Match names, and is not lost;
 // one that was refused was not made. The turns of guard_writes are kept in one process, so all writes to one guarded page
-// go to one node, as README.md asks for, and none of them is without a condition.
+// go to one node, as docs/writes.md asks for, and none of them is without a condition.
 //
 // No read fails for want of a Redis, and none at all that is not asked of a node that was killed.
 //

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What README.md and docs/scaling.md promise.
+// What docs/redis.md, docs/remember.md and docs/scaling.md promise.
 const (
 	// window is for how long copies in a process are believed after the server was last heard, and so the most that
 	// another node is out of date.

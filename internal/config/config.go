@@ -7,7 +7,7 @@
 //
 // A new subdirective is: a field in module.go with its documentation, and in Handler.config there; its reader, and its
 // line of the grammar, in caddyfile.go; its type and Check in a file here, called by Handler.Check, and by Contradiction
-// if it may contradict another one; its part of Compile, and its field in package policy; its row in README.md, and a
+// if it may contradict another one; its part of Compile, and its field in package policy; its row in docs/reference.md, and a
 // golden file for the adapter.
 package config
 

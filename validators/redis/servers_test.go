@@ -98,7 +98,7 @@ func TestServersWithoutTracking(t *testing.T) { //nolint:funlen,gocognit // a ta
 	}
 }
 
-// leastCommands are those that README.md names.
+// leastCommands are those that docs/redis.md names.
 var leastCommands = []string{
 	"+client|tracking", "+client|caching", "+client|setname", "+hello", "+auth", "+select", "+ping", "+multi", "+exec", "+get", "+set", "+del", "+unlink",
 	"+exists", "+getrange", "+pttl", "+pexpire", "+eval", "+time", "+zadd", "+zcount", "+zrange", "+zrangebyscore", "+zrem", "+zscore",
