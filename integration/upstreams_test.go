@@ -111,13 +111,19 @@ func startDjango(t *testing.T, pages *pageFolder) (addr string) {
 // runDjango runs a project of testdata/django with further environment variables and returns its address.
 func runDjango(t *testing.T, project string, env ...string) (addr string) {
 	t.Helper()
+	return runGunicorn(t, "testdata/django", project+":application", env...)
+}
+
+// runGunicorn runs a Django project of a folder with further environment variables and returns its address.
+func runGunicorn(t *testing.T, dir, application string, env ...string) (addr string) {
+	t.Helper()
 	check := exec.CommandContext(t.Context(), python, "-c", "import django, gunicorn")
 	requireProgram(t, check.Run() == nil, "Django with gunicorn for "+python)
 	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 	cmd := exec.CommandContext(t.Context(), python, "-m", "gunicorn",
 		// One process, or there would be several counters of renders.
 		"--workers", "1", "--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", t.TempDir(),
-		"--chdir", "testdata/django", "--bind", addr, "--log-level", "warning", project+":application")
+		"--chdir", dir, "--bind", addr, "--log-level", "warning", application)
 	cmd.Env = slices.Concat(os.Environ(), env, []string{"PYTHONDONTWRITEBYTECODE=1"})
 	runUpstream(t, addr, cmd)
 	return addr

@@ -1,0 +1,271 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// siteExamples are those of a kind of site, which have a guide and a compose file.
+var siteExamples = []string{"django", "rails", "php-wordpress", "laravel", "node-nextjs", "static"}
+
+// exampleFolder is where an example is, as a whole path.
+func exampleFolder(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join("..", "examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// runSiteExample runs an example as it is, but for its ports, with the environment variables that its compose file knows: pairs of
+// name and value. It returns a client of each of its ports, which sends what curl sends.
+func runSiteExample(t *testing.T, name string, env ...string) (clients []*client) {
+	t.Helper()
+	for i := 0; i < len(env); i += 2 {
+		t.Setenv(env[i], env[i+1])
+	}
+	text := readDoc(t, filepath.Join(exampleFolder(t, name), "Caddyfile"))
+	for _, port := range []string{"8080", "8081"} {
+		if !strings.Contains(text, "\nhttp://localhost:"+port+" {\n") {
+			continue
+		}
+		free := freePort(t)
+		text = strings.ReplaceAll(text, "http://localhost:"+port+" {", "http://localhost:"+strconv.Itoa(free)+" {")
+		clients = append(clients, plainClient(t, free))
+	}
+	globals := ""
+	if before, after, ok := strings.Cut(text, "\n{\n"); ok {
+		globals, text, _ = strings.Cut(after, "\n}\n")
+		text = before + "\n" + text
+	}
+	runCaddyWith(t, globals, text)
+	return clients
+}
+
+// reload gets a page twice, the second time with the tag of the first answer, and wants a 304 whose Server-Timing begins with
+// what it names. It returns that.
+func (c *client) reload(t *testing.T, path, timing string, fields ...string) answer {
+	t.Helper()
+	first := c.fetch(t, path, fields...)
+	tag := first.header.Get("Etag")
+	if first.status != http.StatusOK || tag == "" {
+		t.Fatalf("GET %s with %q: %v", path, fields, first)
+	}
+	second := c.fetch(t, path, append([]string{"If-None-Match", tag}, fields...)...)
+	if got := second.header.Get("Server-Timing"); second.status != http.StatusNotModified || !strings.HasPrefix(got, timing) {
+		t.Errorf("GET %s once more with %q: %v, want a 304 and %s", path, fields, second, timing)
+	}
+	return second
+}
+
+// forgotten wants a 304 to a tag that does not come from memory.
+func (c *client) forgotten(t *testing.T, path, tag string) {
+	t.Helper()
+	got := c.must(t, http.StatusNotModified, http.MethodGet, path, "", "If-None-Match", tag)
+	if !strings.HasPrefix(got.header.Get("Server-Timing"), toldByTag) {
+		t.Errorf("%s is remembered: %v", path, got)
+	}
+}
+
+// assets is reload of a file, whose Cache-Control it wants to be one.
+func (c *client) assets(t *testing.T, path, cacheControl, timing string) {
+	t.Helper()
+	c.reload(t, path, timing)
+	if got := c.fetch(t, path).header.Get("Cache-Control"); got != cacheControl {
+		t.Errorf("%s: Cache-Control %q, want %q", path, got, cacheControl)
+	}
+}
+
+// mustSay wants a status, and texts in the body.
+func mustSay(t *testing.T, got answer, status int, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if got.status != status || !strings.Contains(got.body, text) {
+			t.Errorf("%v, want %d with %q in\n%s", got, status, text, got.body)
+		}
+	}
+}
+
+// setCookie is the first cookie that an answer sets, as a request has it.
+func setCookie(t *testing.T, got answer) string {
+	t.Helper()
+	cookie, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
+	if cookie == "" {
+		t.Fatalf("no cookie: %v", got)
+	}
+	return cookie
+}
+
+// anotherEachTime are fields whose values in a guide are those of one day.
+var anotherEachTime = map[string]bool{"Age": true, "Date": true, "Expires": true, "Last-Modified": true, "Etag": true, "Set-Cookie": true, "Content-Length": true, "X-Request-Id": true, "X-Runtime": true}
+
+// checkGuide sends the curl commands of a guide to its example. The answers have the status and the fields that the guide shows; a
+// tag that it sends is the one that the command before was answered with.
+func checkGuide(t *testing.T, c *client, name string) {
+	t.Helper()
+	page := filepath.Join("..", "docs", "guides", name+".md")
+	if blocks := codeBlocks(t, page, "caddyfile"); len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join(exampleFolder(t, name), "Caddyfile")) {
+		t.Errorf("%s does not begin with the Caddyfile of examples/%s", page, name)
+	}
+	tags := make(map[string]string)
+	commands := 0
+	for _, block := range codeBlocks(t, page, "text") {
+		for _, part := range strings.Split("\n"+block.text, "\n$ curl ")[1:] {
+			commands++
+			command, output, _ := strings.Cut(part, "\n")
+			checkCommand(t, c, block.where, command, output, tags)
+		}
+	}
+	if commands < 2 {
+		t.Errorf("%s has %d curl commands", page, commands)
+	}
+}
+
+func checkCommand(t *testing.T, c *client, where, command, output string, tags map[string]string) {
+	t.Helper()
+	r := curlRequest(t, "curl "+command)
+	var fields []string
+	for field := range r.Header {
+		value := r.Header.Get(field)
+		if field == "If-None-Match" {
+			value = tags[value]
+		}
+		fields = append(fields, field, value)
+	}
+	got := c.fetch(t, r.URL.RequestURI(), fields...)
+	head, _, _ := strings.Cut(output, "\n\n")
+	status, head, _ := strings.Cut(head, "\n")
+	if want := "HTTP/1.1 " + strconv.Itoa(got.status) + " " + http.StatusText(got.status); status != want {
+		t.Errorf("%s: %s is answered with %v, the guide says %s", where, command, got, status)
+	}
+	shown := make(http.Header)
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		shown.Add(name, value)
+	}
+	tags[shown.Get("Etag")] = got.header.Get("Etag")
+	for name := range shown {
+		want, is := strings.Join(shown[name], ", "), strings.Join(got.header[name], ", ")
+		if want != is && (!anotherEachTime[name] || is == "") {
+			t.Errorf("%s: %s is answered with %s: %q, the guide says %q", where, command, name, is, want)
+		}
+	}
+	for name := range got.header {
+		if shown[name] == nil && name != "Status" { // which Go's FastCGI sends
+
+			t.Errorf("%s: the guide does not show %s", where, name)
+		}
+	}
+}
+
+// composeFile is what is read of a compose file.
+type composeFile struct {
+	Services map[string]composeService `yaml:"services"`
+	Volumes  map[string]any            `yaml:"volumes"`
+}
+
+type composeService struct {
+	Image       string            `yaml:"image"`
+	Build       yaml.Node         `yaml:"build"`
+	Ports       []string          `yaml:"ports"`
+	Environment map[string]string `yaml:"environment"`
+	Volumes     []string          `yaml:"volumes"`
+	DependsOn   []string          `yaml:"depends_on"`
+	WorkingDir  string            `yaml:"working_dir"`
+	Command     string            `yaml:"command"`
+}
+
+// TestExampleCompose: the compose files name services, files and variables that are there.
+func TestExampleCompose(t *testing.T) {
+	for _, name := range siteExamples {
+		t.Run(name, func(t *testing.T) {
+			dir := exampleFolder(t, name)
+			decoder := yaml.NewDecoder(strings.NewReader(readDoc(t, filepath.Join(dir, "compose.yml"))))
+			decoder.KnownFields(true) // a field that is misspelled is an error
+			var compose composeFile
+			if err := decoder.Decode(&compose); err != nil {
+				t.Fatal(err)
+			}
+			for service := range compose.Services {
+				compose.check(t, dir, service)
+			}
+			compose.checkCaddy(t, dir)
+		})
+	}
+}
+
+func (f *composeFile) check(t *testing.T, dir, name string) {
+	t.Helper()
+	service := f.Services[name]
+	if service.Image == "" && service.Build.IsZero() {
+		t.Errorf("%s has neither an image nor a build", name)
+	}
+	for _, other := range service.DependsOn {
+		if _, ok := f.Services[other]; !ok {
+			t.Errorf("%s depends on %s, which is not there", name, other)
+		}
+	}
+	for _, volume := range service.Volumes {
+		source, target, _ := strings.Cut(regexp.MustCompile(`\$\{\w+:\?[^}]*\}`).ReplaceAllString(volume, "$$APP"), ":")
+		_, named := f.Volumes[source]
+		_, err := os.Stat(filepath.Join(dir, source))
+		switch {
+		case !strings.HasPrefix(target, "/"):
+			t.Errorf("%s: %s has no place", name, volume)
+		case strings.HasPrefix(source, "$APP"), named, strings.HasPrefix(source, "./") && err == nil:
+		default:
+			t.Errorf("%s: %s is neither a file nor a volume", name, source)
+		}
+	}
+	for _, port := range service.Ports {
+		if !strings.HasPrefix(port, "127.0.0.1:808") {
+			t.Errorf("%s: port %s is open to the world", name, port)
+		}
+	}
+}
+
+// checkCaddy is about the service that runs the example.
+func (f *composeFile) checkCaddy(t *testing.T, dir string) {
+	t.Helper()
+	service := f.Services["caddy"]
+	var build struct{ Context, Dockerfile string }
+	if err := service.Build.Decode(&build); err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(dir, build.Context)
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		t.Errorf("the context is not the checkout: %v", err)
+	}
+	_, err := os.Stat(filepath.Join(root, filepath.FromSlash(build.Dockerfile)))
+	if _, none := os.Stat(filepath.Join(root, "examples", "docker")); err != nil && none == nil || build.Dockerfile != "examples/docker/Dockerfile" {
+		t.Errorf("Dockerfile %s: %v", build.Dockerfile, err)
+	}
+	text := readDoc(t, filepath.Join(dir, "Caddyfile"))
+	for name, value := range service.Environment {
+		if !strings.Contains(text, "{$"+name+":") {
+			t.Errorf("the Caddyfile does not know %s", name)
+		}
+		host, _, address := strings.Cut(value, ":")
+		if _, ok := f.Services[host]; address && !ok {
+			t.Errorf("%s: there is no service %s", name, host)
+		}
+	}
+	for _, used := range regexp.MustCompile(`\{\$(\w+):`).FindAllStringSubmatch(text, -1) {
+		if service.Environment[used[1]] == "" {
+			t.Errorf("compose.yml does not say %s", used[1])
+		}
+	}
+	for _, port := range regexp.MustCompile(`(?m)^http://localhost:(\d+) \{$`).FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(strings.Join(service.Ports, " "), "127.0.0.1:"+port[1]+":"+port[1]) {
+			t.Errorf("compose.yml does not publish %s", port[1])
+		}
+	}
+}
