@@ -91,7 +91,7 @@ func TestExampleRails(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	other := c.fetch(t, "/", "Cookie", "_shop_session=grace--1", "If-None-Match", first.header.Get("Etag"))
-	mustSay(t, other, http.StatusOK, "Hello, grace.")
+	mustSay(t, other, "Hello, grace.")
 
 	// What an action gives to all is remembered for all.
 	guestsPages(t, c, "/articles")
@@ -120,7 +120,7 @@ func laravelPages(w http.ResponseWriter, r *http.Request) {
 	h.Add("Set-Cookie", "XSRF-TOKEN="+rand.Text()+"; expires=Sat, 01 Jan 2050 00:00:00 GMT; Max-Age=7200; path=/; samesite=lax")
 	h.Add("Set-Cookie", "laravel_session="+user+"."+rand.Text()+"; expires=Sat, 01 Jan 2050 00:00:00 GMT; Max-Age=7200; path=/; httponly; samesite=lax")
 	token := sha256.Sum256([]byte(user))
-	fmt.Fprintf(w, "<!doctype html>\n<meta name=\"csrf-token\" content=\"%s\">\n<p>Hello, %s.</p>\n", hex.EncodeToString(token[:])[:40], user)
+	_, _ = fmt.Fprintf(w, "<!doctype html>\n<meta name=\"csrf-token\" content=\"%s\">\n<p>Hello, %s.</p>\n", hex.EncodeToString(token[:])[:40], user)
 }
 
 // The example before an upstream that sends what Laravel sends, over FastCGI, with a real Redis.
@@ -147,11 +147,11 @@ func TestExampleLaravel(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	other := c.fetch(t, "/", "Cookie", "laravel_session=grace.1", "If-None-Match", first.header.Get("Etag"))
-	mustSay(t, other, http.StatusOK, "Hello, grace.")
+	mustSay(t, other, "Hello, grace.")
 
 	guestsPages(t, c, "/articles")
 	c.reload(t, "/articles", toldByMemory, "Cookie", "laravel_session=ada.1; XSRF-TOKEN=1")
-	if got := redis.command(t, "DBSIZE"); strings.HasSuffix(got, "0") {
+	if got := redis.command(t, "DBSIZE"); strings.TrimSpace(got) == ":0" {
 		t.Errorf("DBSIZE: %s: nothing is in Redis", got)
 	}
 }
