@@ -1,10 +1,15 @@
-// Package conditionalcache is a Caddy HTTP handler that gives every response working validators and
-// answers conditional requests itself: entity tags made from content, clean Last-Modified dates, one
-// typed Cache-Control policy, the 304 and 412 of RFC 9110 §13 and the 206 and 416 of §14, for proxied,
-// rendered and static responses alike.
+// Package conditionalcache is a Caddy HTTP handler that answers 304 Not Modified for what has not changed, whatever made
+// the response: a proxied application, PHP, a template or a file.
 //
-// The bare directive is safe on any site: what it cannot hold within its bounds it streams untouched.
-// See README.md for the Caddyfile, and the fields of Handler for the JSON.
+// It gives responses validators (RFC 9110 §8.8): an entity tag made from the content, and a Last-Modified in HTTP's form.
+// It evaluates the conditions of requests (§13: 304 and 412), answers range requests (§14: 206 and 416), and can set
+// Cache-Control and Expires by path, media type and status. It stores no responses; with `remember` it stores validators.
+//
+// The handler is safe on any site without options. It buffers a response to make its tag. A response that is too long or
+// too slow for that is streamed unchanged.
+//
+// [Handler] is the module http.handlers.conditional_cache, and its fields are its JSON. [Handler.UnmarshalCaddyfile] has
+// the syntax of the Caddyfile. [App] has what all handlers of a process share. The folder docs has a page on each part.
 package conditionalcache
 
 import (
@@ -53,15 +58,16 @@ func init() {
 	command.Register()
 }
 
-// App holds what all `conditional_cache` handlers of a process share. It is optional.
+// App holds what all `conditional_cache` handlers of a process share. It is optional. In a Caddyfile it is the global
+// option `conditional_cache`.
 type App struct {
-	// The bytes of response bodies held at one time by this process, over all sites and requests.
-	// Responses that find the budget used up are streamed. Default: 268435456 (256 MiB), or a quarter of the memory
-	// limit of the process (GOMEMLIMIT, or what Caddy sets it to by its cgroup), if that is less.
+	// The most bytes of response bodies that this process buffers at one time, over all sites and requests. A response
+	// for which no room is left is streamed. Default: 268435456 (256 MiB), or a quarter of the memory limit of the
+	// process (GOMEMLIMIT, or the limit that Caddy reads from its cgroup) if that is less. Refused: a negative number.
 	MaxTotal int64 `json:"max_total,omitempty"`
 
-	// The store of every `remember`, and of every source `first_seen`, of a handler that does not name one itself.
-	// Default: memory.
+	// The store of every `remember` and every `from first_seen` that names none itself. Default: `memory`. Refused: a
+	// store that is not built in.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
 
 	ctx   caddy.Context
@@ -152,85 +158,86 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 	return app.(*App), nil // the module ID is ours
 }
 
-// Handler gives responses validators (RFC 9110 §8.8) and a freshness policy (RFC 9111), and answers
-// conditional requests (RFC 9110 §13) and range requests (§14) against them.
+// Handler gives responses validators (RFC 9110 §8.8) and answers conditional requests (§13) and range requests (§14) with
+// them. It can also set how long a response stays fresh (RFC 9111 §4.2).
 //
-// Without any option it makes entity tags, normalizes Last-Modified and answers If-None-Match,
-// If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD, and Range and If-Range of GET; it
-// sets no Cache-Control. A write passes, unless its If-Match names a tag made here that is no longer the
-// current one.
+// Without options it makes entity tags and writes Last-Modified in HTTP's form. It answers If-None-Match,
+// If-Modified-Since, If-Match and If-Unmodified-Since of GET and HEAD, and Range and If-Range of GET. It sets no
+// Cache-Control. Writes pass, with one exception: an If-Match that names a tag made here is compared with the current tag
+// first, because the upstream cannot know it.
 type Handler struct {
-	// Whether requests that come here are left alone, by the handlers with the same block name as well. Nothing else may be
-	// set beside it but `block`. Default: no.
+	// Whether matching requests are left alone, by the other handlers with the same block name as well. Default: no.
+	// Refused: beside any other field than `block`.
 	Off bool `json:"off,omitempty"`
 
-	// How entity tags are made, and what becomes of the upstream's.
+	// How entity tags are made, and what happens to the upstream's tags.
 	ETag *ETag `json:"etag,omitempty"`
 
-	// What becomes of the upstream's Last-Modified.
+	// What happens to the upstream's Last-Modified, and where a missing one comes from.
 	LastModified *LastModified `json:"last_modified,omitempty"`
 
-	// Rows of Cache-Control directives. They are tried in order; the first whose selector matches
-	// applies. A row without a response matcher applies to 200, 203 and 206, and to the 304 that
-	// stands for them; never to errors.
+	// Cache-Control by path, media type or response matcher. The entries are tried in order, and the first whose selector
+	// matches applies. An entry without a response matcher applies to 200, 203 and 206, and to a 304 in place of a 200;
+	// never to errors. Default: none. Refused: an entry that could never apply.
 	CacheControl []CacheControl `json:"cache_control,omitempty"`
 
-	// Whether a row that sets max-age (or no-cache, no-store) also sets Expires: `auto` (default)
-	// or `off`. `modified`: as auto, and responses for which neither a row nor the upstream says how long
-	// they last are given a max-age that counts from their Last-Modified.
+	// Whether Expires is sent beside a Cache-Control that this handler sets. `auto`: Expires says the same as max-age,
+	// no-cache or no-store. `off`: it is not sent. `modified`: like `auto`, and a response that has no lifetime from
+	// `cache_control` or the upstream gets a max-age that counts from its Last-Modified. Default: `auto`.
 	Expires string `json:"expires,omitempty"`
 
-	// With expires `modified`: how long after its Last-Modified a response lasts, in whole seconds. What is
-	// older is stale at once. A response without a Last-Modified that can be believed gets nothing.
+	// How long after its Last-Modified a response stays fresh, in whole seconds, with `expires` `modified`. An older
+	// response is stale at once. A response without a usable Last-Modified gets no lifetime. Default: none; required with
+	// `modified`. Refused: fractions of a second.
 	ExpiresModified caddy.Duration `json:"expires_modified,omitempty"`
 
-	// Bounds of what is held back to be tagged.
+	// How long and how much of a response is buffered to make its tag.
 	Buffer *Buffer `json:"buffer,omitempty"`
 
-	// How HEAD is asked of the next handler: as it is (`pass`, default), or as a GET whose body is
-	// thrown away (`get`), which gives HEAD the fields that GET would have.
+	// How the handler behind this one sees a HEAD request. `pass`: as HEAD. `get`: as a GET whose body is thrown away, so
+	// that HEAD has the same fields as GET. Default: `pass`.
 	Head string `json:"head,omitempty"`
 
-	// Whether Range (RFC 9110 §14) is answered here where the upstream has not done it.
+	// Whether this handler answers Range (RFC 9110 §14) where the upstream has not done so.
 	Ranges *Ranges `json:"ranges,omitempty"`
 
-	// Which writes are judged before the upstream sees them, besides those whose If-Match names a tag
-	// made here: these always are. Needs `etag` with mode `strong`.
+	// Which writes are checked against the current representation before the upstream sees them. A write whose If-Match
+	// names a tag made here is always checked. Default: no others. Refused: without `etag` in mode `strong`.
 	GuardWrites *GuardWrites `json:"guard_writes,omitempty"`
 
-	// Whether validators are remembered, so that a 304 can be answered without asking the next handler.
-	// Default: they are not.
+	// Whether validators are kept, so that a 304 can be answered without asking the upstream. Default: they are not.
 	Remember *Remember `json:"remember,omitempty"`
 
-	// Changes to the set of fields that a 304 keeps of the 200 it stands for.
+	// Which fields a 304 has, beyond or below the usual ones.
 	NotModified *NotModified `json:"not_modified,omitempty"`
 
-	// Whether 200 responses (and their 304) without a Content-Location get one: the URI as the client
-	// sent it (RFC 9110 §8.7).
+	// Whether a 200 without Content-Location, and its 304, get one: the URI as the client sent it (RFC 9110 §8.7).
+	// Default: no.
 	ContentLocation bool `json:"content_location,omitempty"`
 
-	// The name of this cache in a Cache-Status field (RFC 9211): `hit` or `fwd`, `fwd-status`, `stored`, `ttl` in seconds, and
-	// in `detail` the outcome with its reason. Members that are there stay. Default: empty, and the field is not sent.
+	// The name of this cache in a Cache-Status field (RFC 9211). The field has `hit` or `fwd`, `fwd-status`, `stored`,
+	// `ttl` in seconds, and the outcome with its reason in `detail`. Members that other caches have written stay.
+	// Default: empty, and no field is sent. Refused: a name that is not printable ASCII.
 	CacheStatus string `json:"cache_status,omitempty"`
 
-	// Whether a Server-Timing field says what was decided and why, for the developer tools of browsers. Default: no.
+	// Whether a Server-Timing field says what was decided and why. Browsers' developer tools show it. Default: no.
 	ServerTiming bool `json:"server_timing,omitempty"`
 
-	// Whether X-Cache-Hit says `true` or `false`, and X-Cache-Key what the answer is, or would be, remembered under: a
-	// digest with a secret in it, never the URL or a cookie. Default: no.
+	// Whether X-Cache-Hit (`true` or `false`) and X-Cache-Key are sent. The key is what the answer is, or would be,
+	// remembered under: a digest with a secret in it, which shows neither URL nor cookies. Default: no.
 	DebugHeaders bool `json:"debug_headers,omitempty"`
 
-	// Response matchers that rows of cache_control name.
+	// The response matchers that entries of `cache_control` name, by their name without `@`. Default: none. Refused: a
+	// matcher that matches everything; the statuses 1xx and 304.
 	ResponseMatchers map[string]caddyhttp.ResponseMatcher `json:"response_matchers,omitempty"`
 
-	// Of the handlers with the same block name that one request meets, only the outermost acts. Default: none,
-	// and every handler acts. The Caddyfile adapter numbers the blocks, so that of sibling directives the most
-	// specific acts: `1`, `named 1`.
+	// The block that this handler stands in. Of the handlers with the same block name that one request meets, only the
+	// outermost acts. Default: none, and every handler acts. The Caddyfile adapter numbers the blocks (`1`, `named 1`), so
+	// that of several directives in one block the most specific acts.
 	//
-	// A name of your own, which is no number, also stands for the place of the handler in what `remember` and
-	// `first_seen` keep: handlers that share a store, a block name and all other settings share that, on whatever
-	// server, route or node they are. Without it the place is found in the running server: its listen addresses,
-	// the matchers on the way to the handler, and the named route.
+	// Any other name also says which handlers share what `remember` and `first_seen` keep: those with the same name, store
+	// and settings, on whatever server, route or node. Without such a name, handlers share records if they stand in the
+	// same place: listen addresses, matchers on the way to the handler, and named route.
 	Block string `json:"block,omitempty"`
 
 	running
@@ -248,189 +255,198 @@ type running struct {
 
 // ETag says how entity tags (RFC 9110 §8.8.3) are made.
 type ETag struct {
-	// `auto` (default): weak when the response may still be content-coded on its way out, or is gzip-coded with a time or
-	// a name in its header, which do not count then; else strong.
-	// `strong`, `weak`: always so. `off`: none is made; a tag of the upstream still counts.
+	// How strong the tags made here are. `auto`: weak if the response may still be compressed on its way out, or is gzip
+	// with a time or a file name in its header (these do not count then); else strong. `strong`: always strong. `weak`: always weak.
+	// `off`: none is made, and the upstream's tag still counts. Default: `auto`.
 	Mode string `json:"mode,omitempty"`
 
-	// The digest: `xxh3` (128 bits, default) or `sha256` (cut to 128 bits), which is for content of
-	// which one party may choose two versions.
+	// The digest that a tag is made with. `xxh3`: fast, 128 bits. `sha256`: cut to 128 bits, where somebody may choose two
+	// contents and gain from a collision. Default: `xxh3`. Refused: beside mode `off`.
 	Hash string `json:"hash,omitempty"`
 
-	// What becomes of a tag that the upstream sent: `keep` (default), `repair` (a tag without quotes
-	// gets them), `weaken` (made weak), `replace` (by one of ours), `remove` (nothing in its place).
-	// Under replace and remove the upstream sees no conditional fields.
+	// What happens to a tag that the upstream sent. `keep`: it stays. `repair`: it gets quotes if they are missing.
+	// `weaken`: it becomes weak. `replace`: a tag made from the content takes its place. `remove`: nothing does. With
+	// `replace` and `remove` the upstream sees no conditions. Default: `keep`. Refused: `replace` beside mode `off`.
 	Existing string `json:"existing,omitempty"`
 
-	// A key for HMAC-SHA-256, so that a tag tells nothing of the content, nor of whom its date counts for (a random key in
-	// Caddy's storage hides that else). May have placeholders such as {env.SECRET}. Needs hash `sha256` or none.
+	// A key for HMAC-SHA-256, so that a tag says nothing about the content or the user. May have the placeholders {env.*}
+	// and {file.*}. Default: none. Refused: beside `hash` `xxh3` or mode `off`; an unknown or empty placeholder.
 	Secret string `json:"secret,omitempty"`
 
-	// What is left out of the digest, so that it does not count as a change: `csrf` (the masks of CSRF tokens; the
-	// secrets under them count) and `nonce` (of scripts, styles and links). Speaks of text only; gzip is decoded for
-	// it. All tags made here are weak then, so not beside mode `strong`.
+	// What is left out of the digest, so that it does not count as a change. `csrf`: the masks of CSRF tokens, while the
+	// secrets under them count. `nonce`: the nonces of scripts, styles and links. It reads text, and text in gzip. Tags
+	// made here are weak then. Default: nothing. Refused: beside mode `strong` or `off`, and beside `guard_writes`.
 	Ignore []string `json:"ignore,omitempty"`
 
-	// The same by RE2 regular expressions: all that they match, or what their groups match if they have any, in bodies
-	// of at most 1 MiB. All together have one budget of work for a body, past which it gets no tag. One that matches every number or any word hides changed prices and texts; it is warned of.
+	// RE2 regular expressions whose matches are left out of the digest, in bodies of at most 1 MiB. If an expression has
+	// groups, only these are left out. One budget of work covers all expressions on a body; past it the body gets no tag. An
+	// expression that matches any number or any word hides changed prices and texts, and causes a warning. Default: none.
+	// Refused: as for `ignore`; an expression that matches the empty string.
 	IgnoreExpressions []string `json:"ignore_expressions,omitempty"`
 
-	// A text that is part of every digest: a new epoch gives everything a new tag. May have global
-	// placeholders such as {env.RELEASE}.
+	// A text that is part of every digest: a new one gives everything a new tag. May have the placeholders {env.*} and
+	// {file.*}. Default: none. Refused: beside mode `off`; an unknown or empty placeholder.
 	Epoch string `json:"epoch,omitempty"`
 }
 
-// LastModified says what becomes of the Last-Modified field (RFC 9110 §8.8.2).
+// LastModified says what happens to the Last-Modified field (RFC 9110 §8.8.2).
 type LastModified struct {
-	// `normalize` (default): every date form that is understood is sent as IMF-fixdate in GMT, not
-	// later than Date; dates before 1980-01-02 and what is not understood are removed. `off`: left as
-	// it is. `remove`: removed.
+	// How the upstream's date is treated. `normalize`: it is sent in HTTP's form (IMF-fixdate, GMT) and not later than
+	// Date; a date before 1980-01-02, or one that is not understood, is removed. `off`: it stays as it is. `remove`: it is
+	// removed. Default: `normalize`.
 	Mode string `json:"mode,omitempty"`
 
-	// Where a date comes from when the upstream sent none that can be used: the latest that these sources
-	// give counts, for 200 responses and what is judged by them. Not under `remove`; under `off` only
-	// where the upstream sent no such field at all. A response that gets a date this way and says nothing of
-	// its freshness gets `Cache-Control: no-cache`, as it would be cacheable by a heuristic else
-	// (RFC 9111 §4.2.2).
+	// Where a date comes from if the upstream sent none that can be used. The latest date of all sources counts. If a
+	// source exists and cannot be read, no date is sent, because that source might be the newest. With mode `off` the
+	// sources count only if the upstream sent no such field. A response that gets its date here and has no lifetime gets
+	// `Cache-Control: no-cache`, so that no cache guesses one (RFC 9111 §4.2.2). Default: none. Refused: beside mode
+	// `remove`; the same source twice.
 	From []LastModifiedSource `json:"from,omitempty"`
 
-	// Whether date conditions in requests may be quoted or in another form than HTTP's: with `; length=`
-	// behind them, fractions of a second or numeric zones, as RFC 3339 or Unix seconds. The upstream gets
-	// them in HTTP's form. Without it an invalid date is ignored (RFC 9110 §13.1.3).
+	// Whether dates in requests may have other forms than HTTP's. These are quotes, `; length=` at the end, fractions of a
+	// second, numeric zones, RFC 3339 and Unix seconds. The upstream gets the date in HTTP's form. Without this option an
+	// invalid date is ignored (RFC 9110 §13.1.3). Default: no.
 	Lenient bool `json:"lenient,omitempty"`
 }
 
-// LastModifiedSource is one place that a date may come from: of header, json, file and first_seen, one is given.
+// LastModifiedSource is one place that a date may come from. It has one of header, json, file and first_seen.
 type LastModifiedSource struct {
-	// A response field. Of several lines the latest date counts.
+	// The name of a response field with the date. Of several lines the latest date counts.
 	Header string `json:"header,omitempty"`
 
-	// A path into a JSON body of at most 1 MiB that is held, in the syntax of gjson: `updated_at`,
-	// `item.updated_at`, or `items.#.updated_at` for the latest in a list. Numbers are Unix seconds, or
-	// milliseconds from 1e11 on. Not beside `etag` with mode `off`, under which nothing is held.
+	// The path of the date in a JSON body of at most 1 MiB that is buffered. The syntax is that of gjson: `updated_at`,
+	// `item.updated_at`, or `items.#.updated_at` for the latest in a list. Numbers are Unix seconds, or milliseconds from
+	// 1e11 on. Refused: beside `etag` in mode `off`, because nothing is buffered then.
 	JSON string `json:"json,omitempty"`
 
-	// Files, of which the newest counts. Paths may have placeholders, of the request as well. Those that
-	// are not there, and folders, do not count.
+	// Files, of which the newest counts. Paths may have placeholders, those of the request as well. Folders, and files
+	// that do not exist, do not count.
 	File []string `json:"file,omitempty"`
 
-	// When the entity tag of the response last became the current one, as the store of `remember` or else of the
-	// app knows. All nodes that share the store give the same date, and it never moves backwards. Not beside
-	// `etag` with mode `off`, under which there are no tags.
+	// Whether the date is when the current entity tag was first seen. The store of `remember`, or else that of the app,
+	// keeps it: all nodes that share the store give the same date, and it never moves backwards. Default: no. Refused:
+	// beside `etag` in mode `off`, because there are no tags then.
 	FirstSeen bool `json:"first_seen,omitempty"`
 
-	// The form of the dates of header or json, as Go's reference date: `02.01.2006 15:04`. Without a zone
-	// they are UTC. Default: the HTTP dates, RFC 5322, RFC 3339, and Unix seconds.
+	// The form of the date of `header` or `json`, as Go's reference time: `02.01.2006 15:04`. A date without a zone is
+	// UTC. Default: HTTP dates, RFC 5322, RFC 3339 and Unix seconds.
 	Layout string `json:"layout,omitempty"`
 }
 
-// CacheControl is one row: a selector (of path, media_type and response_matcher at most one; none
-// selects every response) and directives.
+// CacheControl is one entry of the Cache-Control policy: directives, and a selector that says for which responses. The
+// selector is one of path, media_type and response_matcher; an entry without one selects every response.
 type CacheControl struct {
-	// A path pattern of the original request, as in Caddy's path matcher.
+	// A path pattern of the request as the client sent it, as in Caddy's path matcher: `/assets/*`.
 	Path string `json:"path,omitempty"`
 
 	// A media type (`text/html`) or range (`image/*`) of the response.
 	MediaType string `json:"media_type,omitempty"`
 
-	// The name of a response matcher, without `@`. Such a row applies to every status that matches.
+	// The name of a response matcher, without `@`. Such an entry applies to every status that the matcher has.
 	ResponseMatcher string `json:"response_matcher,omitempty"`
 
-	// Directives of RFC 9111 §5.2.2, RFC 5861 and RFC 8246. Lifetimes are whole seconds
-	// (`max-age=3600`) or durations (`max-age=1h`).
+	// Directives of RFC 9111 §5.2.2, RFC 5861 and RFC 8246. Lifetimes are whole seconds (`max-age=3600`) or durations
+	// (`max-age=1h`). Refused: unknown, repeated or contradicting ones.
 	Directives []string `json:"directives,omitempty"`
 
-	// Directives that those RFCs do not know, passed on as they are.
+	// Directives that those RFCs do not know, sent as they are. Refused: directives that they know.
 	Extension []string `json:"extension,omitempty"`
 
-	// `keep` (default): a Cache-Control or Expires of the upstream stands. `merge`: of each directive the
-	// stricter one counts, the row's or the upstream's. `replace`: the row wins, and with it the operator's
-	// word that personal responses may be shared if the row says so.
+	// What happens if the upstream has sent Cache-Control or Expires. `keep`: the upstream's stands. `merge`: of each
+	// directive the stricter one counts. `replace`: this entry wins, also where it says that a response for one user may be
+	// shared. Default: `keep`.
 	Existing string `json:"existing,omitempty"`
 
-	// By how many percent max-age and s-maxage are shortened at most, from 1 to 50, with two decimals at
-	// most. How much it is depends on host, path and query as the client sent them, so that what was stored
-	// at one time does not end at one time. Default: 0, not at all.
+	// By how many percent max-age and s-maxage are shortened at most, from 1 to 50, with at most two decimals. How much
+	// depends on host, path and query, so that URLs stored at one time do not expire at one time. Default: 0, not at all.
+	// Refused: without max-age and s-maxage.
 	Jitter float64 `json:"jitter,omitempty"`
 }
 
-// Buffer bounds what is held back.
+// Buffer bounds what is buffered to make a tag.
 type Buffer struct {
-	// The longest body that is held, in bytes; longer ones are streamed without a tag of ours.
-	// Default: 4194304 (4 MiB).
+	// The longest body that is buffered, in bytes. A longer one is streamed without a tag made here. Default: 4194304
+	// (4 MiB). Refused: a negative number; over 1 TiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a response is held, counted from its head; what takes longer, with the work of
-	// `ignore` on it, is streamed. Negative: no limit. Default: 200ms.
+	// How long a response is buffered, counted from its header section. What takes longer is streamed. The work of
+	// `ignore` counts as well. A negative value means no limit. Default: 200ms.
 	MaxDelay caddy.Duration `json:"max_delay,omitempty"`
 }
 
-// Ranges says which responses Range is answered out of, and how often.
+// Ranges says which responses this handler cuts ranges out of, and how many.
 type Ranges struct {
-	// `on` (default): 200 responses to GET that have a strong validator and are held, or declare a length of at
-	// most max_body, unless the upstream says `Accept-Ranges: none`. `stream`: whatever the upstream says; one
-	// range also of those that declare a greater length, cut out of the passing body, up to its last byte; and
-	// those without a validator, where no content coding can follow. With such a one nobody can tell whether two
-	// parts are of the same version. `off`: none.
+	// Which responses have ranges. `on`: 200 responses to GET with a strong validator that are buffered, or declare a
+	// length of at most `max_body`; not if the upstream says `Accept-Ranges: none`. `stream`: also one range of a longer
+	// body, cut out of the passing stream, and ranges of a body without a validator where it cannot be compressed on its
+	// way out, whatever Accept-Ranges says. Without a validator nobody can tell whether two parts are of one version.
+	// `off`: none. Default: `on`.
 	Mode string `json:"mode,omitempty"`
 
-	// How many ranges are answered in one response, from 1 to 1000; to more of them the whole is sent. Those that
-	// stand side by side in the request, and touch or overlap, are one. Default: 16. Not beside `off`.
+	// How many ranges one response has at most, from 1 to 1000. A request for more gets the whole. Ranges that follow
+	// each other in the request and touch or overlap count as one. Default: 16. Refused: over 1000; beside mode `off`.
 	Max int `json:"max,omitempty"`
 }
 
-// NotModified changes the set of fields of a 304 (RFC 9110 §15.4.5).
+// NotModified changes which fields a 304 has (RFC 9110 §15.4.5).
 type NotModified struct {
-	// Fields to keep that would be left out.
+	// Fields of the 200 that the 304 has besides the usual ones. Default: none. Refused: Content-Length, Content-Range,
+	// Transfer-Encoding and Trailer.
 	Keep []string `json:"keep,omitempty"`
-	// Fields to leave out that would be kept.
+	// Fields of the 200 that the 304 lacks. Default: none. Refused: Cache-Control, Content-Location, Date, ETag, Expires
+	// and Vary, which RFC 9110 requires.
 	Drop []string `json:"drop,omitempty"`
 }
 
-// GuardWrites makes writes safe against lost updates: their If-Match, If-None-Match and
-// If-Unmodified-Since are judged against the current representation, one write to a URI at a time.
+// GuardWrites prevents lost updates. If-Match, If-None-Match and If-Unmodified-Since of a write are compared with the
+// current representation before the upstream sees the write, one write to a URI at a time.
 type GuardWrites struct {
-	// The methods, in capitals. Default: PUT, PATCH, DELETE.
+	// The methods that are checked, in capitals. Default: PUT, PATCH and DELETE. Refused: GET, HEAD, OPTIONS, TRACE and
+	// CONNECT; a method in lower case; the same one twice.
 	Methods []string `json:"methods,omitempty"`
 
-	// Whether a write of these methods without a precondition is answered with 428 (RFC 6585 §3).
+	// Whether a write of these methods without a condition is answered with 428 (RFC 6585 §3). Default: no.
 	Require bool `json:"require,omitempty"`
 }
 
-// Remember says how long validators are remembered, where, and for whom. A request whose condition matches what is
-// remembered gets its 304 without the next handler being asked; every other request goes there.
+// Remember says how long validators are kept, where, and for whom. A request whose condition matches a kept validator
+// gets its 304 without the upstream being asked. Every other request goes to the upstream.
 //
-// Nothing is remembered of responses that are `private`, `no-store` or `no-cache` or set cookies that count, nor for
-// requests with Authorization, cookies, a client certificate or a user whom Caddy has authenticated, unless the
-// response says that it is for all of them alike. Whatever else tells one user from another has to be in `key`.
+// Nothing is kept of a response that is `private`, `no-store` or `no-cache`, or that sets a cookie which
+// `ignore_set_cookie` does not name; nor for a request with a client certificate, or with a user whom Caddy has
+// authenticated. For a request with Authorization, the response has to have `public`, `s-maxage` or `must-revalidate`;
+// for one with a cookie, `public` or `Vary: Cookie`. Whatever else an answer depends on has to be in `key`.
 type Remember struct {
-	// How long a response's validators are used without asking the next handler, in whole seconds, one year at
-	// most. Default: as long as the response says that shared caches may (s-maxage, max-age, Expires).
+	// How long validators are used without asking the upstream, in whole seconds, from 1s to 365d. Default: as long as
+	// the response allows shared caches to (s-maxage, max-age, Expires). Refused: fractions of a second.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// Where they are kept. Default: the store of the app `conditional_cache`, or else `memory`.
+	// Where validators are kept. Default: the store of the app `conditional_cache`, or else `memory`. Refused: a store
+	// that is not built in.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.conditional_cache.stores inline_key=name"`
 
-	// A text that is added to what tells one record from another, besides the target URI and the fields named
-	// by Vary. Has placeholders of the request, such as {http.request.header.X-Api-Key}: for all that an answer
-	// depends on and neither Vary nor cookies nor Authorization tell.
+	// A text that tells records apart, besides the URI and the request fields that Vary names. May have placeholders of the
+	// request, such as {http.request.header.X-Api-Key}. It is for whatever an answer depends on and neither Vary, cookies
+	// nor Authorization show. Default: none. Refused: braces that are not those of a placeholder.
 	Key string `json:"key,omitempty"`
 
-	// The names of cookies that no answer depends on. One that ends with * stands for all that begin so: `ab_*`.
-	// Case matters, as in cookies. Nor do these tell for whom the date in a tag counts.
+	// The names of cookies that no answer depends on. `*` at the end stands for the rest of a name: `ab_*`. Case matters.
+	// These cookies do not matter to the date in a tag either. Default: none. Refused: `*` alone or elsewhere than at the
+	// end; a name twice.
 	IgnoreCookies []string `json:"ignore_cookies,omitempty"`
 
-	// The names of cookies that a response may set and still be remembered, in the same form: the token that every guest
-	// gets (`XSRF-TOKEN`), those of load balancers; no session. Only requests that have all of them (but a load balancer's)
-	// are answered from memory. Name them in `ignore_cookies` as well.
+	// The names of cookies that a response may set although its validators are kept. They have the form of
+	// `ignore_cookies`. They are tokens that every guest gets (`XSRF-TOKEN`) and those of load balancers, never a session.
+	// Only a request that has all of them, load balancers' aside, is answered from memory. Name them in `ignore_cookies`
+	// as well. Default: none. Refused: as for `ignore_cookies`.
 	IgnoreSetCookie []string `json:"ignore_set_cookie,omitempty"`
 
-	// How long after their time validators are still used while one request asks for new ones, in whole
-	// seconds, one year at most. Default: not at all.
+	// How long past their time validators are still used while one request asks the upstream for new ones, in whole
+	// seconds, from 1s to 365d. Default: not at all. Refused: fractions of a second.
 	Grace caddy.Duration `json:"grace,omitempty"`
 
-	// How long after their time validators are still used while the next handler fails with 5xx or cannot be
-	// reached, in whole seconds, one year at most. Default: not at all.
+	// How long past their time validators are still used while the upstream answers 5xx or cannot be reached, in whole
+	// seconds, from 1s to 365d. Default: not at all. Refused: fractions of a second.
 	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
 }
 

@@ -1,5 +1,5 @@
-// Package memory is the store of `remember` that every Caddy has: it keeps records in the memory of the process,
-// bounded by their number, and through reloads of the configuration.
+// Package memory is the default store of `remember`. It keeps records in the memory of the process, up to a number of
+// them. Records outlive a reload of the configuration, and are lost when the process ends.
 //
 //	remember {
 //		store memory {
@@ -8,10 +8,10 @@
 //		}
 //	}
 //
-// A record takes 277 bytes in all where its entity tag has 47, its path two segments, and it carries a Cache-Control of 18; 293
-// when it has been saved a second time. When the store is full, what is asked for seldom gives way to what is asked for often (W-TinyLFU). Nothing runs in the
-// background: what has expired is cleared away by the calls that come later, and gives way before that if its
-// room is needed.
+// A record takes about 280 bytes: 277 with an entity tag of 47 bytes, a path of two segments and a Cache-Control of 18
+// bytes, and 293 once it has been saved a second time. When the store is full, records that are asked for seldom give way
+// to records that are asked for often (W-TinyLFU). Nothing runs in the background: later calls clear away what has
+// expired, and it gives way earlier if its room is needed.
 package memory
 
 import (
@@ -41,26 +41,29 @@ func init() {
 	caddy.RegisterModule(new(Store))
 }
 
-// Store is the Caddy module http.conditional_cache.stores.memory. It can be used after Provision, or comes ready
-// from New.
+// Store keeps records in the memory of the process. It is the default store of `remember` and of
+// `last_modified from first_seen`. Handlers and configurations with the same options share one store.
+//
+// A Store can be used after Provision, as Caddy calls it, or comes ready from [New].
 type Store struct {
-	// The greatest number of records to keep, at some 260 to 280 bytes each. Default: 100000.
+	// The greatest number of records to keep, at about 280 bytes each. Default: 100000. Refused: over 100000000.
 	MaxEntries int `json:"max_entries,omitempty"`
-	// The greatest number of dates of `first_seen` to keep for each handler with a configuration of its own, at some 170
-	// bytes each. When there are so many, what is new has no date. Default: 100000.
+	// The greatest number of `first_seen` dates to keep for each handler configuration, at about 170 bytes each. When
+	// there are so many, new entity tags get no date. Default: 100000. Refused: over 100000000.
 	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 
 	*records `json:"-"`
 	acquired atomic.Bool
 }
 
-// Options are what a store without Caddy is made with.
+// Options configure a store that is used without Caddy.
 type Options struct {
 	// MaxEntries and MaxFirstSeen are as in Store; 0 means the default.
 	MaxEntries, MaxFirstSeen int
 }
 
-// New returns a store that shares nothing with any other. It needs no closing.
+// New returns a store that shares nothing with any other. It needs no closing. The error says which option is out of
+// range.
 func New(options Options) (*Store, error) {
 	s := &Store{MaxEntries: options.MaxEntries, MaxFirstSeen: options.MaxFirstSeen}
 	s.setDefaults()
@@ -76,7 +79,7 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: validators.StoreNamespace + ".memory", New: func() caddy.Module { return new(Store) }}
 }
 
-// Provision takes the records out of the pool. It starts nothing.
+// Provision checks the options and finds the records of stores with the same ones. It starts nothing.
 func (s *Store) Provision(caddy.Context) error {
 	s.setDefaults()
 	if err := s.check(); err != nil {
@@ -105,8 +108,8 @@ func (s *Store) check() error {
 	return validators.CheckMaxFirstSeen(s.MaxFirstSeen)
 }
 
-// Cleanup gives the records back. Requests that still use the store go on as before; when the last one is over
-// and no configuration has the records, their memory is free. Caddy calls it after a failed Provision, too.
+// Cleanup gives the records back. Requests that still use the store go on as before. The memory is free when the last of
+// them has ended and no configuration uses the records. Caddy calls Cleanup after a failed Provision, too.
 func (s *Store) Cleanup() error {
 	if !s.acquired.Swap(false) {
 		return nil

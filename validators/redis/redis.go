@@ -14,36 +14,37 @@ func init() {
 	caddy.RegisterModule(new(Redis))
 }
 
-// Redis is a store that keeps records at a Redis server, or one that speaks its protocol, so that many nodes share
-// them. What was used before is answered from the memory of this process, and the server tells it of changes.
+// Redis keeps records at a Redis server (version 6 or later, or another that speaks its protocol), so that many nodes
+// share them. Each process keeps copies of the records that it has used, and the server tells it when one changes.
 //
-// Nothing is connected before the first request that needs it. While the server cannot be reached, requests are
-// served as if nothing were remembered. All texts may have placeholders such as {env.*} and {file.*}, which are
-// replaced when the configuration is loaded.
+// The connection is made by the first request that needs it. While the server cannot be reached, requests are served as
+// if nothing were remembered. All texts may have placeholders such as {env.*} and {file.*}, which are replaced when the
+// configuration is loaded.
 type Redis struct {
-	// Address is where the server is: host:port (the port is 6379 by default) or unix//path. Several are nodes
-	// of a cluster, of which one suffices, or sentinels if Sentinel is given.
+	// Where the server is: host:port, or unix//path for a socket. The port is 6379 by default. Several addresses are nodes
+	// of one cluster (one of them is enough), or sentinels if `sentinel` is given. Default: none; required.
 	Address []string `json:"address,omitempty"`
-	// Sentinel is the name under which the sentinels at Address know the primary. They are asked without a password.
+	// The name by which the sentinels at `address` know the primary. They are asked without a password. Default: none.
 	Sentinel string `json:"sentinel,omitempty"`
-	// Username is the user of the server's access control list. Default: the server's default user.
+	// The user of the server's access control list. Default: the server's default user. Refused: without `password`.
 	Username string `json:"username,omitempty"`
-	// Password of the user. It appears in no log and no error. Default: none.
+	// The password of the user. It appears in no log and no error. Default: none.
 	Password string `json:"password,omitempty"`
-	// TLS is how the connection is encrypted. Default: it is not.
+	// How the connection is encrypted. Default: it is not encrypted.
 	TLS *TLS `json:"tls,omitempty"`
-	// DB is the number of the database. A cluster has only 0. Default: 0.
+	// The number of the database. Default: 0. Refused: a negative number; another one than 0 with several addresses, unless
+	// they are sentinels.
 	DB int `json:"db,omitempty"`
-	// KeyPrefix is what all keys begin with. Stores with the same prefix share their records. Default:
-	// "conditional_cache:".
+	// The text that all keys begin with. Stores with the same prefix share their records. Default: `conditional_cache:`.
+	// Refused: braces; more than 128 bytes.
 	KeyPrefix string `json:"key_prefix,omitempty"`
-	// Timeout is how long a request waits for the server at most, from 1ms to 5s. Default: 50ms.
+	// How long one request waits for the server at most, from 1ms to 5s. Default: 50ms.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
-	// LocalCache is how many bytes of this process's memory are used for copies of what is at the server, on each
-	// connection: there is one to each node of a cluster, and else one. From 1 MiB. Default: 128 MiB.
+	// How many bytes of this process's memory hold copies of records, for each connection: one for each node of a cluster,
+	// else one. From 1 MiB to 1 TiB. Default: 134217728 (128 MiB).
 	LocalCache int64 `json:"local_cache,omitempty"`
-	// MaxFirstSeen is how many dates of `first_seen` the server keeps for each handler with a configuration of its own, at
-	// some 320 bytes each. When there are so many, what is new has no date. Default: 100000.
+	// The greatest number of `first_seen` dates that the server keeps for each handler configuration, at about 320 bytes
+	// each. When there are so many, new entity tags get no date. Default: 100000. Refused: over 100000000.
 	MaxFirstSeen int `json:"max_first_seen,omitempty"`
 
 	store *store
@@ -53,15 +54,18 @@ type Redis struct {
 	detach func()
 }
 
-// TLS is how the connection to the server is encrypted. The server's certificate is always verified.
+// TLS says how the connection to the server is encrypted. TLS 1.2 is the oldest version used. The server's certificate is
+// always verified.
 type TLS struct {
-	// CA are PEM files with the authorities that may have issued the server's certificate. Default: those of
-	// the system.
+	// PEM files with the authorities that may have issued the server's certificate. Default: those of the system.
+	// Refused: a file that cannot be read, or has no certificate.
 	CA []string `json:"ca,omitempty"`
-	// ClientCertificate and ClientKey are PEM files that this process proves itself with.
+	// A PEM file with the certificate by which the server knows this process. Default: none. Refused: without
+	// `client_key`.
 	ClientCertificate string `json:"client_certificate,omitempty"`
-	ClientKey         string `json:"client_key,omitempty"`
-	// ServerName is the name that the server's certificate has to have. Default: the host of the address.
+	// A PEM file with the key of `client_certificate`. Default: none. Refused: without `client_certificate`.
+	ClientKey string `json:"client_key,omitempty"`
+	// The name that the server's certificate has to have. Default: the host of the address.
 	ServerName string `json:"server_name,omitempty"`
 }
 
