@@ -94,8 +94,9 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 //	    }
 //	}
 //
-// A selector is a path (/assets/*), a media type (text/html, image/*) or the name of a response matcher
-// (@name). A max_age of 1h is short for a last row `cache_control s-maxage=1h max-age=1h`.
+// A selector is a path (/assets/*), a media type (text/html, image/*) or the name of a response matcher (@name). A max_age of
+// 1h lets browsers and shared caches keep everything that has no Cache-Control of its own for one hour. A number without a
+// unit is seconds. The error names file and line, and what to write instead.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	var p parser
 	if err := h.unmarshal(d, &p); err != nil {

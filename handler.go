@@ -19,10 +19,11 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tokens"
 )
 
-// ServeHTTP gives the next handler's response its validators and answers the request's preconditions.
+// ServeHTTP gives the next handler's response its validators, and answers the conditions and the Range of the request. Caddy
+// calls it after Provision, by many goroutines at once.
 //
-// Before the first request of a handler that remembers something, it is found out where it stands: settle. This is the life
-// of a request; each step has its files in internal/exchange, whose documentation says more:
+// The first request of a handler that remembers something finds out where in the server the handler stands (settle). A
+// request goes through these steps. Each has its files in internal/exchange, whose documentation says more:
 //
 //	Arrive   reads the facts, or says why it does not act             arrive.go, sent.go
 //	Pass     judges a guarded write; lets all else through            pass.go, write.go, reading.go

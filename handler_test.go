@@ -3,6 +3,7 @@ package conditionalcache
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,90 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
+
+// A handler without options tags a page, and answers 304 as long as the page has not changed. Caddy does what this example
+// does with a context and a request.
+func ExampleHandler() {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	h := new(Handler)
+	if err := h.Provision(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	upstream := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := io.WriteString(w, "hello, world")
+		return err
+	})
+	ask := func(ifNoneMatch string) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+		if ifNoneMatch != "" {
+			r.Header.Set("If-None-Match", ifNoneMatch)
+		}
+		if err := h.ServeHTTP(answer, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), answer, nil), upstream); err != nil {
+			fmt.Println(err)
+		}
+		return answer
+	}
+
+	first := ask("")
+	fmt.Println(first.Code, first.Header().Get("ETag"), first.Body)
+	again := ask(first.Header().Get("ETag"))
+	fmt.Println(again.Code, again.Body.Len(), "bytes")
+
+	// Output:
+	// 200 "cc1.bffa2b97e30be2fabeaf927d2e7eb021" hello, world
+	// 304 0 bytes
+}
+
+// The JSON of a directive.
+func ExampleHandler_UnmarshalCaddyfile() {
+	h := new(Handler)
+	err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(`
+		conditional_cache {
+			etag strong
+			cache_control /assets/* public max-age=30d immutable
+			remember 10m
+		}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := json.MarshalIndent(h, "", "  ")
+	fmt.Println(string(text), err)
+
+	// Output:
+	// {
+	//   "etag": {
+	//     "mode": "strong"
+	//   },
+	//   "cache_control": [
+	//     {
+	//       "path": "/assets/*",
+	//       "directives": [
+	//         "public",
+	//         "max-age=30d",
+	//         "immutable"
+	//       ]
+	//     }
+	//   ],
+	//   "remember": {
+	//     "ttl": 600000000000
+	//   }
+	// } <nil>
+}
+
+// What contradicts is refused, with the line to change.
+func ExampleHandler_UnmarshalCaddyfile_refused() {
+	err := new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser(`conditional_cache {
+		guard_writes PUT
+	}`))
+	fmt.Println(err)
+
+	// Output:
+	// guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1), at Testfile:2
+}
 
 // pairs are names and values, or any other list of texts.
 func pairs(s ...string) []string { return s }

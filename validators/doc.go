@@ -1,9 +1,10 @@
-// Package validators is what `remember` keeps of responses, and the contract of the stores it keeps it in: of
-// each representation a Record of some 200 bytes (its validators, the fields of RFC 9110 §15.4.5 and times;
-// never a body), so that "has it changed?" is answered without asking who made it.
+// Package validators has the contract of the stores that `remember` keeps validators in, and the types that they keep.
 //
-// A store is a Caddy module in the namespace StoreNamespace whose value is a Store. Package storetest has the
-// tests that every one has to pass. The stores of this project are in the packages memory and redis.
+// A [Record] stands for one representation: its validators, the fields of RFC 9110 §15.4.5, and times. It takes about 280
+// bytes and never has a body. With it, "has it changed?" is answered without asking the upstream.
+//
+// To write a store, implement [Store] in a Caddy module of the namespace [StoreNamespace], and run the tests of package
+// storetest on it. The packages memory and redis are the stores of this project.
 package validators
 
 // StoreNamespace is the namespace of Caddy modules that are stores: a module with the ID

@@ -10,15 +10,15 @@ import (
 // of the encoding, nodes of both versions can share a store, each with records of its own.
 const version = 2
 
-// ErrEncoding is what Decode returns for what it cannot read.
+// ErrEncoding is what Decode returns for a text that it cannot read.
 var ErrEncoding = errors.New("not a record of this version")
 
 // AppendBinary appends the record's encoding, which Decode reads. It never fails.
 //
 //	version flags forgotten purged etag last-modified size received date age lifetime cookies nominated variants fields
 //
-// Version and flags are octets, the stamp's halves have eight, little-endian, numbers are varints, texts have their
-// length before them, and the fields go to the end.
+// Version and flags are one octet each. The two numbers of the stamp have eight octets, little-endian. Other numbers are
+// varints, a text has its length before it, and the fields go to the end.
 func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, version, byte(r.Flags))
 	b = binary.LittleEndian.AppendUint64(b, r.Stamp.Forgotten)
@@ -36,8 +36,8 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, r.fields...), nil
 }
 
-// Decode reads what AppendBinary has written. The record shares the memory of s, and nothing is allocated.
-// The error is ErrEncoding.
+// Decode reads what AppendBinary has written. The record shares the memory of s, and nothing is allocated. The only error
+// is ErrEncoding: another version, or a text that is cut off or damaged.
 func Decode(s string) (Record, error) {
 	const head = 2 + 8 + 8
 	if len(s) < head || s[0] != version {

@@ -10,42 +10,43 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Digest is 128 bits that stand for a longer text. It comes from a cryptographic hash, so that no two texts
-// that somebody chooses have the same one.
+// Digest is 128 bits that stand for a longer text. It comes from a cryptographic hash, so that nobody can find two texts
+// with the same one.
 type Digest [16]byte
 
-// Places is how many places there are that a store may forget URIs by.
+// Places is the number of places that URIs fall into. A store may forget all URIs of a place at once.
 const Places = 1 << 16
 
-// Place is which of the Places something has under a seed. Whoever does not know the seed cannot find two that share a
-// place but by trying.
+// Place returns the place of a digest under a seed, from 0 to Places-1. Without the seed, two digests with the same place
+// can be found by trying only.
 func (d Digest) Place(seed uint64) uint16 {
 	return uint16(xxh3.HashSeed(d[:], seed)) //nolint:gosec // 16 bits of a hash are one, too
 }
 
-// Key says which record is meant, and what it is forgotten with.
+// Key says which record is meant, and which URI it is forgotten with.
 type Key struct {
 	// Sum stands for everything that selects a record: the target URI as the client sent it, scheme
 	// included, the handler's configuration, and the request fields nominated by Vary.
 	Sum Digest
-	// Site stands for the handler's configuration alone. FirstSeen keeps so and so many dates of each site.
+	// Site stands for the handler's configuration alone. The number of FirstSeen dates is bounded for each site.
 	Site uint64
-	// URI is what is forgotten and purged as one.
+	// URI is what Forget and Purge go by: all records of one URI are forgotten together.
 	URI URI
 }
 
-// URI is a target URI as far as forgetting is concerned: without its scheme, in a form that is equal for
-// spellings that mean the same.
+// URI is a target URI as Forget and Purge see it: without its scheme, and in one form for all spellings that mean the
+// same. NewURI makes one.
 type URI struct {
 	// Host is as CanonicalHost writes it.
 	Host string
-	// Path is percent-decoded, and begins with a slash.
+	// Path is percent-decoded, and begins with a slash. It has no query.
 	Path string
 	// Sum stands for host, path and query. It is the same on every node, and known to whoever knows the URI.
 	Sum Digest
 }
 
-// NewURI reads a URI whose host is given apart, as in a request. The result may share the memory of both.
+// NewURI makes a URI of a host, which may have a port, and of the path and query of u, as a request has them. The result
+// may share the memory of both.
 func NewURI(host string, u *url.URL) URI {
 	uri := URI{Host: CanonicalHost(host), Path: canonicalPath(u.Path)}
 	var room [512]byte
@@ -58,8 +59,8 @@ func NewURI(host string, u *url.URL) URI {
 	return uri
 }
 
-// CanonicalHost writes a host in lower case, without a port that is empty or the default of one of the schemes, and
-// without a final dot (RFC 9110 §4.2.3, RFC 3986 §6.2.3); an IPv6 address in the form of RFC 5952, in brackets.
+// CanonicalHost writes a host in lower case, without a final dot, and without a port that is empty, 80 or 443 (RFC 9110
+// §4.2.3, RFC 3986 §6.2.3). It writes an IPv6 address in the form of RFC 5952, in brackets.
 func CanonicalHost(host string) string {
 	host = strings.ToLower(host) // makes no copy of what is lower already
 	name, port := host, ""
@@ -98,10 +99,10 @@ func canonicalPath(path string) string {
 
 // Scope is a set of URIs to purge. The zero value is every URI there is.
 type Scope struct {
-	// Host is as in URI; empty means every host.
+	// Host is as in URI. Empty means every host.
 	Host string `json:"host,omitempty"`
-	// Path is as in URI: it, and all that lies below it at a segment boundary. So /a/b is the prefix of /a/b,
-	// /a/b/c and /a/b?q, but not of /a/bc. Empty or "/" means every path.
+	// Path is as in URI, and covers itself and everything below it at a segment boundary: /a/b covers /a/b, /a/b/c and
+	// /a/b?q, and not /a/bc. Empty or "/" means every path.
 	Path string `json:"path,omitempty"`
 }
 

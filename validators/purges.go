@@ -2,13 +2,13 @@ package validators
 
 import "slices"
 
-// MaxPurges is how many purges by scope a store has to keep. What is older than these counts as purged
-// wherever it lies.
+// MaxPurges is the number of purges by scope that a store has to keep. A record that is older than all of these counts as
+// purged, whatever its URI.
 const MaxPurges = 256
 
-// Stamp says how much had been forgotten in a store when a request began. The record of its response carries
-// it, and is worth nothing once more has been: so what a slow response says cannot outlive the write that
-// overtook it, on any node, and nothing has to be looked for to be purged. Both halves are the store's own.
+// Stamp says how much a store had forgotten when a request began. The record of its response carries the stamp, and counts
+// no longer once the store has forgotten more. So a slow response cannot bring back what a write has made outdated
+// meanwhile, on any node, and a purge does not have to look for records. Both numbers have a meaning for the store only.
 type Stamp struct {
 	// Forgotten changes whenever the URI, or one that shares its place, is forgotten.
 	Forgotten uint64
@@ -23,8 +23,8 @@ type Purge struct {
 	Scope
 }
 
-// Purges are the latest purges by scope, the oldest first. A value is not changed once it is shared; the
-// zero value has none.
+// Purges are the latest purges by scope, the oldest first. The zero value has none. A value that is shared must not be
+// changed; With makes a new one.
 type Purges struct {
 	// Base is the number up to which every record counts as purged unless it is newer.
 	Base uint64
@@ -39,8 +39,8 @@ func (p *Purges) Last() uint64 {
 	return p.List[len(p.List)-1].Number
 }
 
-// With is p and one purge more, whose number has to be greater than p.Last. Of more than MaxPurges the oldest
-// is dropped, and what it may have meant counts as purged.
+// With returns p with one purge more, whose number has to be greater than p.Last. Past MaxPurges the oldest one is dropped,
+// and every record that is older counts as purged. A purge of everything replaces all others.
 func (p *Purges) With(purge Purge) *Purges {
 	next := &Purges{Base: p.Base, List: append(slices.Clip(p.List), purge)}
 	if purge.Scope == (Scope{}) {
@@ -53,8 +53,8 @@ func (p *Purges) With(purge Purge) *Purges {
 	return next
 }
 
-// Cover reports whether a record of the URI, whose request began when the latest purge was number since, has
-// been purged in the meantime. A number greater than the latest is one of another store, and counts as purged.
+// Cover reports whether a record of the URI has been purged since its request began. since is the number of the latest
+// purge at that time. A number greater than p.Last comes from another store, and counts as purged.
 func (p *Purges) Cover(since uint64, uri URI) bool {
 	if since == p.Last() {
 		return false

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// MaxVariants is how many records of one URI and configuration are kept: one for each set of values that the
-// request fields nominated by Vary have had.
+// MaxVariants is the greatest number of records of one URI and configuration: one for each set of values of the request
+// fields that Vary names.
 const MaxVariants = 64
 
-// Record is what is kept of one representation, or, where Nominated is not empty, a signpost to several. The
-// zero value is none at all.
+// Record is what is kept of one representation. Where Nominated is not empty, it is a signpost instead: it says which
+// request fields select one of several records. The zero value means that there is none.
 type Record struct {
 	// Stamp is what Store.Load gave when the request began.
 	Stamp Stamp
 
-	// ETag is the field value of the 200, such as W/"cc1.…"; empty if it had none.
+	// ETag is the field value of the 200, such as W/"cc1.…". Empty: it had none.
 	ETag string
-	// LastModified is the date of the 200, in whole seconds; zero if it had none.
+	// LastModified is the date of the 200, in whole seconds. Zero: it had none.
 	LastModified time.Time
-	// Size is the length of the 200's content, before content codings of this server; -1 if that is not known.
+	// Size is the length of the 200's content in bytes, before this server compresses it. -1: not known.
 	Size int64
 
 	// Received is when the response came, to the millisecond.
@@ -34,33 +34,33 @@ type Record struct {
 
 	Flags Flags
 
-	// SetCookies are the names of the cookies that the response sets, sorted, separated by commas: a request that lacks one
-	// is not to be answered from the record, as that would set none. Empty: any may be.
+	// SetCookies are the names of the cookies that the response sets, sorted, separated by commas. A request that lacks one
+	// of them must not be answered from the record, because a 304 from memory sets no cookie. Empty: none is needed.
 	SetCookies string
 
-	// Nominated are the names of the request fields whose values select one of several records, in lower case,
-	// sorted, separated by commas. A record that has it has nothing else but Stamp and Variants.
+	// Nominated are the names of the request fields that select one of several records, in lower case, sorted, separated by
+	// commas. A record that has them is a signpost, and has only Stamp and Variants besides.
 	Nominated string
-	// Variants are the Sums of the keys of these records, one after the other, the oldest first: at most
-	// MaxVariants.
+	// Variants are the sums of the keys of these records, 16 octets each, one after the other, the oldest first. There are at
+	// most MaxVariants.
 	Variants string
 
 	fields string // name, value, name, value …, each after its length
 }
 
-// Flags are what a response said about the use of its record.
+// Flags say how a record may be used.
 type Flags uint8
 
 const (
-	// Cookies: requests with cookies may be answered, too.
+	// Cookies: requests with cookies may be answered from the record.
 	Cookies Flags = 1 << iota
-	// Credentials: requests with Authorization may be answered, too (RFC 9111 §3.5).
+	// Credentials: requests with Authorization may be answered from the record (RFC 9111 §3.5).
 	Credentials
-	// NeverStale: not to be used past its lifetime (RFC 9111 §4.2.4).
+	// NeverStale: the record must not be used past its lifetime (RFC 9111 §4.2.4).
 	NeverStale
-	// FoundDate: the LastModified is not the upstream's, and matches no date but itself.
+	// FoundDate: LastModified was found here and does not come from the upstream. It matches no date but itself.
 	FoundDate
-	// NamedTag: whether the ETag is weak may be as a client has named it, and not as the 200 has it.
+	// NamedTag: the ETag was learned from a client's condition. Whether it is weak may differ from the 200.
 	NamedTag
 )
 
@@ -70,8 +70,8 @@ func (f Flags) Has(flags Flags) bool { return f&flags == flags }
 // Exists reports whether there is a record, or a signpost.
 func (r *Record) Exists() bool { return !r.Received.IsZero() || r.Nominated != "" }
 
-// AddField adds a line of a field that a 304 is to carry, after those already there. ETag, Last-Modified and Date
-// are not among them: they have places of their own.
+// AddField adds a field line that a 304 is to have, after those already there. ETag, Last-Modified and Date do not belong
+// here: they have fields of their own in Record.
 func (r *Record) AddField(name, value string) {
 	b := make([]byte, 0, len(r.fields)+len(name)+len(value)+4)
 	b = append(b, r.fields...)
@@ -90,7 +90,7 @@ var wellKnown = []string{
 	"Access-Control-Expose-Headers", "Timing-Allow-Origin", "Cross-Origin-Resource-Policy",
 }
 
-// Fields are the lines added by AddField, in their order. The strings share the record's memory.
+// Fields returns the lines added by AddField, in their order. The strings share the memory of the record.
 func (r *Record) Fields() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		for rest := r.fields; rest != ""; {

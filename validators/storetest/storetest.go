@@ -1,12 +1,12 @@
-// Package storetest has the tests that every validators.Store has to pass, one for each thing that its comments
-// promise. A store's own tests call Run, and RunShared if many processes can share it:
+// Package storetest has the tests that every [validators.Store] has to pass, one for each promise of its comments. The tests
+// of a store call Run, RunBounded, and RunShared if many processes can share the store:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) validators.Store { … })
 //	}
 //
-// What is kept already, of an earlier run say, does no harm: each test has hosts and keys of its own. But it must not
-// be in use meanwhile, as everything is purged now and then.
+// A store may have records already, of an earlier run for example: each test has hosts and keys of its own. Nothing else
+// may use the store meanwhile, because some tests purge everything.
 package storetest
 
 import (
@@ -34,8 +34,8 @@ const (
 	interval = 2 * time.Millisecond
 )
 
-// Run tests one store. Open returns a store, ready for use, that has room for 20,000 records at least; it has
-// t.Cleanup close the store if that needs closing, and the store is used after that, too.
+// Run tests one store. open returns a store that is ready for use and has room for at least 20,000 records. If the store
+// needs closing, open registers that with t.Cleanup. The store is used after it was closed, too.
 func Run(t *testing.T, open func(t *testing.T) validators.Store) {
 	t.Helper()
 	for _, clause := range clauses {
@@ -44,8 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) validators.Store) {
 	t.Run("a store that was closed", func(t *testing.T) { closed(t, open) })
 }
 
-// RunShared tests a store that many processes share. Open returns two stores, as two processes would have them, of
-// which neither shares anything with the other but the place where records are kept.
+// RunShared tests a store that many processes share. open returns two stores, as two processes would have them: they share
+// nothing but the place where records are kept.
 func RunShared(t *testing.T, open func(t *testing.T) (a, b validators.Store)) {
 	t.Helper()
 	for _, clause := range sharedClauses {
@@ -56,8 +56,8 @@ func RunShared(t *testing.T, open func(t *testing.T) (a, b validators.Store)) {
 	}
 }
 
-// RunBounded tests what a store does that has as many dates of FirstSeen of a site as it may. Open returns one that keeps so
-// many.
+// RunBounded tests what a store does when it has the greatest number of FirstSeen dates of a site. open returns a store
+// with that number.
 func RunBounded(t *testing.T, open func(t *testing.T, maxFirstSeen int) validators.Store) {
 	t.Helper()
 	for _, clause := range boundedClauses {

@@ -1,0 +1,48 @@
+package redis_test
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/conditionalcache/caddy-conditional-cache/validators/redis"
+)
+
+// The JSON of a store. Nothing is connected to.
+func ExampleRedis_UnmarshalCaddyfile() {
+	var store redis.Redis
+	err := store.UnmarshalCaddyfile(caddyfile.NewTestDispenser(`redis {
+		address redis-1.internal:26379 redis-2.internal:26379
+		sentinel main
+		username caddy
+		password {env.REDIS_PASSWORD}
+		tls {
+			ca /etc/ssl/redis.pem
+		}
+		timeout 20ms
+	}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := json.MarshalIndent(&store, "", "  ")
+	fmt.Println(string(text), err)
+
+	// Output:
+	// {
+	//   "address": [
+	//     "redis-1.internal:26379",
+	//     "redis-2.internal:26379"
+	//   ],
+	//   "sentinel": "main",
+	//   "username": "caddy",
+	//   "password": "{env.REDIS_PASSWORD}",
+	//   "tls": {
+	//     "ca": [
+	//       "/etc/ssl/redis.pem"
+	//     ]
+	//   },
+	//   "timeout": 20000000
+	// } <nil>
+}
