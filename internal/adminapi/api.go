@@ -1,11 +1,11 @@
-// Package adminapi is what Caddy's admin endpoint says and does about remembered validators: the status of
-// their stores, why answers were no 304, and purging.
+// Package adminapi adds paths to Caddy's admin endpoint: the status of the stores of `remember`, why answers were no 304,
+// and purging.
 //
-//	GET  /conditional_cache/       the stores and their counters, and the bytes of bodies that are held
+//	GET  /conditional_cache/       the stores and their counters, and the bytes of bodies that are buffered
 //	GET  /conditional_cache/top    why answers were no 304, and at which URLs tags never repeat
 //	POST /conditional_cache/purge  {"url": …}, {"prefix": …} or {"all": true}, and "store" for one store only
 //
-// Who may call is Caddy's affair: its admin endpoint refuses foreign hosts and origins before it asks here.
+// Caddy decides who may call: its admin endpoint refuses foreign hosts and origins before it asks this package.
 package adminapi
 
 import (
@@ -28,7 +28,7 @@ const (
 	topPath   = "top"
 )
 
-// Held says how much memory the bodies of responses take that are held now, and may take.
+// Held says how much memory buffered bodies take now, and may take.
 type Held struct {
 	// Bytes are held by this process.
 	Bytes int64 `json:"bytes"`
@@ -36,7 +36,8 @@ type Held struct {
 	MaxTotal int64 `json:"max_total"`
 }
 
-// API is the Caddy module admin.api.conditional_cache.
+// API adds the paths /conditional_cache/ (status of the stores), /conditional_cache/top (why answers were no 304) and
+// /conditional_cache/purge to Caddy's admin endpoint. It has no settings, and is there in every Caddy with this module.
 type API struct {
 	held    func() Held
 	counted Counted
