@@ -15,8 +15,7 @@ func ExampleRedis_UnmarshalCaddyfile() {
 	err := store.UnmarshalCaddyfile(caddyfile.NewTestDispenser(`redis {
 		address redis-1.internal:26379 redis-2.internal:26379
 		sentinel main
-		username caddy
-		password {env.REDIS_PASSWORD}
+		db 2
 		tls {
 			ca /etc/ssl/redis.pem
 		}
@@ -36,13 +35,12 @@ func ExampleRedis_UnmarshalCaddyfile() {
 	//     "redis-2.internal:26379"
 	//   ],
 	//   "sentinel": "main",
-	//   "username": "caddy",
-	//   "password": "{env.REDIS_PASSWORD}",
 	//   "tls": {
 	//     "ca": [
 	//       "/etc/ssl/redis.pem"
 	//     ]
 	//   },
+	//   "db": 2,
 	//   "timeout": 20000000
 	// } <nil>
 }
