@@ -25,7 +25,7 @@ func ExampleRedis_UnmarshalCaddyfile() {
 		fmt.Println(err)
 		return
 	}
-	text, err := json.MarshalIndent(&store, "", "  ")
+	text, err := json.MarshalIndent(&store, "", "  ") //nolint:gosec // no password is in it
 	fmt.Println(string(text), err)
 
 	// Output:
