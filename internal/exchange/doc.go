@@ -53,7 +53,7 @@
 // # Where to change what
 //
 //	a field of the 304        notmodified.go, trim; of one from memory: package remember, carries
-//	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a line in docs/reasons.md
+//	why a body is streamed    stream.go, streams, or facts.go; its word in package journal, and a row in docs/troubleshooting.md
 //	which Range is answered   slice.go, judgeRange; by what terms: package httpcond, range.go
 //	who has misread a Range   again.go, misreads, and writers.go
 //	a condition               judge.go, evaluate; from memory: recall.go and memory.go; of writes: package guard
