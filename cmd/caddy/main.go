@@ -1,5 +1,5 @@
 // Command caddy is Caddy with the conditional_cache module and both of its stores built in, and with what Caddyfile.example
-// demonstrates it on.
+// demonstrates it on. With `-tags nodemo` that is left out, as a server for others to visit needs none of it.
 package main
 
 import (
@@ -7,7 +7,6 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/conditionalcache/caddy-conditional-cache"
-	_ "github.com/conditionalcache/caddy-conditional-cache/cmd/caddy/demo"
 	_ "github.com/conditionalcache/caddy-conditional-cache/validators/redis"
 )
 
