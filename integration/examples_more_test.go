@@ -332,9 +332,18 @@ func TestExampleFeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExampleFeedsWhileDown: readers do not notice that the application is down, though the time of what is remembered is over.
+func TestExampleFeedsWhileDown(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(feedUpstream))
+	defer server.Close()
+	c := runMore(t, "feeds-podcasts", server.Listener.Addr().String(), "remember 5m", "remember 1s", "grace 1m", "grace 0s")
+	tag := c.get(t, "/rss/", nil).header.Get("Etag")
 	server.Close()
-	if got := c.get(t, "/rss/", http.Header{"If-None-Match": {first.header.Get("Etag")}}); got.status != http.StatusNotModified {
-		t.Errorf("while the application is down: %v", got)
+	time.Sleep(1200 * time.Millisecond)
+	if got := c.get(t, "/rss/", http.Header{"If-None-Match": {tag}}); got.status != http.StatusNotModified {
+		t.Errorf("got %v", got)
 	}
 }
 
