@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,6 +177,20 @@ func TestMoreExamplesAreValid(t *testing.T) {
 	for _, name := range append([]string{"docker"}, moreExamples...) {
 		file := filepath.Join("../examples", name, "Caddyfile")
 		validateDoc(t, file, adaptDoc(t, file, readDoc(t, file)))
+	}
+}
+
+// TestGuidesShowTheExamples: what a guide shows first is the file that it names, and further Caddyfiles are valid as well.
+func TestGuidesShowTheExamples(t *testing.T) {
+	for _, name := range moreExamples {
+		blocks := codeBlocks(t, filepath.Join("../docs/guides", name+".md"), "caddyfile")
+		if len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join("../examples", name, "Caddyfile")) {
+			t.Errorf("docs/guides/%s.md shows another file than examples/%[1]s/Caddyfile", name)
+			continue
+		}
+		for _, block := range blocks[1:] {
+			validateDoc(t, block.where, adaptDoc(t, block.where, block.text))
+		}
 	}
 }
 
@@ -344,6 +359,34 @@ func TestExampleFeedsWhileDown(t *testing.T) {
 	time.Sleep(1200 * time.Millisecond)
 	if got := c.get(t, "/rss/", http.Header{"If-None-Match": {tag}}); got.status != http.StatusNotModified {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestFeedWithABuildDate: the guide's other Caddyfile gives a 304 for a feed with another date in each answer, and the feed itself
+// for a new article.
+func TestFeedWithABuildDate(t *testing.T) {
+	var renders, articles atomic.Int64
+	articles.Store(1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		date := lastDeploy.Add(time.Duration(renders.Add(1)) * time.Second).Format(time.RFC1123Z)
+		text := strings.Replace(feed(int(articles.Load()))[feedPath], "<item>", "<lastBuildDate>"+date+"</lastBuildDate><item>", 1)
+		w.Header().Set("Content-Type", "application/rss+xml")
+		w.Header().Set("Etag", fmt.Sprintf(`W/"%x"`, sha256.Sum256([]byte(text))))
+		_, _ = io.WriteString(w, text)
+	}))
+	t.Cleanup(server.Close)
+	port := freePort(t)
+	block := codeBlocks(t, "../docs/guides/feeds-podcasts.md", "caddyfile")[1]
+	// Without memory each question reaches the application, and finds another date.
+	runCaddy(t, strings.NewReplacer(":8080", fmt.Sprintf(":%d", port), "127.0.0.1:2368", server.Listener.Addr().String(), "remember 5m", "").Replace(block.text))
+	c := plainClient(t, port)
+	fields := http.Header{"If-None-Match": {c.get(t, "/", nil).header.Get("Etag")}}
+	if got := c.get(t, "/", fields); got.status != http.StatusNotModified || renders.Load() != 2 {
+		t.Errorf("%d feeds were made, got %v", renders.Load(), got)
+	}
+	articles.Store(2)
+	if got := c.get(t, "/", fields); got.status != http.StatusOK {
+		t.Errorf("a new article: %v", got)
 	}
 }
 
