@@ -149,40 +149,11 @@ func lintDockerfile(text string) (found problems) {
 // lintStage looks at one stage behind those with some names.
 func lintStage(s stage, names []string) (found problems) {
 	for i, next := range s.instructions {
-		switch next.name {
-		case "FROM", "ARG", "ENV", "LABEL", "USER", "VOLUME", "STOPSIGNAL":
-		case "WORKDIR":
-			if !path.IsAbs(next.rest) {
-				found.addf("line %d: WORKDIR %s is relative", next.line, next.rest)
-			}
-		case "COPY":
-			if from := next.opt("from"); from != "" && !slices.Contains(names, from) {
-				found.addf("line %d: there is no stage %q", next.line, from)
-			}
-		case "EXPOSE":
-			for _, port := range strings.Fields(next.rest) {
-				number, _, _ := strings.Cut(port, "/")
-				if n, err := strconv.Atoi(number); err != nil || n < 1 || n > 65535 {
-					found.addf("line %d: %s is no port", next.line, port)
-				}
-			}
-		case "RUN":
-			if word := commandWord.FindString(next.rest); word != "" {
-				found.addf("line %d: %s in a RUN", next.line, strings.TrimSpace(word))
-			}
-			if i > 0 && s.instructions[i-1].name == "RUN" {
-				found.addf("line %d: one RUN behind another", next.line)
-			}
-		case "CMD", "ENTRYPOINT":
-			if next.list() == nil {
-				found.addf("line %d: %s is not in the form of a list", next.line, next.name)
-			}
-		case "HEALTHCHECK":
-			if command, ok := strings.CutPrefix(next.rest, "CMD "); next.rest != "NONE" && (!ok || instruction{rest: command}.list() == nil) {
-				found.addf("line %d: HEALTHCHECK is not in the form of a list", next.line)
-			}
-		default:
-			found.addf("line %d: %s", next.line, next.name)
+		if problem := next.problem(names); problem != "" {
+			found.addf("line %d: %s", next.line, problem)
+		}
+		if i > 0 && next.name == "RUN" && s.instructions[i-1].name == "RUN" {
+			found.addf("line %d: one RUN behind another", next.line)
 		}
 	}
 	for _, name := range []string{"CMD", "ENTRYPOINT", "HEALTHCHECK"} {
@@ -191,6 +162,39 @@ func lintStage(s stage, names []string) (found problems) {
 		}
 	}
 	return found
+}
+
+// problem is what is wrong with one instruction, behind stages with some names; "": nothing.
+func (i instruction) problem(names []string) string {
+	switch i.name {
+	case "FROM", "ARG", "ENV", "LABEL", "USER", "VOLUME", "STOPSIGNAL":
+	case "WORKDIR":
+		if !path.IsAbs(i.rest) {
+			return "WORKDIR " + i.rest + " is relative"
+		}
+	case "COPY":
+		if from := i.opt("from"); from != "" && !slices.Contains(names, from) {
+			return fmt.Sprintf("there is no stage %q", from)
+		}
+	case "EXPOSE":
+		for port := range strings.FieldsSeq(i.rest) {
+			number, _, _ := strings.Cut(port, "/")
+			if n, err := strconv.Atoi(number); err != nil || n < 1 || n > 65535 {
+				return port + " is no port"
+			}
+		}
+	case "RUN":
+		if word := commandWord.FindString(i.rest); word != "" {
+			return strings.TrimSpace(word) + " in a RUN"
+		}
+	case "CMD", "ENTRYPOINT", "HEALTHCHECK":
+		if (instruction{rest: strings.TrimPrefix(i.rest, "CMD ")}).list() == nil {
+			return i.name + " is not in the form of a list"
+		}
+	default:
+		return i.name
+	}
+	return ""
 }
 
 const dockerfile = "examples/docker/Dockerfile"
