@@ -54,7 +54,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 //	        from        header <field> [<layout>] | json <path> [<layout>] | file <path...> | first_seen
 //	        lenient     [on|off]
 //	    }
-//	    cache_control   [<selector>] <directive...> {
+//	    cache_control   [<selector...>] <directive...>|off {
 //	        existing    keep|merge|replace
 //	        jitter      <percent>
 //	        extension   <directive...>
@@ -94,9 +94,13 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 //	    }
 //	}
 //
-// A selector is a path (/assets/*), a media type (text/html, image/*) or the name of a response matcher (@name). A max_age of
+// Selectors are paths (/assets/*), or media types (text/html, image/*), or the name of one response matcher (@name). A line that
+// is off leaves what it selects as it is, whatever the lines below say; cache_control off alone means no lines. A max_age of
 // 1h lets browsers and shared caches keep everything that has no Cache-Control of its own for one hour. A number without a
 // unit is seconds. The error names file and line, and what to write instead.
+//
+// Caddy puts variables such as {$TTL} in before a word is read: nothing is left of one that is not set. In quotes, "{$TTL}",
+// an empty word is left, which is refused.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	var p parser
 	if err := h.unmarshal(d, &p); err != nil {
@@ -159,6 +163,9 @@ func (p *parser) readShorthand() error {
 	if len(args) == 0 {
 		return nil
 	}
+	if strings.HasPrefix(args[0], "/") {
+		return p.Errf("unexpected %q: conditional_cache takes one path; for several write a matcher, as in @pages path /a/* /b/*, and conditional_cache @pages 1h", args[0])
+	}
 	if len(args) > 1 {
 		return p.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h, or off; options go in a block", args[1])
 	}
@@ -214,11 +221,7 @@ func (p *parser) subdirective() error {
 	case "debug_headers":
 		return p.flag(name, &p.h.DebugHeaders)
 	}
-	return p.Unrecognized("subdirective", name, subdirectives)
-}
-
-var subdirectives = []string{
-	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "remember", "not_modified", "content_location", "cache_status", "server_timing", "debug_headers", "@<name>",
+	return p.Unrecognized(config.Subdirective, name, append(slices.Clip(config.Subdirectives), "@<name>"))
 }
 
 // place notes that something stands here, unless it is noted already.
@@ -229,28 +232,9 @@ func (p *parser) place(of string) {
 }
 
 func (p *parser) etag() error {
-	mode, err := p.WordOrBlock(config.ETagMode)
-	if err != nil {
-		return err
-	}
-	e := &ETag{Mode: mode}
-	p.h.ETag = e
-	// Checked after every option: what contradicts stands on the line that the error names.
-	checked := func(err error) error { return cmp.Or(err, p.At(config.ETag(*e).Check())) }
-	return p.Block("etag", tokens.Options{
-		"hash":     func() (err error) { e.Hash, err = p.Word(config.ETagHash); return checked(err) },
-		"existing": func() (err error) { e.Existing, err = p.Word(config.ETagExisting); return checked(err) },
-		"ignore": func() error {
-			words, expressions, err := p.Ignored()
-			for _, expression := range expressions {
-				p.place(config.OfExpression(expression))
-			}
-			e.Ignore, e.IgnoreExpressions = append(e.Ignore, words...), append(e.IgnoreExpressions, expressions...)
-			return checked(err)
-		},
-		"secret": func() (err error) { e.Secret, err = p.Text("secret", "{env.ETAG_SECRET}"); return checked(err) },
-		"epoch":  func() (err error) { e.Epoch, err = p.Text("epoch", "2026-07"); return checked(err) },
-	}, "ignore")
+	e, err := p.ETag(p.place)
+	p.h.ETag = (*ETag)(e)
+	return err
 }
 
 func (p *parser) lastModified() error {
@@ -277,11 +261,21 @@ func (p *parser) from(l *LastModified) error {
 	return p.At(l.config().Check())
 }
 
+// noRows is `cache_control off`, as places know it.
+const noRows = "cache_control off"
+
 func (p *parser) cacheControl() error {
 	at := p.Here()
 	row, err := p.Row()
 	if err != nil {
 		return err
+	}
+	if row.Off && row.Selector() == "" {
+		if _, twice := p.places[noRows]; twice {
+			return at.Errf("cache_control off is there twice; write it once")
+		}
+		p.places[noRows] = at
+		return nil
 	}
 	if row.Selector() == "" && p.shorthand != nil {
 		return at.Errf("cache_control without a selector and the max_age of the directive both speak for every other response; keep one")
@@ -316,22 +310,8 @@ func (p *parser) modified() (err error) {
 }
 
 func (p *parser) buffer() error {
-	b := new(Buffer)
-	p.h.Buffer = b
-	if err := p.Nothing("buffer"); err != nil {
-		return err
-	}
-	at := p.Here()
-	err := p.Block("buffer", tokens.Options{
-		"max_body": func() (err error) {
-			b.MaxBody, err = p.Size()
-			return cmp.Or(err, p.At(config.Buffer(*b).Check()))
-		},
-		"max_delay": func() (err error) { b.MaxDelay, err = p.Delay("max_delay"); return err },
-	})
-	if err == nil && *b == (Buffer{}) {
-		return at.Errf("buffer needs a block with max_body or max_delay")
-	}
+	b, err := p.Buffer()
+	p.h.Buffer = (*Buffer)(b)
 	return err
 }
 
@@ -358,51 +338,15 @@ func (p *parser) ranges() error {
 }
 
 func (p *parser) guardWrites() error {
-	at := p.Here()
-	g := &GuardWrites{Methods: p.RemainingArgs()}
-	if len(g.Methods) > 0 && g.Methods[0] == off[0] {
-		if len(g.Methods) > 1 {
-			return p.Surplus(g.Methods[1], "guard_writes off", "no methods")
-		}
-		return p.NoBlock("guard_writes off")
-	}
-	p.h.GuardWrites = g
-	if err := config.GuardWrites(*g).Check(); err != nil {
-		return at.At(err)
-	}
-	return p.Block("guard_writes", tokens.Options{
-		"require": func() (err error) { g.Require, err = p.OnOff("require"); return err },
-	})
+	g, err := p.GuardWrites()
+	p.h.GuardWrites = (*GuardWrites)(g)
+	return err
 }
 
 func (p *parser) remember() error {
-	args := p.RemainingArgs()
-	switch {
-	case slices.Equal(args, off):
-		return p.NoBlock("remember off")
-	case len(args) > 1:
-		return p.Surplus(args[1], "remember", "one ttl; options go in a block")
-	}
-	r := new(Remember)
-	p.h.Remember = r
-	if len(args) == 1 {
-		ttl, err := p.AsSpan("remember", args[0])
-		if r.TTL = ttl; err != nil {
-			return err
-		}
-	}
-	return p.Block("remember", tokens.Options{
-		"store":          func() (err error) { r.StoreRaw, err = p.Store(); return err },
-		"key":            func() (err error) { r.Key, err = p.Key(); return err },
-		"ignore_cookies": func() (err error) { r.IgnoreCookies, err = p.Cookies(config.IgnoreCookies); return err },
-		"ignore_set_cookie": func() (err error) {
-			p.place(config.OfSetCookie)
-			r.IgnoreSetCookie, err = p.Cookies(config.IgnoreSetCookie)
-			return err
-		},
-		"grace":          func() (err error) { r.Grace, err = p.Span("grace"); return err },
-		"stale_if_error": func() (err error) { r.StaleIfError, err = p.Span("stale_if_error"); return err },
-	})
+	r, err := p.Remember(p.place)
+	p.h.Remember = (*Remember)(r)
+	return err
 }
 
 func (p *parser) notModified() error {
@@ -498,6 +442,10 @@ func (p *parser) checkMatchers() error {
 
 // checkTogether comes last, as what contradicts may stand below.
 func (p *parser) checkTogether() error {
+	if at, said := p.places[noRows]; said && len(p.h.CacheControl) > 0 {
+		return at.Errf("cache_control off means that no Cache-Control is set here, so no other row stands beside it; remove it, " +
+			"or write what it is for, as in cache_control /api/* off")
+	}
 	of, err := p.h.config().Contradiction()
 	return p.places[of].At(err)
 }

@@ -208,10 +208,10 @@ func warned(t *testing.T, h *Handler) (lines []string) {
 func TestWarnings(t *testing.T) {
 	h := &Handler{
 		CacheControl: []CacheControl{
-			{Path: "/a/*", Directives: pairs("max-age=1h")},
-			{MediaType: "Text/HTML", Directives: pairs("max-age=1h immutable")},
-			{MediaType: "text/css", Directives: pairs("max-age=1h immutable")},
-			{MediaType: "text/*", Directives: pairs("max-age=800d immutable")},
+			{Path: OneOrMore{"/a/*"}, Directives: pairs("max-age=1h")},
+			{MediaType: OneOrMore{"Text/HTML"}, Directives: pairs("max-age=1h immutable")},
+			{MediaType: OneOrMore{"text/css"}, Directives: pairs("max-age=1h immutable")},
+			{MediaType: OneOrMore{"text/*"}, Directives: pairs("max-age=800d immutable")},
 			{Directives: pairs("public")},
 		},
 		ETag: &ETag{IgnoreExpressions: []string{`\d+`, `in (\d+) ms`}},
@@ -380,7 +380,9 @@ func TestConfigDigestTellsConfigurationsApart(t *testing.T) {
 		"ignore_set_cookie": func(h *Handler) { h.Remember.IgnoreSetCookie = []string{"_ga*"} },
 		"no remember":       func(h *Handler) { h.Remember = nil },
 		"row":               func(h *Handler) { h.CacheControl = []CacheControl{{Directives: []string{"max-age=1"}}} },
-		"row with a path":   func(h *Handler) { h.CacheControl = []CacheControl{{Path: "/a", Directives: []string{"max-age=1"}}} },
+		"row with a path": func(h *Handler) {
+			h.CacheControl = []CacheControl{{Path: OneOrMore{"/a"}, Directives: []string{"max-age=1"}}}
+		},
 		"not_modified keep": func(h *Handler) { h.NotModified = &NotModified{Keep: []string{"Link"}} },
 		"not_modified drop": func(h *Handler) { h.NotModified = &NotModified{Drop: []string{"Link"}} },
 		"first_seen":        func(h *Handler) { h.LastModified = &LastModified{From: []LastModifiedSource{{FirstSeen: true}}} },

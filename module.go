@@ -32,6 +32,7 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/jsonread"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/place"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/remember"
@@ -336,14 +337,19 @@ type LastModifiedSource struct {
 // CacheControl is one entry of the Cache-Control policy: directives, and a selector that says for which responses. The
 // selector is one of path, media_type and response_matcher; an entry without one selects every response.
 type CacheControl struct {
-	// A path pattern of the request as the client sent it, as in Caddy's path matcher: `/assets/*`.
-	Path string `json:"path,omitempty"`
+	// A path pattern of the request as the client sent it, as in Caddy's path matcher: `/assets/*`. Or a list of them, one of
+	// which has to match.
+	Path OneOrMore `json:"path,omitempty"`
 
-	// A media type (`text/html`) or range (`image/*`) of the response.
-	MediaType string `json:"media_type,omitempty"`
+	// A media type (`text/html`) or range (`image/*`) of the response. Or a list of them, one of which has to match.
+	MediaType OneOrMore `json:"media_type,omitempty"`
 
 	// The name of a response matcher, without `@`. Such an entry applies to every status that the matcher has.
 	ResponseMatcher string `json:"response_matcher,omitempty"`
+
+	// Whether what the selector matches, of whatever status, is left as it is: no entry below applies to it, nor does expires
+	// `modified`. Needs a selector, and goes with nothing else. Default: no.
+	Off bool `json:"off,omitempty"`
 
 	// Directives of RFC 9111 §5.2.2, RFC 5861 and RFC 8246. Lifetimes are whole seconds (`max-age=3600`) or durations
 	// (`max-age=1h`). Refused: unknown, repeated or contradicting ones.
@@ -363,6 +369,12 @@ type CacheControl struct {
 	Jitter float64 `json:"jitter,omitempty"`
 }
 
+// OneOrMore is one text, or a list of texts.
+type OneOrMore = config.OneOrMore
+
+// Delay is a duration, or `off`.
+type Delay = config.Delay
+
 // Buffer bounds what is buffered to make a tag.
 type Buffer struct {
 	// The longest body that is buffered, in bytes. A longer one is streamed without a tag made here. Default: 4194304
@@ -370,8 +382,8 @@ type Buffer struct {
 	MaxBody int64 `json:"max_body,omitempty"`
 
 	// How long a response is buffered, counted from its header section. What takes longer is streamed. The work of
-	// `ignore` counts as well. A negative value means no limit. Default: 200ms.
-	MaxDelay caddy.Duration `json:"max_delay,omitempty"`
+	// `ignore` counts as well. `off`, or a negative value, means no limit. Default: 200ms.
+	MaxDelay Delay `json:"max_delay,omitempty"`
 }
 
 // Ranges says which responses this handler cuts ranges out of, and how many.
@@ -453,6 +465,18 @@ type Remember struct {
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.conditional_cache", New: func() caddy.Module { return new(Handler) }}
+}
+
+// UnmarshalJSON implements json.Unmarshaler: what is wrong is said in the words of the configuration.
+func (h *Handler) UnmarshalJSON(raw []byte) error {
+	type plain Handler
+	return jsonread.Into(raw, (*plain)(h), config.Examples)
+}
+
+// UnmarshalJSON implements json.Unmarshaler: what is wrong is said in the words of the configuration.
+func (a *App) UnmarshalJSON(raw []byte) error {
+	type plain App
+	return jsonread.Into(raw, (*plain)(a), config.Examples)
 }
 
 // Provision checks and compiles the configuration. It opens nothing: `caddy validate` provisions, too.

@@ -183,11 +183,28 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"field of a response matcher": {`"response_matchers": {"a": {"status": [404]}}`, okApp, `unknown field "status"`},
 	"field of the app":            {``, `{"stores": "memory"}`, `unknown field "stores"`},
 
-	"max_body as text":        {`"buffer": {"max_body": "4MiB"}`, okApp, `max_body`},
-	"etag as text":            {`"etag": "weak"`, okApp, `etag`},
-	"max_delay rubbish":       {`"buffer": {"max_delay": "soon"}`, okApp, `"soon"`},
-	"content_location a word": {`"content_location": "on"`, okApp, `content_location`},
-	"directives as text":      {`"cache_control": [{"directives": "no-cache"}]`, okApp, `directives`},
+	"max_body as text":        {`"buffer": {"max_body": "4MiB"}`, okApp, `buffer.max_body has to be a whole number, and is "4MiB"; write "max_body": 4194304`},
+	"etag as text":            {`"etag": "weak"`, okApp, `etag has to be an object, and is "weak"; write "etag": {"mode": "strong"}`},
+	"max_delay rubbish":       {`"buffer": {"max_delay": "soon"}`, okApp, `buffer.max_delay has to be a duration, or "off", and is "soon"; write "max_delay": "200ms"`},
+	"content_location a word": {`"content_location": "on"`, okApp, `content_location has to be true or false, and is "on"; write "content_location": true`},
+	"directives as text":      {`"cache_control": [{"directives": "no-cache"}]`, okApp, `cache_control[0].directives has to be a list, and is "no-cache"; write "directives": ["public", "max-age=1h"]`},
+	"directives of numbers":   {`"cache_control": [{"directives": ["a"]}, {"directives": [1]}]`, okApp, `cache_control[1].directives has to be a list, and is [1]`},
+	"path a number":           {`"cache_control": [{"path": 1}]`, okApp, `cache_control[0].path has to be a text, or a list of texts, and is 1; write "path": ["/assets/*", "/fonts/*"]`},
+	"rows as an object":       {`"cache_control": {"directives": ["no-cache"]}`, okApp, `cache_control has to be a list, and is {"directives":["no-cache"]}; write "cache_control": [{`},
+	"field of redis":          {`"remember": {"store": {"name": "redis", "address": "localhost:6379"}}`, okApp, `address has to be a list, and is "localhost:6379"; write "address": ["localhost:6379"]`},
+	"field of memory":         {`"remember": {"store": {"name": "memory", "max_entries": "1k"}}`, okApp, `max_entries has to be a whole number, and is "1k"; write "max_entries": 100000`},
+	"max a fraction":          {`"ranges": {"max": 1.5}`, okApp, `ranges.max has to be a whole number, and is 1.5; write "max": 16`},
+	"status as text":          {`"response_matchers": {"a": {"status_code": ["404"]}}`, okApp, `response_matchers.a.status_code has to be a list, and is ["404"]`},
+	"max_total as text":       {``, `{"max_total": "1GiB"}`, `max_total has to be a whole number, and is "1GiB"; write "max_total": 268435456`},
+	"the app a list":          {``, `[]`, `what is here has to be an object, and is []`},
+
+	"a list of no paths":      {`"cache_control": [{"path": [], "directives": ["public"]}]`, okApp, `row 1: an empty list selects nothing`},
+	"a path of nothing":       {`"cache_control": [{"path": ["/a", ""], "directives": ["public"]}]`, okApp, `row 1: path "" has to begin with a slash`},
+	"a path twice":            {`"cache_control": [{"path": ["/a", "/A"], "directives": ["public"]}]`, okApp, `row 1: /a is named twice; name it once`},
+	"off without a selector":  {`"cache_control": [{"off": true}]`, okApp, `row 1: a row that is off needs a selector`},
+	"off with directives":     {`"cache_control": [{"path": "/a", "off": true, "directives": ["public"]}]`, okApp, `row 1: a row that is off says nothing`},
+	"off with existing":       {`"cache_control": [{"path": "/a", "off": true, "existing": "replace"}]`, okApp, `row 1: a row that is off says nothing`},
+	"below a row that is off": {`"cache_control": [{"path": "/a/*", "off": true}, {"path": "/a/b", "directives": ["public"]}]`, okApp, `cache_control /a/b: never applies`},
 
 	"etag mode":       {`"etag": {"mode": "sometimes"}`, okApp, `etag: unrecognized "sometimes"`},
 	"etag hash":       {`"etag": {"hash": "md5"}`, okApp, `etag hash: unrecognized "md5"`},
@@ -219,13 +236,13 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 
 	"modified without a lifetime":    {`"expires": "modified"`, okApp, `expires modified: 0s is not a duration`},
 	"modified, a fraction":           {`"expires": "modified", "expires_modified": "1.5s"`, okApp, `expires modified: 1.5s is not`},
-	"modified, rubbish":              {`"expires": "modified", "expires_modified": "soon"`, okApp, `"soon"`},
+	"modified, rubbish":              {`"expires": "modified", "expires_modified": "soon"`, okApp, `expires_modified has to be a duration, and is "soon"; write "expires_modified": "1h"`},
 	"a lifetime without modified":    {`"expires_modified": "1h"`, okApp, `expires_modified goes with expires modified`},
 	"modified without Last-Modified": {`"expires": "modified", "expires_modified": "1h", "last_modified": {"mode": "remove"}`, okApp, `expires modified counts from Last-Modified`},
 	"modified and max-age":           {`"expires": "modified", "expires_modified": "1h", "cache_control": [{"directives": ["max-age=1"]}]`, okApp, `expires modified and a row without a selector`},
 	"jitter negative":                {`"cache_control": [{"directives": ["max-age=60"], "jitter": -1}]`, okApp, `row 1: jitter: -1% is not a percentage from 1% to 50%`},
 	"jitter of everything":           {`"cache_control": [{"directives": ["max-age=60"], "jitter": 51}]`, okApp, `row 1: jitter: 51% is not`},
-	"jitter as text":                 {`"cache_control": [{"directives": ["max-age=60"], "jitter": "10%"}]`, okApp, `jitter`},
+	"jitter as text":                 {`"cache_control": [{"directives": ["max-age=60"], "jitter": "10%"}]`, okApp, `cache_control[0].jitter has to be a number, and is "10%"; write "jitter": 10`},
 	"jitter of nothing":              {`"cache_control": [{"directives": ["public"], "jitter": 10}]`, okApp, `row 1: jitter spreads max-age and s-maxage`},
 
 	"from beside remove":    {`"last_modified": {"mode": "remove", "from": [{"header": "X-A"}]}`, okApp, `last_modified remove sends no date`},
@@ -298,14 +315,25 @@ func TestWrongJSON(t *testing.T) {
 	for name, c := range wrongJSON {
 		t.Run(name, func(t *testing.T) {
 			err := validate(configOf(c.handler, c.app))
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "conditional_cache") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "conditional_cache") || internals.MatchString(err.Error()) {
 				t.Errorf("got %v; want an error of conditional_cache with %q", err, c.want)
 			}
 		})
 	}
-	if err := validate(configOf(``, okApp)); err != nil {
-		t.Errorf("without anything wrong: %v", err)
+	for _, handler := range rightJSON {
+		if err := validate(configOf(handler, okApp)); err != nil {
+			t.Errorf("without anything wrong: %s: %v", handler, err)
+		}
 	}
+}
+
+// rightJSON are members of a handler that have nothing wrong.
+var rightJSON = []string{
+	``,
+	`"buffer": {"max_delay": "off"}`,
+	`"buffer": {"max_delay": "1s", "MAX_BODY": 1}`, // Go does not tell capitals
+	`"cache_control": [{"path": ["/a", "/b/*"], "directives": ["no-cache"]}, {"media_type": "text/css", "off": true}]`,
+	`"etag": null, "remember": {"store": {"name": "memory"}}`,
 }
 
 // configOf is a configuration with one handler and the app.

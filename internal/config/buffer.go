@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // What holds where `buffer` says nothing.
@@ -18,7 +16,7 @@ const maxMaxBody = 1 << 40
 // Buffer is `buffer`.
 type Buffer struct {
 	MaxBody  int64
-	MaxDelay caddy.Duration
+	MaxDelay Delay
 }
 
 // Check refuses what is wrong in `buffer`.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,11 +81,11 @@ func (e ETag) compile() (policy.Tags, error) {
 	// Only global placeholders: a tag must not depend on the request.
 	secret, err := caddy.NewReplacer().ReplaceOrErr(e.Secret, true, true)
 	if err != nil {
-		return policy.Tags{}, fmt.Errorf("etag secret: %w", err)
+		return policy.Tags{}, fmt.Errorf("etag secret: %w; write one that has a value when Caddy starts, such as {env.ETAG_SECRET}", err)
 	}
 	epoch, err := caddy.NewReplacer().ReplaceOrErr(e.Epoch, true, true)
 	if err != nil {
-		return policy.Tags{}, fmt.Errorf("etag epoch: %w", err)
+		return policy.Tags{}, fmt.Errorf("etag epoch: %w; write one that has a value when Caddy starts, such as {env.RELEASE}, or remove epoch", err)
 	}
 	ignored, err := ignore.Compile(e.Ignore, e.IgnoreExpressions)
 	mode := modeWords[e.Mode]
@@ -115,15 +116,18 @@ func (h *Handler) compileFreshness(ctx caddy.Context) (policy.Freshness, error) 
 
 func (h *Handler) compileRow(ctx caddy.Context, config CacheControl) (policy.Row, error) {
 	compiled, err := config.compile()
-	row := policy.Row{Row: compiled, MediaType: strings.ToLower(config.MediaType)}
+	row := policy.Row{Row: compiled}
+	for _, mediaType := range config.MediaType {
+		row.MediaTypes = append(row.MediaTypes, strings.ToLower(mediaType))
+	}
 	if config.ResponseMatcher != "" {
 		matcher := h.ResponseMatchers[config.ResponseMatcher]
 		row.Response = &matcher
 	}
-	if err != nil || config.Path == "" {
+	if err != nil || len(config.Path) == 0 {
 		return row, err
 	}
-	row.Path = caddyhttp.MatchPath{config.Path}
+	row.Path = slices.Clone(caddyhttp.MatchPath(config.Path)) // Provision writes into it
 	return row, row.Path.Provision(ctx)
 }
 

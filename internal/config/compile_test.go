@@ -95,9 +95,11 @@ func TestCompileRows(t *testing.T) {
 	p := compiled(t, &Handler{
 		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"x": {StatusCode: []int{4}}, "y": {StatusCode: []int{5}}},
 		CacheControl: []CacheControl{
-			{Path: "/A*", Directives: []string{"max-age=1"}, Existing: "replace"},
-			{MediaType: "Text/HTML", Directives: []string{"max-age=1"}, Existing: "merge", Jitter: 5},
+			{Path: OneOrMore{"/A*"}, Directives: []string{"max-age=1"}, Existing: "replace"},
+			{MediaType: OneOrMore{"Text/HTML"}, Directives: []string{"max-age=1"}, Existing: "merge", Jitter: 5},
 			{ResponseMatcher: "x", Directives: []string{"no-store"}},
+			{Path: OneOrMore{"/x", "/*/B"}, Off: true},
+			{MediaType: OneOrMore{"image/*", "Text/CSS"}, Directives: []string{"no-cache"}},
 			{Directives: []string{"public"}},
 		},
 	})
@@ -105,7 +107,12 @@ func TestCompileRows(t *testing.T) {
 	request = request.WithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())) // as Caddy does
 	sent := func() *http.Request { return request }
 	for i, want := range []struct{ here, html, missing, replaces, merges, spreads bool }{
-		{here: true, html: true, missing: true, replaces: true}, {html: true, merges: true, spreads: true}, {missing: true}, {here: true, html: true, missing: true},
+		{here: true, html: true, missing: true, replaces: true},
+		{html: true, merges: true, spreads: true},
+		{missing: true},
+		{here: true, html: true, missing: true},
+		{here: true, missing: true},
+		{here: true, html: true, missing: true},
 	} {
 		row := &p.Freshness.Rows[i]
 		got := want
@@ -124,8 +131,8 @@ func TestCompileRows(t *testing.T) {
 // TestCompilePlaceholders: a secret that is not there is no empty secret.
 func TestCompilePlaceholders(t *testing.T) {
 	for want, etag := range map[string]ETag{
-		"etag secret: unrecognized placeholder {unknown}": {Secret: "{unknown}"},
-		"etag epoch: unrecognized placeholder {unknown}":  {Epoch: "{unknown}"},
+		"etag secret: unrecognized placeholder {unknown}; write one that has a value when Caddy starts, such as {env.ETAG_SECRET}":             {Secret: "{unknown}"},
+		"etag epoch: unrecognized placeholder {unknown}; write one that has a value when Caddy starts, such as {env.RELEASE}, or remove epoch": {Epoch: "{unknown}"},
 	} {
 		if _, err := (&Handler{ETag: &etag}).Compile(caddy.Context{}, 1); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

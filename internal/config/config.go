@@ -68,7 +68,7 @@ func (h *Handler) Check() error {
 func (h *Handler) checkOff() error {
 	alone := Handler{Off: true, Block: h.Block}
 	if h.Off && !reflect.DeepEqual(*h, alone) {
-		return errors.New("off leaves requests alone, so that nothing else has a meaning beside it; remove the rest, or off")
+		return errors.New("off leaves requests alone, whatever else is said; remove the rest, or off")
 	}
 	return nil
 }

@@ -21,63 +21,76 @@ var rows = map[string]struct {
 	"bare": {},
 
 	"etag":             {h: Handler{ETag: &ETag{Mode: "weak", Hash: "sha256", Existing: "repair", Secret: "s", Ignore: []string{"csrf"}, IgnoreExpressions: []string{"a+"}, Epoch: "1"}}},
-	"etag mode":        {Handler{ETag: &ETag{Mode: "on"}}, `etag: unrecognized "on"; use auto, strong, weak or off`},
+	"etag mode":        {Handler{ETag: &ETag{Mode: "on"}}, `etag: unrecognized "on"; write auto, one of auto, strong, weak or off`},
 	"etag hash":        {Handler{ETag: &ETag{Hash: "md5"}}, `etag hash: unrecognized "md5"; use xxh3 or sha256`},
 	"etag existing":    {Handler{ETag: &ETag{Existing: "merge"}}, `etag existing: unrecognized "merge"; use keep, repair, weaken, replace or remove`},
 	"etag secret":      {Handler{ETag: &ETag{Hash: "xxh3", Secret: "s"}}, "hash xxh3 takes no secret; remove the hash line, or say hash sha256"},
-	"etag off, epoch":  {Handler{ETag: &ETag{Mode: "off", Epoch: "1"}}, "etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them"},
-	"etag off, tags":   {Handler{ETag: &ETag{Mode: "off", Existing: "replace"}}, "etag off makes no tags, so existing replace has nothing to put in place; say existing remove"},
-	"etag off, ignore": {Handler{ETag: &ETag{Mode: "off", Ignore: []string{"csrf"}}}, "etag off makes no tags, so ignore has no meaning beside it; remove it"},
+	"etag off, epoch":  {Handler{ETag: &ETag{Mode: "off", Epoch: "1"}}, "etag off makes no tags, so there is nothing to hash; remove hash, secret and epoch, or write etag auto"},
+	"etag off, tags":   {Handler{ETag: &ETag{Mode: "off", Existing: "replace"}}, "etag off makes no tags, so existing replace has nothing to put in place; write existing remove, or etag auto"},
+	"etag off, ignore": {Handler{ETag: &ETag{Mode: "off", Ignore: []string{"csrf"}}}, "etag off makes no tags, so ignore has nothing to leave out; remove it, or write etag auto"},
 	"ignore, strong": {
 		Handler{ETag: &ETag{Mode: "strong", Ignore: []string{"csrf"}}},
 		"ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak",
 	},
-	"etag off, expression":  {Handler{ETag: &ETag{Mode: "off", IgnoreExpressions: []string{"a+"}}}, "etag off makes no tags, so ignore has no meaning beside it; remove it"},
+	"etag off, expression":  {Handler{ETag: &ETag{Mode: "off", IgnoreExpressions: []string{"a+"}}}, "etag off makes no tags, so ignore has nothing to leave out; remove it, or write etag auto"},
 	"expression, strong":    {Handler{ETag: &ETag{Mode: "strong", IgnoreExpressions: []string{"a+"}}}, "ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak"},
 	"guard and expressions": {Handler{ETag: &ETag{IgnoreExpressions: []string{"a+"}}, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two"},
 	"ignore twice":          {Handler{ETag: &ETag{Ignore: []string{"csrf", "csrf"}}}, `ignore: "csrf" is there already; write it once`},
 
 	"last_modified":             {h: Handler{LastModified: dates(LastModifiedSource{Header: "X-Date"}, LastModifiedSource{JSON: "a.b"}, LastModifiedSource{FirstSeen: true})}},
 	"last_modified mode":        {Handler{LastModified: &LastModified{Mode: "keep"}}, `last_modified: unrecognized "keep"; use normalize, off or remove`},
-	"last_modified remove":      {Handler{LastModified: &LastModified{Mode: "remove", From: []LastModifiedSource{{FirstSeen: true}}}}, "last_modified remove sends no date, so from has no meaning beside it; remove one of them"},
+	"last_modified remove":      {Handler{LastModified: &LastModified{Mode: "remove", From: []LastModifiedSource{{FirstSeen: true}}}}, "last_modified remove sends no date, so from has nothing to give; remove from, or write last_modified normalize"},
 	"from nothing":              {Handler{LastModified: dates(LastModifiedSource{})}, "last_modified from: a source is one of header, json and file"},
-	"from two":                  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, JSON: "a"})}, "last_modified from: a source is one of header, json, file and first_seen"},
+	"from two":                  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, JSON: "a"})}, "last_modified from: a source is one of header, json, file and first_seen; write a source for each"},
 	"from the same":             {Handler{LastModified: dates(LastModifiedSource{Header: "X-Date"}, LastModifiedSource{Header: "x-date"})}, "last_modified from: header X-Date is given twice; give it once"},
 	"first_seen twice":          {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true}, LastModifiedSource{FirstSeen: true})}, "last_modified from: first_seen is given twice; give it once"},
-	"first_seen with a layout":  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, Layout: "2006"})}, "last_modified from: first_seen is no date of the response, so a layout has no meaning beside it; remove it"},
+	"first_seen with a layout":  {Handler{LastModified: dates(LastModifiedSource{FirstSeen: true, Layout: "2006"})}, "last_modified from: first_seen is no date of the response, so there is no layout to read; remove it"},
 	"json under etag off":       {Handler{ETag: off, LastModified: dates(LastModifiedSource{JSON: "a"})}, "last_modified from json reads bodies that are held, and under etag off none is; remove one of them"},
 	"first_seen under etag off": {Handler{ETag: off, LastModified: dates(LastModifiedSource{FirstSeen: true})}, "last_modified from first_seen dates entity tags, and etag off makes none; remove one of them"},
 
 	"rows": {h: withRows(
-		CacheControl{Path: "/a*", Directives: []string{"max-age=1h"}, Existing: "merge", Jitter: 10},
-		CacheControl{MediaType: "image/*", Directives: []string{"no-store"}}, CacheControl{Directives: []string{"public"}, Extension: []string{"x=1"}},
+		CacheControl{Path: OneOrMore{"/a*"}, Directives: []string{"max-age=1h"}, Existing: "merge", Jitter: 10},
+		CacheControl{MediaType: OneOrMore{"image/*"}, Directives: []string{"no-store"}}, CacheControl{Directives: []string{"public"}, Extension: []string{"x=1"}},
 	)},
-	"two selectors":        {withRows(CacheControl{Path: "/", MediaType: "a/b"}), "cache_control row 1: a row has one selector: a path, a media type or a response matcher"},
-	"path with a query":    {withRows(CacheControl{Path: "/a?b"}), `cache_control row 1: path "/a?b": a path selector has no query`},
-	"path without a slash": {withRows(CacheControl{Path: "a"}), `cache_control row 1: path "a" has to begin with a slash`},
-	"path with a bracket":  {withRows(CacheControl{Path: "/["}), `cache_control row 1: path "/[" is not a pattern: a bracket or backslash stands alone`},
-	"media type":           {withRows(CacheControl{MediaType: "*/*"}), `cache_control row 1: "*/*" is not a media type such as text/html or image/*`},
+	"two selectors":        {withRows(CacheControl{Path: OneOrMore{"/"}, MediaType: OneOrMore{"a/b"}}), "cache_control row 1: a row has one selector: paths, media types or a response matcher; write a row for each"},
+	"path with a query":    {withRows(CacheControl{Path: OneOrMore{"/a?b"}}), `cache_control row 1: path "/a?b": a path selector has no query; end it before the question mark`},
+	"path without a slash": {withRows(CacheControl{Path: OneOrMore{"a"}}), `cache_control row 1: path "a" has to begin with a slash; for one kind of file say its media type, such as text/css or image/*`},
+	"path with a bracket":  {withRows(CacheControl{Path: OneOrMore{"/["}}), `cache_control row 1: path "/[" is not a pattern: a bracket or backslash stands alone; write a backslash in front of it`},
+	"media type":           {withRows(CacheControl{MediaType: OneOrMore{"*/*"}}), `cache_control row 1: "*/*" is not a media type such as text/html or image/*; leave it out: a row without a selector speaks for every other response`},
 	"existing of a row":    {withRows(CacheControl{Existing: "remove"}), `cache_control row 1: existing: unrecognized "remove"; use keep, merge or replace`},
-	"empty row":            {withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: "/"}), "cache_control row 2: a row needs at least one directive, such as max-age=1h"},
+	"empty row":            {withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: OneOrMore{"/"}}), "cache_control row 2: a row needs at least one directive, such as max-age=1h"},
 	"no such matcher": {
 		withRows(CacheControl{ResponseMatcher: "x", Directives: []string{"public"}}),
-		"cache_control @x: no response matcher of that name; define it with @x status <code...>",
+		"cache_control @x: no response matcher of that name in this block; define it there, as in @x status 404, or @x header <field> <pattern>. A matcher of requests selects no row: write its path, as in cache_control /assets/* max-age=1h, or give it to the directive, as in conditional_cache @x 1h",
+	},
+	"off, no selector":     {withRows(CacheControl{Off: true}), "cache_control row 1: a row that is off needs a selector, such as /api/*; without any row there is no Cache-Control of ours at all"},
+	"off, and directives":  {withRows(CacheControl{Path: OneOrMore{"/a"}, Off: true, Jitter: 5}), "cache_control row 1: a row that is off says nothing, so it has its selector and nothing else; remove the rest, or off"},
+	"no media types":       {withRows(CacheControl{MediaType: OneOrMore{}, Directives: []string{"public"}}), "cache_control row 1: an empty list selects nothing; remove it for every response, or name one, such as /assets/* or image/*"},
+	"types in one another": {withRows(CacheControl{MediaType: OneOrMore{"a/b", "A/*"}, Directives: []string{"public"}}), "cache_control row 1: a/b is part of a/*; remove it"},
+	"a type twice":         {withRows(CacheControl{MediaType: OneOrMore{"a/b", "A/b"}, Directives: []string{"public"}}), "cache_control row 1: a/b is named twice; name it once"},
+	"one of several paths below": {
+		withRows(CacheControl{Path: OneOrMore{"/a/*", "/b/*"}, Off: true}, CacheControl{Path: OneOrMore{"/c", "/B/c"}, Directives: []string{"public"}}),
+		"cache_control /c /b/c: /b/c never applies, as the row /a/* /b/* above it takes all of it; move that one below",
+	},
+	"one of several paths again": {
+		withRows(CacheControl{Path: OneOrMore{"/a/*", "/b/*"}, Off: true}, CacheControl{Path: OneOrMore{"/b/*"}, Directives: []string{"public"}}),
+		"cache_control /b/*: the row /a/* /b/* above it is for /b/*, too, and the first row counts; remove it from one of them",
 	},
 	"the same row": {
-		withRows(CacheControl{MediaType: "A/b", Directives: []string{"public"}}, CacheControl{MediaType: "a/B", Directives: []string{"public"}}),
+		withRows(CacheControl{MediaType: OneOrMore{"A/b"}, Directives: []string{"public"}}, CacheControl{MediaType: OneOrMore{"a/B"}, Directives: []string{"public"}}),
 		"cache_control a/b: a second row for the same responses would never apply; keep one",
 	},
 	"behind all": {
-		withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: "/a", Directives: []string{"public"}}),
+		withRows(CacheControl{Directives: []string{"public"}}, CacheControl{Path: OneOrMore{"/a"}, Directives: []string{"public"}}),
 		"cache_control /a: never applies, as a row without a selector stands above it; move that one to the end",
 	},
 	"covered": {
-		withRows(CacheControl{Path: "/a*", Directives: []string{"public"}}, CacheControl{Path: "/A/b", Directives: []string{"public"}}),
+		withRows(CacheControl{Path: OneOrMore{"/a*"}, Directives: []string{"public"}}, CacheControl{Path: OneOrMore{"/A/b"}, Directives: []string{"public"}}),
 		"cache_control /a/b: never applies, as the row /a* above it takes all of it; move that one below",
 	},
 
 	"expires":           {h: Handler{Expires: "modified", ExpiresModified: caddy.Duration(time.Hour)}},
-	"expires word":      {Handler{Expires: "on"}, `expires: unrecognized "on"; use auto, off or modified`},
+	"expires word":      {Handler{Expires: "on"}, `expires: unrecognized "on"; write auto, one of auto, off or modified`},
 	"expires, duration": {Handler{ExpiresModified: 1}, "expires_modified goes with expires modified; remove it, or say modified"},
 	"expires, fraction": {Handler{Expires: "modified", ExpiresModified: 1}, "expires modified: 1ns is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them"},
 	"expires of no date": {
@@ -103,17 +116,17 @@ var rows = map[string]struct {
 	"ranges":             {Handler{Ranges: &Ranges{Mode: "pass"}}, `ranges: unrecognized "pass"; use on, off or stream`},
 	"not_modified":       {h: Handler{NotModified: &NotModified{Keep: []string{"Set-Cookie"}, Drop: []string{"Link"}}}},
 	"not_modified field": {Handler{NotModified: &NotModified{Keep: []string{"a b"}}}, `not_modified: "a b" is not a field name such as Set-Cookie`},
-	"not_modified drops": {Handler{NotModified: &NotModified{Drop: []string{"etag"}}}, "not_modified: etag cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)"},
-	"not_modified keeps": {Handler{NotModified: &NotModified{Keep: []string{"trailer"}}}, "not_modified: trailer cannot be kept: it describes a body, and a 304 has none"},
+	"not_modified drops": {Handler{NotModified: &NotModified{Drop: []string{"etag"}}}, "not_modified: etag cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5); remove it"},
+	"not_modified keeps": {Handler{NotModified: &NotModified{Keep: []string{"trailer"}}}, "not_modified: trailer cannot be kept: it describes a body, and a 304 has none; remove it"},
 	"not_modified both":  {Handler{NotModified: &NotModified{Keep: []string{"Link"}, Drop: []string{"link"}}}, "not_modified: Link is both kept and dropped; name it once"},
 
 	"guard_writes":           {h: Handler{ETag: &ETag{Mode: "strong"}, GuardWrites: &GuardWrites{Methods: []string{"PUT", "LOCK"}, Require: true}}},
 	"guard_writes method":    {Handler{GuardWrites: &GuardWrites{Methods: []string{"a b"}}}, `guard_writes: "a b" is not a method such as PUT`},
-	"guard_writes small":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"Put"}}}, `guard_writes: "Put" is not a method, as these are in capitals; options go in a block`},
+	"guard_writes small":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"Put"}}}, `guard_writes: "Put" is not a method, as these are in capitals; write PUT, and options in a block`},
 	"guard_writes no write":  {Handler{GuardWrites: &GuardWrites{Methods: []string{"HEAD"}}}, "guard_writes: HEAD is no write, so there is nothing to guard; remove it"},
 	"guard_writes twice":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"PUT", "PUT"}}}, "guard_writes: PUT is named twice; name it once"},
-	"guard_writes, auto":     {Handler{GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)"},
-	"guard_writes, off":      {Handler{ETag: off, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag off makes no tags that a write could name"},
+	"guard_writes, auto":     {Handler{GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1); write etag strong beside it"},
+	"guard_writes, off":      {Handler{ETag: off, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong: etag off makes no tags that a write could name; write etag strong, or remove guard_writes"},
 	"guard_writes, ignoring": {Handler{ETag: &ETag{Ignore: []string{"csrf"}}, GuardWrites: new(GuardWrites)}, "guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two"},
 
 	"remember": {h: Handler{Remember: &Remember{
@@ -184,23 +197,34 @@ func TestContradiction(t *testing.T) {
 
 func TestReadRow(t *testing.T) {
 	for text, want := range map[string]CacheControl{
-		"/a* max-age=1":        {Path: "/a*", Directives: []string{"max-age=1"}},
-		"text/html;q=1 public": {MediaType: "text/html;q=1", Directives: []string{"public"}},
+		"/a* max-age=1":        {Path: OneOrMore{"/a*"}, Directives: []string{"max-age=1"}},
+		"text/html;q=1 public": {MediaType: OneOrMore{"text/html;q=1"}, Directives: []string{"public"}},
 		"@x no-store":          {ResponseMatcher: "x", Directives: []string{"no-store"}},
 		"max-age=1 public":     {Directives: []string{"max-age=1", "public"}},
 		`private="a/b"`:        {Directives: []string{`private="a/b"`}},
-		"/a":                   {Path: "/a", Directives: []string{}},
+		"/a":                   {Path: OneOrMore{"/a"}, Directives: []string{}},
+		"/a /b no-cache":       {Path: OneOrMore{"/a", "/b"}, Directives: []string{"no-cache"}},
+		"a/b c/* no-cache":     {MediaType: OneOrMore{"a/b", "c/*"}, Directives: []string{"no-cache"}},
+		"/a /b off":            {Path: OneOrMore{"/a", "/b"}, Off: true},
+		"@x off":               {ResponseMatcher: "x", Off: true},
+		"off":                  {Off: true},
 	} {
 		if row, err := ReadRow(strings.Fields(text)); err != nil || !reflect.DeepEqual(row, want) {
 			t.Errorf("%s: %+v, %v, want %+v", text, row, err, want)
 		}
 	}
 	for text, want := range map[string]string{
-		"public| |x": "cache_control: an empty word is no directive",
-		"@":          "cache_control: a response matcher needs a name after @",
-		"*.css":      `cache_control: "*.css" is no directive; a path pattern begins with a slash`,
-		"/a|/b":      `cache_control: unexpected "/b"; a row begins with its selector, and has one at most`,
-		"public|@ab": `cache_control: unexpected "@ab"; a row begins with its selector, and has one at most`,
+		"public| |x": "cache_control: an empty word is no directive; remove it",
+		"@":          "cache_control: a response matcher needs a name after @; write @missing, and define it with @missing status 404",
+		"*.css":      `cache_control: "*.css" is no directive; a path pattern begins with a slash. For one kind of file write its media type, such as text/css`,
+		"/a|b/c|off": "cache_control: /a is a path and b/c a media type, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control /a max-age=1h and cache_control b/c max-age=1h",
+		"b/c|d/e|@f": "cache_control: b/c is a media type and @f a response matcher, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control b/c d/e max-age=1h and cache_control @f max-age=1h",
+		"@a|@b":      "cache_control: @a and @b are response matchers, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control @a max-age=1h and cache_control @b max-age=1h",
+		"/a|off|x":   "cache_control: off stands alone behind the selectors; write cache_control /a off, or remove off",
+		"public|off": "cache_control: off stands alone behind the selectors; write cache_control off, or remove off",
+		"*":          "cache_control: * is no directive; a row without a selector speaks for every other response: leave * out",
+		"image":      `cache_control: "image" is no directive; write image/* for all media types of that kind`,
+		"public|@ab": `cache_control: unexpected "@ab"; a row begins with all its selectors, write them in front of public`,
 	} {
 		if _, err := ReadRow(strings.Split(text, "|")); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
@@ -211,8 +235,8 @@ func TestReadRow(t *testing.T) {
 // TestWarnings: a warning has the row's selector, and what `expires modified` gives is not missed.
 func TestWarnings(t *testing.T) {
 	h := withRows(
-		CacheControl{Path: "/A", Directives: []string{"max-age=1h"}}, CacheControl{Path: "/b", Directives: []string{"max-age=x"}},
-		CacheControl{MediaType: "Text/*", Directives: []string{"max-age=366d immutable"}}, CacheControl{Directives: []string{"public"}},
+		CacheControl{Path: OneOrMore{"/A"}, Directives: []string{"max-age=1h"}}, CacheControl{Path: OneOrMore{"/b"}, Directives: []string{"max-age=x"}},
+		CacheControl{MediaType: OneOrMore{"Text/*"}, Directives: []string{"max-age=366d immutable"}}, CacheControl{Directives: []string{"public"}},
 	)
 	h.ETag = &ETag{IgnoreExpressions: []string{"<!--.*?-->", `\d+`}}
 	want := []Warning{

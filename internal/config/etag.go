@@ -19,7 +19,7 @@ type ETag struct {
 
 // The words of `etag`.
 var (
-	ETagMode     = Choice{Of: "etag", Words: []string{"auto", "strong", "weak", "off"}}
+	ETagMode     = Choice{Of: "etag", Words: []string{"auto", "strong", "weak", "off"}, On: "auto"}
 	ETagHash     = Choice{Of: "etag hash", Words: []string{"xxh3", "sha256"}}
 	ETagExisting = Choice{Of: "etag existing", Words: []string{"keep", "repair", "weaken", "replace", "remove"}}
 )
@@ -40,9 +40,9 @@ func (e ETag) Check() error {
 	case e.Hash == "xxh3" && e.Secret != "":
 		return errors.New("hash xxh3 takes no secret; remove the hash line, or say hash sha256")
 	case e.Mode == "off" && (e.Hash == "sha256" || e.Secret != "" || e.Epoch != ""):
-		return errors.New("etag off makes no tags, so hash, secret and epoch have no meaning beside it; remove them")
+		return errors.New("etag off makes no tags, so there is nothing to hash; remove hash, secret and epoch, or write etag auto")
 	case e.Mode == "off" && e.Existing == "replace":
-		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; say existing remove")
+		return errors.New("etag off makes no tags, so existing replace has nothing to put in place; write existing remove, or etag auto")
 	}
 	return e.checkIgnore()
 }
@@ -52,7 +52,7 @@ func (e ETag) checkIgnore() error {
 	case !e.ignores():
 		return nil
 	case e.Mode == "off":
-		return errors.New("etag off makes no tags, so ignore has no meaning beside it; remove it")
+		return errors.New("etag off makes no tags, so ignore has nothing to leave out; remove it, or write etag auto")
 	case e.Mode == "strong":
 		return errors.New("ignore makes every tag weak, as bodies that differ share one (RFC 9110 §8.8.1); say etag auto or etag weak")
 	}

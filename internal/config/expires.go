@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
 // Expires are the words of `expires`.
-var Expires = Choice{Of: "expires", Words: []string{"auto", "off", "modified"}}
+var Expires = Choice{Of: "expires", Words: []string{"auto", "off", "modified"}, On: "auto", Cure: cureOfExpires}
 
 // CheckExpires checks the words of `expires` by themselves; modified is the duration behind the word of that name.
 func CheckExpires(word string, modified caddy.Duration) error {
@@ -27,6 +28,25 @@ func CheckExpires(word string, modified caddy.Duration) error {
 		return fmt.Errorf("expires modified: %v is not a duration of whole seconds such as 1h, from 1 to 2147483647 of them", lifetime)
 	}
 	return nil
+}
+
+// cureOfExpires is what a lifetime is called here that nginx's directive of this name has; empty: it is none.
+func cureOfExpires(word string) string {
+	const too = ", which sets Expires, too"
+	switch {
+	case word == "max":
+		return "cache_control max-age=365d" + too
+	case word == "epoch" || strings.HasPrefix(word, "-"):
+		return "cache_control no-cache" + too
+	}
+	value := strings.TrimPrefix(word, "+")
+	if strings.Trim(value, "0123456789") == "" {
+		return "cache_control max-age=" + value + too
+	}
+	if d, err := caddy.ParseDuration(value); err == nil && d >= time.Second {
+		return "cache_control max-age=" + value + too
+	}
+	return ""
 }
 
 // checkModified refuses an `expires modified` that could never count.

@@ -21,10 +21,12 @@ type GuardWrites struct {
 func (g GuardWrites) Check() error {
 	for i, method := range g.Methods {
 		switch {
+		case CureOfArgument(method, "guard_writes") != "":
+			return fmt.Errorf("guard_writes: %q is not a method; %s", method, CureOfArgument(method, "guard_writes"))
 		case !httpcond.IsToken(method):
 			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
 		case method != strings.ToUpper(method):
-			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; options go in a block", method)
+			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; write %s, and options in a block", method, strings.ToUpper(method))
 		case !policy.IsWrite(method):
 			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
 		case slices.Contains(g.Methods[:i], method):
@@ -42,8 +44,8 @@ func (h *Handler) checkGuard() error {
 	case valueOr(h.ETag).ignores():
 		return errors.New("guard_writes needs etag strong, and ignore makes every tag weak; keep one of the two")
 	case mode == "off":
-		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name")
+		return errors.New("guard_writes needs etag strong: etag off makes no tags that a write could name; write etag strong, or remove guard_writes")
 	default:
-		return fmt.Errorf("guard_writes needs etag strong: etag %s makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1)", mode)
+		return fmt.Errorf("guard_writes needs etag strong: etag %s makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1); write etag strong beside it", mode)
 	}
 }

@@ -25,7 +25,7 @@ type LastModifiedSource struct {
 }
 
 // LastModifiedMode are the words of `last_modified`.
-var LastModifiedMode = Choice{Of: "last_modified", Words: []string{"normalize", "off", "remove"}}
+var LastModifiedMode = Choice{Of: "last_modified", Words: []string{"normalize", "off", "remove"}, On: "normalize"}
 
 // Check refuses what is wrong in `last_modified` by itself.
 func (l LastModified) Check() error {
@@ -33,7 +33,7 @@ func (l LastModified) Check() error {
 		return err
 	}
 	if l.Mode == "remove" && len(l.From) > 0 {
-		return errors.New("last_modified remove sends no date, so from has no meaning beside it; remove one of them")
+		return errors.New("last_modified remove sends no date, so from has nothing to give; remove from, or write last_modified normalize")
 	}
 	if err := l.checkFirstSeen(); err != nil {
 		return fmt.Errorf("last_modified from: %w", err)
@@ -57,9 +57,9 @@ func (l LastModified) checkFirstSeen() error {
 		case !from.FirstSeen:
 			continue
 		case from.Header != "" || from.JSON != "" || len(from.File) > 0:
-			return errors.New("a source is one of header, json, file and first_seen")
+			return errors.New("a source is one of header, json, file and first_seen; write a source for each")
 		case from.Layout != "":
-			return errors.New("first_seen is no date of the response, so a layout has no meaning beside it; remove it")
+			return errors.New("first_seen is no date of the response, so there is no layout to read; remove it")
 		}
 		times++
 	}

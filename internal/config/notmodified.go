@@ -25,10 +25,10 @@ func (n NotModified) Check() error {
 		}
 	}
 	if name, found := shared(n.Drop, httpcond.RequiredOnNotModified[:]); found {
-		return fmt.Errorf("not_modified: %s cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5)", name)
+		return fmt.Errorf("not_modified: %s cannot be dropped: a 304 must send it if the 200 would (RFC 9110 §15.4.5); remove it", name)
 	}
 	if name, found := shared(n.Keep, impossible); found {
-		return fmt.Errorf("not_modified: %s cannot be kept: it describes a body, and a 304 has none", name)
+		return fmt.Errorf("not_modified: %s cannot be kept: it describes a body, and a 304 has none; remove it", name)
 	}
 	if name, found := shared(n.Keep, n.Drop); found {
 		return fmt.Errorf("not_modified: %s is both kept and dropped; name it once", name)

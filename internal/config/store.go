@@ -37,9 +37,13 @@ func CheckStoreName(name string) error {
 	}
 	const redis = "github.com/conditionalcache/caddy-conditional-cache/validators/redis"
 	if !slices.Contains(built, "redis") {
-		return fmt.Errorf("no store %q is built in, only %s; redis comes with `xcaddy build --with %s` (see xcaddy.md)", name, strings.Join(built, ", "), redis)
+		instead := "write one of these, or nothing for memory; "
+		if name == "redis" {
+			instead = ""
+		}
+		return fmt.Errorf("no store %q is built in, only %s; %sredis comes with `xcaddy build --with %s` (see xcaddy.md)", name, strings.Join(built, ", "), instead, redis)
 	}
-	return fmt.Errorf("no store %q is built in, only %s", name, strings.Join(built, ", "))
+	return fmt.Errorf("no store %q is built in, only %s; write one of these", name, strings.Join(built, ", "))
 }
 
 // LoadStore loads the guest module in the field StoreRaw of owner, a pointer to a struct.

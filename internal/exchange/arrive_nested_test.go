@@ -20,7 +20,7 @@ import (
 func TestNested(t *testing.T) {
 	row := []CacheControl{{Directives: pairs("max-age=60")}}
 	outerRow := []CacheControl{{Directives: pairs("public"), Existing: "keep"}}
-	typedRow := []CacheControl{{MediaType: "text/*", Directives: pairs("public"), Existing: "replace"}}
+	typedRow := []CacheControl{{MediaType: OneOrMore{"text/*"}, Directives: pairs("public"), Existing: "replace"}}
 	dated := sendsPage("Last-Modified", modified)
 	for _, tt := range []struct {
 		name         string

@@ -22,6 +22,8 @@ type (
 	Handler            = conditionalcache.Handler
 	Buffer             = conditionalcache.Buffer
 	CacheControl       = conditionalcache.CacheControl
+	OneOrMore          = conditionalcache.OneOrMore
+	Delay              = conditionalcache.Delay
 	ETag               = conditionalcache.ETag
 	GuardWrites        = conditionalcache.GuardWrites
 	LastModified       = conditionalcache.LastModified

@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
@@ -91,7 +90,7 @@ func TestFreshnessOfADateFound(t *testing.T) {
 	runTrials(t, []trial{
 		{name: "a row", handler: with(CacheControl{Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "max-age=60")},
 		{name: "a row without a lifetime", handler: with(CacheControl{Directives: pairs("private")}), next: updated, want: pairs("Cache-Control", "private, no-cache")},
-		{name: "a row for others", handler: with(CacheControl{MediaType: "image/*", Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "no-cache")},
+		{name: "a row for others", handler: with(CacheControl{MediaType: OneOrMore{"image/*"}, Directives: pairs("max-age=60")}), next: updated, want: pairs("Cache-Control", "no-cache")},
 		{name: "the upstream", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Cache-Control", "max-age=5"), want: pairs("Cache-Control", "max-age=5")},
 		{name: "the upstream's Expires", handler: datedBy(byHeader), next: sendsPage("X-Updated", modified, "Expires", dayAfter), want: pairs("Cache-Control", "", "Expires", dayAfter)},
 		{name: "on the 304 as on the 200", handler: with(CacheControl{Directives: pairs("must-revalidate")}), fields: pairs("If-Modified-Since", modified), next: updated, status: 304, want: pairs("Cache-Control", "must-revalidate, no-cache")},
@@ -177,8 +176,8 @@ func (w *headWatch) WriteHeader(status int) {
 func TestSourcesOfAnOuterWhileTheHandlerRuns(t *testing.T) {
 	file := LastModifiedSource{File: pairs("{http.vars.root}{http.request.uri.path}")}
 	outer := datedBy(file)
-	outer.CacheControl = []CacheControl{{Path: "/handler.*", Directives: pairs("max-age=600"), Jitter: 10}}
-	outer, inner := provisioned(t, outer), provisioned(t, &Handler{Buffer: &Buffer{MaxDelay: caddy.Duration(time.Millisecond)}})
+	outer.CacheControl = []CacheControl{{Path: OneOrMore{"/handler.*"}, Directives: pairs("max-age=600"), Jitter: 10}}
+	outer, inner := provisioned(t, outer), provisioned(t, &Handler{Buffer: &Buffer{MaxDelay: Delay(time.Millisecond)}})
 	v := newVisit(t, "GET", "/handler.go")
 	caddyhttp.SetVar(v.r.Context(), "root", ".")
 	w := &headWatch{v.rec, make(chan struct{})}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"time"
@@ -45,7 +46,7 @@ func (x *Exchange) chooseRow(status int, header http.Header) {
 			x.hideRow(i)
 			return
 		}
-		if row.MediaType != "" && !typed {
+		if row.Typed() && !typed {
 			x.selected.row.uncertain = true
 		}
 		if row.Matches(x.asSentAtHead, status, header, contentType) {
@@ -162,7 +163,9 @@ func (x *Exchange) applyRow(header http.Header) {
 
 // dresses is what becomes of a row, given the fields as the upstream has sent them.
 func (s *rowState) dresses(header http.Header) journal.Reason {
-	switch {
+	switch row := cmp.Or(s.choice, s.silenced); {
+	case row != nil && row.Off() && !s.uncertain:
+		return journal.RowOff
 	case s.uncertain || s.silent && s.silenced == nil:
 		return journal.RowHidden
 	case s.silent:

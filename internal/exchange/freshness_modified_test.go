@@ -18,8 +18,8 @@ func TestExpiresModified(t *testing.T) {
 	const day = 24 * time.Hour
 	next := sendsPage("Last-Modified", dayBefore, "Date", modified)
 	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
-	typed := CacheControl{MediaType: "text/plain", Directives: pairs("public")}
-	lasting := CacheControl{MediaType: "text/plain", Directives: pairs("public max-age=60")}
+	typed := CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("public")}
+	lasting := CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("public max-age=60")}
 	missing := after(2*day, CacheControl{ResponseMatcher: "missing", Directives: pairs("public")})
 	missing.ResponseMatchers = map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}}
 	asSent := after(2 * day)
@@ -40,7 +40,7 @@ func TestExpiresModified(t *testing.T) {
 		{name: "credentials", handler: after(2 * day), next: next, fields: pairs("Authorization", "Basic x"), want: is("private, max-age=86400", dayAfter)},
 		{name: "a row without a lifetime", handler: after(2*day, typed), next: next, want: is("public, max-age=86400", dayAfter)},
 		{name: "a row with one", handler: after(2*day, lasting), next: next, want: is("public, max-age=60", minute)},
-		{name: "a row for another type", handler: after(2*day, CacheControl{MediaType: "image/*", Directives: pairs("max-age=60")}), next: next, want: is("max-age=86400", dayAfter)},
+		{name: "a row for another type", handler: after(2*day, CacheControl{MediaType: OneOrMore{"image/*"}, Directives: pairs("max-age=60")}), next: next, want: is("max-age=86400", dayAfter)},
 		{name: "our 304 of a tag", handler: after(2 * day), next: next, fields: pairs("If-None-Match", datedOf(dayBefore)), status: 304, want: append(is("max-age=86400", dayAfter), "Last-Modified", "")},
 		{name: "our 304 of a date", handler: after(2 * day), next: next, fields: pairs("If-Modified-Since", dayBefore), status: 304, want: is("max-age=86400", dayAfter)},
 		{name: "203", handler: after(2 * day), next: sends(203, "a", "Last-Modified", dayBefore, "Date", modified), status: 203, body: "a", want: is("max-age=86400", dayAfter)},
@@ -115,16 +115,16 @@ func TestRowsOfExpiresModifiedInForeign304(t *testing.T) {
 	is := func(control, expires string) []string { return pairs("Cache-Control", control, "Expires", expires) }
 	dated, undated := says304("Last-Modified", dayBefore), says304()
 	theirs := says304("Cache-Control", "max-age=1", "Expires", dayAfter, "Last-Modified", dayBefore)
-	typed, byPath := CacheControl{MediaType: "text/plain"}, CacheControl{Path: "/*"}
+	typed, byPath := CacheControl{MediaType: OneOrMore{"text/plain"}}, CacheControl{Path: OneOrMore{"/*"}}
 	replacing, merging := CacheControl{Existing: "replace"}, CacheControl{Existing: "merge"}
-	typedReplacing := CacheControl{MediaType: "text/plain", Existing: "replace"}
+	typedReplacing := CacheControl{MediaType: OneOrMore{"text/plain"}, Existing: "replace"}
 	stale, minute := is("max-age=0", modified), is("max-age=60", "Tue, 14 Nov 2023 22:14:20 GMT")
-	behind := row(CacheControl{Path: "/*"}, "public max-age=60")
+	behind := row(CacheControl{Path: OneOrMore{"/*"}}, "public max-age=60")
 	trials := []trial{
 		{name: "a row that replaces", handler: lastsAfter(2*day, row(replacing, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
 		{name: "a row that replaces, translated", handler: lastsAfter(2*day, row(replacing, "public")), next: undated, fields: pairs("If-None-Match", datedOf(dayBefore)), want: is("public, max-age=86400", dayAfter)},
 		{name: "a row that replaces, no date", handler: lastsAfter(2*day, row(replacing, "public")), next: says304("Cache-Control", "max-age=1"), want: is("public, max-age=0", modified)},
-		{name: "a row that replaces, with a lifetime", handler: lastsAfter(2*day, row(CacheControl{Path: "/*", Existing: "replace"}, "max-age=60")), next: undated, want: minute},
+		{name: "a row that replaces, with a lifetime", handler: lastsAfter(2*day, row(CacheControl{Path: OneOrMore{"/*"}, Existing: "replace"}, "max-age=60")), next: undated, want: minute},
 		{name: "a row that keeps", handler: lastsAfter(2*day, row(byPath, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
 		{name: "a row that keeps, no date", handler: lastsAfter(2*day, row(byPath, "public")), next: undated, want: is("public, max-age=0", modified)},
 		{name: "a row that keeps what the 304 says", handler: lastsAfter(2*day, row(byPath, "public")), next: theirs, want: is("max-age=1", dayAfter)},
@@ -133,13 +133,13 @@ func TestRowsOfExpiresModifiedInForeign304(t *testing.T) {
 		{name: "a row that merges what lasts longer", handler: lastsAfter(2*day, row(merging, "public")), next: says304("Cache-Control", "max-age=999999", "Last-Modified", dayBefore), want: is("public, max-age=86400", dayAfter)},
 		{name: "a row that merges what lasts longer, no date", handler: lastsAfter(2*day, row(merging, "public")), next: says304("Cache-Control", "max-age=999999"), want: is("public, max-age=0", modified)},
 		{name: "a row that merges, with nothing", handler: lastsAfter(2*day, row(merging, "public")), next: dated, want: is("public, max-age=86400", dayAfter)},
-		{name: "a row that merges, with a lifetime and nothing: what is stored stands", handler: lastsAfter(2*day, row(CacheControl{Path: "/*", Existing: "merge"}, "max-age=60")), next: dated, want: is("", "")},
+		{name: "a row that merges, with a lifetime and nothing: what is stored stands", handler: lastsAfter(2*day, row(CacheControl{Path: OneOrMore{"/*"}, Existing: "merge"}, "max-age=60")), next: dated, want: is("", "")},
 		{name: "a type that hides its row", handler: lastsAfter(2*day, row(typed, "no-cache")), next: dated, want: stale},
 		{name: "a type that hides its row, the 304 says so itself", handler: lastsAfter(2*day, row(typed, "no-cache")), next: theirs, want: is("max-age=1", dayAfter)},
 		{name: "a type that hides a row that replaces", handler: lastsAfter(2*day, row(typedReplacing, "no-cache")), next: theirs, want: stale},
 		{name: "a type that hides one of two rows with a lifetime: what is stored stands", handler: lastsAfter(2*day, row(typed, "no-cache"), behind), next: dated, want: is("", "")},
 		{name: "a type that hides a row without a lifetime", handler: lastsAfter(2*day, row(typed, "public"), behind), next: dated, want: stale},
-		{name: "a type that hides its row, and a path of others", handler: lastsAfter(2*day, row(typed, "no-cache"), row(CacheControl{Path: "/other"}, "max-age=60")), next: dated, want: stale},
+		{name: "a type that hides its row, and a path of others", handler: lastsAfter(2*day, row(typed, "no-cache"), row(CacheControl{Path: OneOrMore{"/other"}}, "max-age=60")), next: dated, want: stale},
 	}
 	for i := range trials {
 		trials[i].status = 304

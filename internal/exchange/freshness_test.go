@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -16,9 +17,9 @@ func rowsOfEveryKind() *Handler {
 		Expires: "off",
 		CacheControl: []CacheControl{
 			{ResponseMatcher: "errors", Directives: pairs("no-cache"), Existing: "replace"},
-			{Path: "/assets/*", Directives: pairs("public max-age=30d immutable")},
-			{MediaType: "text/html", Directives: pairs("max-age=0, must-revalidate")},
-			{MediaType: "image/*", Directives: pairs("max-age=1h")},
+			{Path: OneOrMore{"/assets/*"}, Directives: pairs("public max-age=30d immutable")},
+			{MediaType: OneOrMore{"text/html"}, Directives: pairs("max-age=0, must-revalidate")},
+			{MediaType: OneOrMore{"image/*"}, Directives: pairs("max-age=1h")},
 			{Directives: pairs("max-age=60")},
 		},
 		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"errors": {StatusCode: []int{404, 503}}},
@@ -69,13 +70,13 @@ func TestCacheControl(t *testing.T) {
 	row := func(c CacheControl) *Handler { return &Handler{Expires: "off", CacheControl: []CacheControl{c}} }
 	shared := row(CacheControl{Directives: pairs("public", "s-maxage=1h", "max-age=1m")})
 	replacing := row(CacheControl{Directives: pairs("public"), Existing: "replace"})
-	typed := row(CacheControl{MediaType: "text/plain", Directives: pairs("public"), Existing: "replace"})
+	typed := row(CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("public"), Existing: "replace"})
 	hidden := &Handler{CacheControl: append(typed.CacheControl, CacheControl{Directives: pairs("no-cache"), Existing: "replace"})}
 	behindErrors := &Handler{
 		Expires: "off", ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404, 410}}},
 		CacheControl: []CacheControl{{ResponseMatcher: "missing", Directives: pairs("max-age=60")}, {Directives: pairs("public"), Existing: "replace"}},
 	}
-	byPath := row(CacheControl{Path: "/*", Directives: pairs("public"), Existing: "replace"})
+	byPath := row(CacheControl{Path: OneOrMore{"/*"}, Directives: pairs("public"), Existing: "replace"})
 	authorized, match := pairs("Authorization", "Basic x"), pairs("If-None-Match", strongTag)
 	theirs, is := sends(304, "", "Cache-Control", "max-age=5"), func(s string) []string { return pairs("Cache-Control", s) }
 	runTrials(t, []trial{
@@ -94,7 +95,7 @@ func TestCacheControl(t *testing.T) {
 		{name: "a foreign 304, replace by path", handler: byPath, next: theirs, status: 304, want: is("public")},
 		{name: "a foreign 304, replace by type: unknowable, so what is stored stands (RFC 9111 §3.2)", handler: typed, next: theirs, status: 304, want: is("")},
 		{name: "a foreign 304, replace behind what is unknowable", handler: hidden, next: theirs, status: 304, want: is("")},
-		{name: "a foreign 304, keep by type: it says what it says", handler: row(CacheControl{MediaType: "text/plain", Directives: pairs("public")}), next: theirs, status: 304, want: is("max-age=5")},
+		{name: "a foreign 304, keep by type: it says what it says", handler: row(CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("public")}), next: theirs, status: 304, want: is("max-age=5")},
 		{name: "a foreign 304, a matcher of errors hides nothing", handler: behindErrors, next: theirs, status: 304, want: is("public")},
 		{name: "a foreign 304, keep", handler: shared, next: theirs, status: 304, want: is("max-age=5")},
 		{name: "a foreign 304 without any, keep without a lifetime", handler: row(CacheControl{Directives: pairs("public")}), next: sends(304, ""), status: 304, want: is("")},
@@ -102,6 +103,46 @@ func TestCacheControl(t *testing.T) {
 		{name: "a 412 has none", handler: replacing, fields: pairs("If-Match", staleTag), status: 412, want: is("")},
 		{name: "late: max_body", handler: &Handler{Buffer: &Buffer{MaxBody: 1}, CacheControl: shared.CacheControl, Expires: "off"}, want: is("public, s-maxage=3600, max-age=60")},
 		{name: "cut off", handler: shared, next: sendsPage("Content-Length", "13"), reason: "short_body", want: is("public, s-maxage=3600, max-age=60")},
+	})
+}
+
+// A row that is off leaves what it selects as it is, whatever would speak to it else.
+func TestCacheControlOff(t *testing.T) {
+	off := func(row CacheControl, below ...CacheControl) *Handler {
+		row.Off = true
+		return &Handler{
+			Expires: "modified", ExpiresModified: caddy.Duration(time.Hour), CacheControl: append([]CacheControl{row}, below...),
+			ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}, "page": {StatusCode: []int{200}}},
+		}
+	}
+	replacing := CacheControl{Path: OneOrMore{"/*"}, Directives: pairs("public max-age=60"), Existing: "replace"}
+	missing := CacheControl{ResponseMatcher: "missing", Directives: pairs("max-age=60")}
+	byPath, typed := CacheControl{Path: OneOrMore{"/other", "/"}}, CacheControl{MediaType: OneOrMore{"image/*", "text/plain"}}
+	dated := sendsPage("Last-Modified", modified)
+	is := func(s string) []string { return pairs("Cache-Control", s, "Expires", "") }
+	match := pairs("If-None-Match", strongTag)
+	runTrials(t, []trial{
+		{name: "by path", handler: off(byPath, replacing), want: is("")},
+		{name: "by path, with a date: nothing counts from it", handler: off(byPath), next: dated, want: is("")},
+		{name: "by path, the upstream's word stands", handler: off(byPath, replacing), next: sendsPage("Cache-Control", "max-age=5"), want: is("max-age=5")},
+		{name: "by path, an error", handler: off(byPath, missing), next: sends(404, "b"), status: 404, body: "b", want: is("")},
+		{name: "by another path", handler: off(CacheControl{Path: OneOrMore{"/other"}}, replacing), want: pairs("Cache-Control", "public, max-age=60")},
+		{name: "by type", handler: off(typed, replacing), want: is("")},
+		{name: "by another type", handler: off(CacheControl{MediaType: OneOrMore{"image/*"}}, replacing), want: pairs("Cache-Control", "public, max-age=60")},
+		{name: "by a matcher", handler: off(CacheControl{ResponseMatcher: "page"}, replacing), want: is("")},
+		{name: "our 304", handler: off(byPath, replacing), fields: match, status: 304, want: is("")},
+		{name: "a foreign 304", handler: off(byPath, replacing), next: sends(304, "", "Cache-Control", "max-age=5"), status: 304, want: is("max-age=5")},
+		{name: "a foreign 304, by type: a row below may have replaced", handler: off(typed, replacing), next: sends(304, "", "Cache-Control", "max-age=5"), status: 304, want: is("")},
+	})
+}
+
+// Of several types, each has the row.
+func TestCacheControlOfSeveralTypes(t *testing.T) {
+	several := &Handler{Expires: "off", CacheControl: []CacheControl{{MediaType: OneOrMore{"Image/*", "Text/Plain"}, Directives: pairs("no-cache")}}}
+	runTrials(t, []trial{
+		{name: "the second", handler: several, want: pairs("Cache-Control", "no-cache")},
+		{name: "the first", handler: several, next: sends(200, page, "Content-Type", "image/png"), want: pairs("Cache-Control", "no-cache")},
+		{name: "none of them", handler: several, next: sends(200, page, "Content-Type", "text/html"), want: pairs("Cache-Control", "")},
 	})
 }
 
@@ -133,17 +174,17 @@ func TestExpires(t *testing.T) {
 func TestMerge(t *testing.T) {
 	row := func(c CacheControl) *Handler { return &Handler{CacheControl: []CacheControl{c}} }
 	merging := row(CacheControl{Directives: pairs("public max-age=1d s-maxage=1d"), Existing: "merge"})
-	byPath := row(CacheControl{Path: "/*", Directives: pairs("public max-age=1d"), Existing: "merge"})
-	typed := row(CacheControl{MediaType: "text/plain", Directives: pairs("public max-age=1d"), Existing: "merge"})
+	byPath := row(CacheControl{Path: OneOrMore{"/*"}, Directives: pairs("public max-age=1d"), Existing: "merge"})
+	typed := row(CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("public max-age=1d"), Existing: "merge"})
 	off := &Handler{Expires: "off", CacheControl: typed.CacheControl}
-	behind := &Handler{CacheControl: []CacheControl{{MediaType: "text/html", Directives: pairs("public")}, merging.CacheControl[0]}}
+	behind := &Handler{CacheControl: []CacheControl{{MediaType: OneOrMore{"text/html"}, Directives: pairs("public")}, merging.CacheControl[0]}}
 	missing := &Handler{
 		CacheControl:     []CacheControl{{ResponseMatcher: "missing", Directives: pairs("max-age=60"), Existing: "merge"}, {Directives: pairs("public")}},
 		ResponseMatchers: map[string]caddyhttp.ResponseMatcher{"missing": {StatusCode: []int{404}}},
 	}
-	html := CacheControl{MediaType: "text/html", Directives: pairs("public")}
+	html := CacheControl{MediaType: OneOrMore{"text/html"}, Directives: pairs("public")}
 	hidesErrors := &Handler{CacheControl: []CacheControl{html, missing.CacheControl[0]}, ResponseMatchers: missing.ResponseMatchers}
-	hidesOther := &Handler{CacheControl: []CacheControl{html, {Path: "/other", Directives: pairs("public"), Existing: "merge"}}}
+	hidesOther := &Handler{CacheControl: []CacheControl{html, {Path: OneOrMore{"/other"}, Directives: pairs("public"), Existing: "merge"}}}
 	sent := func(fields ...string) caddyhttp.HandlerFunc { return sendsPage(append(fields, "Date", modified)...) }
 	hour := pairs("Cache-Control", "public, max-age=3600, s-maxage=3600", "Expires", "Tue, 14 Nov 2023 23:13:20 GMT")
 	theirs := sends(304, "", "Cache-Control", "max-age=5", "Expires", dayAfter, "Date", modified)
@@ -185,7 +226,7 @@ func TestMerge(t *testing.T) {
 func TestNoStoreThatGoesOut(t *testing.T) {
 	rows := func(rows ...CacheControl) *Handler { return &Handler{CacheControl: rows} }
 	html := func(existing string, directives ...string) CacheControl {
-		return CacheControl{MediaType: "text/html", Directives: directives, Existing: existing}
+		return CacheControl{MediaType: OneOrMore{"text/html"}, Directives: directives, Existing: existing}
 	}
 	all := func(existing string, directives ...string) CacheControl {
 		return CacheControl{Directives: directives, Existing: existing}
@@ -263,7 +304,7 @@ func TestAge(t *testing.T) {
 // Design §3, "Freshness": jitter is stable per URL as the client sent it, and different between URLs.
 func TestJitter(t *testing.T) {
 	h := provisioned(t, &Handler{CacheControl: []CacheControl{
-		{Path: "/plain", Directives: pairs("max-age=1000000")},
+		{Path: OneOrMore{"/plain"}, Directives: pairs("max-age=1000000")},
 		{Directives: pairs("max-age=1000000"), Jitter: 10},
 	}})
 	of := func(v *visit) string {

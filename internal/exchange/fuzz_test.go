@@ -60,8 +60,8 @@ func fuzzedConfigs() []*fuzzed {
 			name: "rows", keeps: true, rows: true,
 			outer: &Handler{
 				CacheControl: []CacheControl{
-					{MediaType: "text/html", Directives: []string{"private", "no-cache"}, Existing: "merge"},
-					{Path: "/r*", Directives: []string{"public", "s-maxage=1h"}, Existing: "replace"},
+					{MediaType: OneOrMore{"text/html"}, Directives: []string{"private", "no-cache"}, Existing: "merge"},
+					{Path: OneOrMore{"/r*"}, Directives: []string{"public", "s-maxage=1h"}, Existing: "replace"},
 					{Directives: []string{"max-age=60"}},
 				},
 				NotModified: &NotModified{Keep: []string{"Content-Language", "Last-Modified"}},
@@ -95,7 +95,7 @@ func (c *fuzzed) provision(tb testing.TB) {
 		if h.Buffer == nil {
 			h.Buffer = &Buffer{MaxBody: maxContent / 2}
 		}
-		h.Buffer.MaxDelay = caddy.Duration(max(c.delay, -1))
+		h.Buffer.MaxDelay = Delay(max(c.delay, -1))
 		if c.delay == 0 {
 			h.Buffer.MaxDelay = -1
 		}

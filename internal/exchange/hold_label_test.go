@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -81,8 +80,8 @@ func TestNotModifiedByDateWithoutATag(t *testing.T) {
 		{name: "etag off", handler: &Handler{ETag: &ETag{Mode: "off"}}},
 		{name: "no-store", next: dated("Cache-Control", "no-store")},
 		{name: "a HEAD", method: "HEAD"},
-		{name: "a row that the body brings", handler: &Handler{CacheControl: []CacheControl{{MediaType: "text/html", Directives: pairs("private"), Existing: "replace"}}}, next: sends(200, "<html>", "Last-Modified", modified)},
-		{name: "no-store that the body brings", handler: &Handler{CacheControl: []CacheControl{{MediaType: "text/html", Directives: pairs("no-store")}}}, next: sends(200, "<html>", "Last-Modified", modified)},
+		{name: "a row that the body brings", handler: &Handler{CacheControl: []CacheControl{{MediaType: OneOrMore{"text/html"}, Directives: pairs("private"), Existing: "replace"}}}, next: sends(200, "<html>", "Last-Modified", modified)},
+		{name: "no-store that the body brings", handler: &Handler{CacheControl: []CacheControl{{MediaType: OneOrMore{"text/html"}, Directives: pairs("no-store")}}}, next: sends(200, "<html>", "Last-Modified", modified)},
 	}
 	for i := range rows {
 		rows[i].status, rows[i].outcome, rows[i].reason = 304, "not_modified", "if_modified_since"
@@ -111,7 +110,7 @@ func TestNotModifiedByDateWithoutATag(t *testing.T) {
 
 // The client does not wait for the tag for longer than the body would be read anyway, whatever max_delay says.
 func TestNotModifiedByDateIsNotLate(t *testing.T) {
-	for name, h := range map[string]*Handler{"by default": nil, "without max_delay": {Buffer: &Buffer{MaxDelay: -1}}, "with a longer one": {Buffer: &Buffer{MaxDelay: caddy.Duration(time.Minute)}}} {
+	for name, h := range map[string]*Handler{"by default": nil, "without max_delay": {Buffer: &Buffer{MaxDelay: -1}}, "with a longer one": {Buffer: &Buffer{MaxDelay: Delay(time.Minute)}}} {
 		for late, want := range map[time.Duration]string{40 * time.Millisecond: datedTag, 60 * time.Millisecond: ""} {
 			t.Run(name+", "+late.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

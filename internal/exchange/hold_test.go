@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // The same near misses of these reasons are held.
@@ -46,7 +44,7 @@ func TestMaxDelay(t *testing.T) {
 		{name: "default, too late", next: slowly(110*time.Millisecond, "hello,", " world"), outcome: "streamed", reason: "max_delay", want: pairs("Etag", "")},
 		{name: "nothing but a head in time", next: slowly(time.Second, page), outcome: "streamed", reason: "max_delay"},
 		{
-			name: "as configured", handler: &Handler{Buffer: &Buffer{MaxDelay: caddy.Duration(time.Minute)}},
+			name: "as configured", handler: &Handler{Buffer: &Buffer{MaxDelay: Delay(time.Minute)}},
 			next: slowly(25*time.Second, "hello,", " world"), outcome: "tagged", want: pairs("Etag", strongTag),
 		},
 		{name: "off", handler: &Handler{Buffer: &Buffer{MaxDelay: -1}}, next: slowly(time.Hour, page), outcome: "tagged", want: pairs("Etag", strongTag)},

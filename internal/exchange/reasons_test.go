@@ -37,7 +37,7 @@ func TestWhyNotRemembered(t *testing.T) {
 		"no-cache":           {next: sendsPage("Cache-Control", "no-cache"), want: "no_cache"},
 		"surrogates":         {next: sendsPage("Surrogate-Control", "no-store"), want: "surrogate"},
 		"a row":              {handler: row(CacheControl{Directives: pairs("private")}), next: sendsPage(), want: "withdrawn"},
-		"a row for a type":   {handler: row(CacheControl{MediaType: "text/html", Directives: pairs("private")}), next: sends(200, page, "Etag", `"u"`), want: "row_unknown"},
+		"a row for a type":   {handler: row(CacheControl{MediaType: OneOrMore{"text/html"}, Directives: pairs("private")}), next: sends(200, page, "Etag", `"u"`), want: "row_unknown"},
 		"no lifetime":        {handler: byOwnLifetime, next: sendsPage(), want: "no_lifetime"},
 		"a lifetime":         {handler: byOwnLifetime, next: sendsPage("Cache-Control", "max-age=9")},
 		"Set-Cookie":         {next: sendsPage("Set-Cookie", "csrftoken=1"), want: "set_cookie"},
@@ -88,8 +88,12 @@ func cutBehind(octets int) caddyhttp.HandlerFunc {
 func TestWhatBecameOfRows(t *testing.T) {
 	rows := func(existing string) *Handler {
 		return &Handler{CacheControl: []CacheControl{
-			{MediaType: "text/css", Directives: pairs("max-age=1")}, {Path: "/p*", Directives: pairs("max-age=2"), Existing: existing},
+			{MediaType: OneOrMore{"text/css"}, Directives: pairs("max-age=1")}, {Path: OneOrMore{"/p*"}, Directives: pairs("max-age=2"), Existing: existing},
 		}}
+	}
+	off := func(h *Handler) *Handler {
+		h.CacheControl = append([]CacheControl{{Path: OneOrMore{"/pages", "/other"}, Off: true}}, h.CacheControl...)
+		return h
 	}
 	says := pairs("Cache-Control", "max-age=9")
 	for name, c := range map[string]struct {
@@ -107,6 +111,11 @@ func TestWhatBecameOfRows(t *testing.T) {
 		"said before, replaced":  {handler: rows("replace"), target: "/page", next: sendsPage(says...), what: "replaced", of: "2"},
 		"a 304 without a type":   {handler: rows("replace"), target: "/page", fields: pairs("If-None-Match", `"u"`), next: says304("Etag", `"u"`), what: "hidden"},
 		"a 304 of a row":         {handler: &Handler{CacheControl: rows("").CacheControl[1:]}, target: "/page", fields: pairs("If-None-Match", `"u"`), next: says304("Etag", `"u"`), what: "stands", of: "1"},
+		"a row that is off":      {handler: off(rows("replace")), target: "/pages", next: sendsPage(says...), what: "off", of: "1"},
+		"off, nothing said":      {handler: off(rows("")), target: "/pages", next: sendsPage(), what: "off", of: "1"},
+		"off, a 404":             {handler: off(rows("")), target: "/pages", next: sends(404, page), what: "off", of: "1"},
+		"off, a 304":             {handler: off(rows("")), target: "/pages", fields: pairs("If-None-Match", `"u"`), next: says304("Etag", `"u"`), what: "off", of: "1"},
+		"off, of another path":   {handler: off(rows("")), target: "/page", next: sendsPage(), what: "added", of: "3"},
 		"a type that is unknown": {handler: rows(""), target: "/page", next: sends(200, page, "Etag", `"u"`), what: "hidden", of: "2"},
 	} {
 		t.Run(name, func(t *testing.T) {

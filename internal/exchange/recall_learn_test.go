@@ -37,7 +37,7 @@ func TestWhatConditionalRequestsTeach(t *testing.T) { //nolint:funlen // a table
 		"the head of a 200 that is private":    {nil, []step{namesU(sendsPage("Etag", `"u"`, "Cache-Control", "private")), namesU(whole)}},
 		"the head of a 200 that sets a cookie": {nil, []step{namesU(withField(whole, "Set-Cookie", "a=1")), namesU(whole)}},
 		"the head of a 200 whose type is not known": {
-			row(CacheControl{MediaType: "text/plain", Directives: pairs("no-store"), Existing: "replace"}),
+			row(CacheControl{MediaType: OneOrMore{"text/plain"}, Directives: pairs("no-store"), Existing: "replace"}),
 			[]step{namesU(sends(200, page, "Etag", `"u"`, "Cache-Control", fresh)), namesU(whole)},
 		},
 		"the head of another 200": {nil, []step{
@@ -74,12 +74,12 @@ func TestWhatConditionalRequestsTeach(t *testing.T) { //nolint:funlen // a table
 		"the upstream's 304 to a dated tag of ours":      {nil, []step{asks(says304("Cache-Control", fresh), "If-None-Match", datedTag), asks(nil, "If-None-Match", datedTag)}},
 		"the upstream's 304 for a session":               {nil, []step{asks(says304("Etag", `"u"`, "Cache-Control", "max-age=9"), append(named, "Cookie", "a=1")...), namesU(own)}},
 		"the upstream's 304 for credentials":             {nil, []step{asks(says304("Etag", `"u"`, "Cache-Control", "max-age=9"), append(named, "Authorization", "x")...), namesU(own)}},
-		"the upstream's 304, and a row that keeps":       {row(CacheControl{MediaType: "text/*", Directives: pairs("no-store")}), []step{namesU(own), learned}},
-		"the upstream's 304, and a row that may replace": {row(CacheControl{MediaType: "text/*", Directives: pairs("no-store"), Existing: "replace"}), []step{namesU(own), namesU(own)}},
-		"the upstream's 304, and a row that may merge":   {row(CacheControl{MediaType: "text/*", Directives: pairs("private"), Existing: "merge"}), []step{namesU(own), namesU(own)}},
+		"the upstream's 304, and a row that keeps":       {row(CacheControl{MediaType: OneOrMore{"text/*"}, Directives: pairs("no-store")}), []step{namesU(own), learned}},
+		"the upstream's 304, and a row that may replace": {row(CacheControl{MediaType: OneOrMore{"text/*"}, Directives: pairs("no-store"), Existing: "replace"}), []step{namesU(own), namesU(own)}},
+		"the upstream's 304, and a row that may merge":   {row(CacheControl{MediaType: OneOrMore{"text/*"}, Directives: pairs("private"), Existing: "merge"}), []step{namesU(own), namesU(own)}},
 		"the upstream's 304, and a lifetime from a date": {func(h *Handler) {
 			h.Expires, h.ExpiresModified = "modified", h.Remember.TTL
-			row(CacheControl{MediaType: "text/*", Directives: pairs("public")})(h)
+			row(CacheControl{MediaType: OneOrMore{"text/*"}, Directives: pairs("public")})(h)
 		}, []step{namesU(own), namesU(own)}},
 		"the upstream's 304 that varies":                 {nil, []step{asks(varying, append(named, "Accept-Language", "de")...), {fields: append(named, "Accept-Language", "de"), status: 304, reason: "remembered"}, asks(varying, append(named, "Accept-Language", "en")...)}},
 		"the upstream's 304 that does not vary, but did": {nil, []step{{next: sendsPage("Vary", "Accept-Language"), asked: true}, asks(own, append(named, "Accept-Language", "de")...), asks(own, append(named, "Accept-Language", "de")...)}},

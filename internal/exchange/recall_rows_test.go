@@ -26,7 +26,7 @@ func TestRowsAndWhatIsRemembered(t *testing.T) {
 		response   []string
 		remembered bool
 	}{
-		"no word at all":                    {row: CacheControl{Path: "/other", Directives: pairs("private")}, remembered: true},
+		"no word at all":                    {row: CacheControl{Path: OneOrMore{"/other"}, Directives: pairs("private")}, remembered: true},
 		"private":                           {row: all("private")},
 		"no-store":                          {row: all("no-store")},
 		"private and no-store":              {row: all("private", "no-store")},
@@ -35,7 +35,7 @@ func TestRowsAndWhatIsRemembered(t *testing.T) {
 		"private that replaces":             {row: replacing("private", "max-age=60"), response: pairs("Cache-Control", "public, max-age=60")},
 		"private that is joined":            {row: merging("private"), response: pairs("Cache-Control", "public, max-age=60")},
 		"private that is not said":          {row: all("private"), response: pairs("Cache-Control", "public, max-age=60"), remembered: true},
-		"private of a type":                 {row: CacheControl{MediaType: "text/*", Directives: pairs("private")}},
+		"private of a type":                 {row: CacheControl{MediaType: OneOrMore{"text/*"}, Directives: pairs("private")}},
 		"no-cache":                          {row: all("no-cache"), remembered: true},
 		"no-cache of a field":               {row: all(`no-cache="X-User"`), remembered: true},
 		"no-cache, by its own lifetime":     {row: all("no-cache", "max-age=60"), own: true},
@@ -75,7 +75,7 @@ func TestRowsAndWhatIsRemembered(t *testing.T) {
 // TestRowsThatAreNeverKnown: what passes has no type, and a row for a type may have forbidden to remember it.
 func TestRowsThatAreNeverKnown(t *testing.T) {
 	h := remembering(t, func(h *Handler) {
-		h.CacheControl = []CacheControl{{MediaType: "text/html", Directives: pairs("private", "no-store")}}
+		h.CacheControl = []CacheControl{{MediaType: OneOrMore{"text/html"}, Directives: pairs("private", "no-store")}}
 		h.Buffer = &Buffer{MaxBody: 20}
 	})
 	date := pairs("If-Modified-Since", modified)
@@ -96,8 +96,8 @@ func TestRowsOfInstancesFurtherOut(t *testing.T) {
 		remembered bool
 	}{
 		"private":                  {row: CacheControl{Directives: pairs("private")}},
-		"private of a path":        {row: CacheControl{Path: "/*", Directives: pairs("private")}},
-		"private of another path":  {row: CacheControl{Path: "/x", Directives: pairs("private")}, remembered: true},
+		"private of a path":        {row: CacheControl{Path: OneOrMore{"/*"}, Directives: pairs("private")}},
+		"private of another path":  {row: CacheControl{Path: OneOrMore{"/x"}, Directives: pairs("private")}, remembered: true},
 		"private that is not said": {row: CacheControl{Directives: pairs("private")}, response: pairs("Cache-Control", "public, max-age=60"), remembered: true},
 		"private that replaces":    {row: CacheControl{Directives: pairs("private"), Existing: "replace"}, response: pairs("Cache-Control", "public, max-age=60")},
 		"private that is joined":   {row: CacheControl{Directives: pairs("private"), Existing: "merge"}, response: pairs("Cache-Control", "public, max-age=60")},
@@ -114,7 +114,7 @@ func TestRowsOfInstancesFurtherOut(t *testing.T) {
 		}
 	}
 	t.Run("private of a type, once the type is known", func(t *testing.T) {
-		outer := &Handler{CacheControl: []CacheControl{{MediaType: "application/json", Directives: pairs("private")}}, Block: "outer"}
+		outer := &Handler{CacheControl: []CacheControl{{MediaType: OneOrMore{"application/json"}, Directives: pairs("private")}}, Block: "outer"}
 		again := step{fields: named, status: 304}
 		runSteps(t, nestedIn{provisioned(t, outer), remembering(t, nil)}, step{fields: named, asked: true, status: 304}, again, step{asked: true}, again)
 	})

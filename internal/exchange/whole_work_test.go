@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -27,7 +26,7 @@ var tooLong = strings.Repeat("x", 1<<18) + " !"
 // unhurried is a handler with `ignore` that has the time to find out what is too much.
 func unhurried(words ...string) *Handler {
 	h := ignoring(words...)
-	h.Buffer = &Buffer{MaxDelay: caddy.Duration(time.Minute)}
+	h.Buffer = &Buffer{MaxDelay: Delay(time.Minute)}
 	return h
 }
 
@@ -97,7 +96,7 @@ func TestExpressionsShareTheirWork(t *testing.T) {
 // Where the time is over the page goes out as it is, and no instance further out waits again.
 func TestWorkEndsWithMaxDelay(t *testing.T) {
 	h := ignoring(broad)
-	h.Buffer = &Buffer{MaxDelay: caddy.Duration(20 * time.Millisecond)}
+	h.Buffer = &Buffer{MaxDelay: Delay(20 * time.Millisecond)}
 	inner := provisioned(t, h)
 	for name, serve := range map[string]func(v *visit){
 		"alone":               func(v *visit) { v.to(inner, sendsHTML(tooLong)) },

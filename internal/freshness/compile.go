@@ -50,7 +50,7 @@ func Compile(src Source, parse ParseDuration) (*Row, error) {
 		return nil, errors.New("a row needs at least one directive, such as max-age=1h")
 	}
 	if len(extension) == 0 && len(src.Extension) > 0 {
-		return nil, errors.New("extension needs at least one directive")
+		return nil, errors.New("extension needs at least one directive, such as name or name=value")
 	}
 	if err := checkTogether(all); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func parseAll(words []string, parse func(string) (directive, error)) ([]directiv
 	var all []directive
 	for _, word := range words {
 		if strings.TrimSpace(word) == "" {
-			return nil, errors.New("an empty word is no directive")
+			return nil, errors.New("an empty word is no directive; remove it")
 		}
 		for _, member := range split(word) {
 			d, err := parse(member)
@@ -179,12 +179,42 @@ func parseSeconds(name, value string, parse ParseDuration) (int64, error) {
 	}
 	lifetime, err := parse(value)
 	if err != nil {
+		if days := InUnits(value); days != "" {
+			return -1, fmt.Errorf("%s: %#q is neither whole seconds nor a duration such as 90s, 1h or 30d; write %s=%s", name, value, name, days)
+		}
 		return -1, fmt.Errorf("%s: %#q is neither whole seconds nor a duration such as 90s, 1h or 30d", name, value)
 	}
 	if lifetime%time.Second != 0 {
-		return -1, fmt.Errorf("%s: %q is not a whole number of seconds", name, value)
+		return -1, fmt.Errorf("%s: %q is not a whole number of seconds, such as %s=90", name, value, name)
 	}
 	return checkSeconds(name, value, int64(lifetime/time.Second))
+}
+
+// InUnits is a number of weeks, months or years, or of other times in words, as a duration with the units that there are;
+// empty: it is none.
+func InUnits(value string) string {
+	number := strings.TrimRight(value, "abcdefghijklmnopqrstuvwxyz")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > 100 {
+		return ""
+	}
+	switch strings.TrimSuffix(value[len(number):], "s") {
+	case "w", "week":
+		return strconv.Itoa(n*7) + "d"
+	case "month", "mo":
+		return strconv.Itoa(n*30) + "d"
+	case "y", "year":
+		return strconv.Itoa(n*365) + "d"
+	case "day":
+		return number + "d"
+	case "hour", "hr":
+		return number + "h"
+	case "min", "minute":
+		return number + "m"
+	case "sec", "second":
+		return number + "s"
+	}
+	return ""
 }
 
 // checkSeconds refuses what recipients take for stale or for 2^31-1 anyway (RFC 9111 §1.2.2).
@@ -193,7 +223,7 @@ func checkSeconds(name, value string, seconds int64) (int64, error) {
 		return -1, fmt.Errorf("%s: %s is negative; 0 is stale at once", name, value)
 	}
 	if seconds > math.MaxInt32 {
-		return -1, fmt.Errorf("%s: %s is over the 2147483647 seconds that caches count to", name, value)
+		return -1, fmt.Errorf("%s: %s is over the 2147483647 seconds that caches count to; write %s=365d", name, value, name)
 	}
 	return seconds, nil
 }
@@ -216,10 +246,10 @@ func parseExtension(word string) (directive, error) {
 	name, value, hasValue := strings.Cut(word, "=")
 	name = strings.ToLower(name)
 	if _, known := httpcond.DirectiveArgument(name); known {
-		return directive{}, fmt.Errorf("%s is no extension; write it on the row itself", name)
+		return directive{}, fmt.Errorf("%s is no extension; write it on the row itself, as in cache_control %s", name, word)
 	}
 	if !httpcond.IsToken(name) || hasValue && !httpcond.IsToken(value) && !isQuoted(value) {
-		return directive{}, fmt.Errorf("%#q is not a Cache-Control directive: name, or name=value (RFC 9111 §5.2)", word)
+		return directive{}, fmt.Errorf("%#q is not a Cache-Control directive; write name, or name=value (RFC 9111 §5.2)", word)
 	}
 	return directive{name: name, seconds: -1, argument: value}, nil
 }

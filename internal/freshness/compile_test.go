@@ -121,7 +121,7 @@ var refusals = []struct {
 	{"no-store and max-age", words("no-store max-age=1"), nil, "no-store and max-age contradict each other"},
 	{"no-store and s-maxage", words("s-maxage=1 no-store"), nil, "no-store and s-maxage contradict each other"},
 	{"an extension that is none", nil, words("max-age=1"), "max-age is no extension; write it on the row itself"},
-	{"an extension without a name", nil, words("=1"), "is not a Cache-Control directive: name, or name=value"},
+	{"an extension without a name", nil, words("=1"), "is not a Cache-Control directive; write name, or name=value"},
 	{"an extension with an empty value", nil, words("x="), "is not a Cache-Control directive"},
 	{"an extension with half a quote", nil, words(`x="a`), "is not a Cache-Control directive"},
 	{"an extension with a lone quote", nil, words(`x="`), "is not a Cache-Control directive"},

@@ -22,7 +22,14 @@ type Row struct {
 	personal version // for a response that belongs to one user
 	existing Existing
 	jitter   uint64 // hundredths of a percent
+	silent   bool   // says nothing, whatever else it has
 }
+
+// Silence is a row that leaves every response as it is, whatever would speak to it else.
+var Silence = &Row{shared: newVersion(nil), personal: newVersion(nil), silent: true}
+
+// Off reports whether the row is Silence.
+func (r *Row) Off() bool { return r.silent }
 
 // version is what a row says to one kind of response.
 type version struct {
@@ -76,7 +83,7 @@ func (r *Row) Personal() bool { return r.shared.policy.personal() }
 // Dated reports whether the row leaves it to Response.AfterModified how long a response lasts.
 func (r *Row) Dated() bool {
 	p := &r.shared.policy
-	return p.seconds[maxAge] == unsaid && p.lastsNow()
+	return !r.silent && p.seconds[maxAge] == unsaid && p.lastsNow()
 }
 
 // String returns the field value as it goes on the wire, without jitter and what the upstream says.
@@ -104,7 +111,7 @@ type Response struct {
 // does not speak to it.
 func (r *Row) Apply(h http.Header, resp Response) {
 	explicit := Explicit(h)
-	if explicit && r.existing == Keep {
+	if r.silent || explicit && r.existing == Keep {
 		return
 	}
 	v := &r.shared

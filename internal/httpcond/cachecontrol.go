@@ -185,15 +185,15 @@ func NearestDirective(name string) string {
 	name = strings.ToLower(name)
 	best, least := "", 0
 	for _, d := range directives {
-		if n := editDistance(name, d.name); best == "" || n < least {
+		if n := EditDistance(name, d.name); best == "" || n < least {
 			best, least = d.name, n
 		}
 	}
 	return best
 }
 
-// editDistance is Levenshtein's: insertions, deletions and replacements of bytes.
-func editDistance(a, b string) int {
+// EditDistance is how far two words are from each other, for suggestions. It is Levenshtein's: insertions, deletions and replacements of bytes.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -33,7 +33,7 @@ func compile(source string) (expression, error) {
 	re, err := regexp.Compile(source)
 	if err != nil {
 		if failed, ok := errors.AsType[*syntax.Error](err); ok {
-			return expression{}, fmt.Errorf("%q is no regular expression (RE2): %s in %q", source, failed.Code, failed.Expr)
+			return expression{}, fmt.Errorf("%q is no regular expression (RE2): %s in %q; %s", source, failed.Code, failed.Expr, cureOf(failed))
 		}
 		return expression{}, err
 	}
@@ -172,4 +172,12 @@ func appendMatch(list []gap, match []int) []gap {
 		}
 	}
 	return list
+}
+
+// cureOf says what to write in place of what RE2 does not read.
+func cureOf(failed *syntax.Error) string {
+	if failed.Code == syntax.ErrInvalidPerlOp { // (?=, (?!, (?<= and (?<!
+		return "it looks neither ahead nor behind: write what is before and after as well, and put what is left out into a group, as in `built (\\d+) times`"
+	}
+	return `a character that stands for itself is written with a backslash, as in \( or \[`
 }

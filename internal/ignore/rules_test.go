@@ -515,8 +515,8 @@ func TestCompile(t *testing.T) {
 		{"ignore: `` is neither csrf nor nonce; " + quoted, []string{""}, nil},
 		{`ignore: "Nonce" is no expression but the word nonce, in lower case and in JSON under ignore; as an expression it is (?:Nonce)`, nil, []string{"Nonce"}},
 		{`ignore: "csrf" is no expression but the word csrf, in lower case and in JSON under ignore; as an expression it is (?:csrf)`, nil, []string{"csrf"}},
-		{`ignore: "a[" is no regular expression (RE2): missing closing ] in "["`, nil, []string{"a["}},
-		{`ignore: "a(?=b)" is no regular expression (RE2): invalid or unsupported Perl syntax in "(?="`, nil, []string{"a(?=b)"}},
+		{`ignore: "a[" is no regular expression (RE2): missing closing ] in "["; a character that stands for itself is written with a backslash, as in \( or \[`, nil, []string{"a["}},
+		{`ignore: "a(?=b)" is no regular expression (RE2): invalid or unsupported Perl syntax in "(?="; it looks neither ahead nor behind: write what is before and after as well, and put what is left out into a group, as in ` + "`built (\\d+) times`", nil, []string{"a(?=b)"}},
 		{`ignore: "a*" matches the empty string, which is everywhere; make it match a text`, []string{"csrf"}, []string{"a*"}},
 		{`ignore: "" matches the empty string, which is everywhere; make it match a text`, nil, []string{""}},
 	} {

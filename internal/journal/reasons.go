@@ -149,6 +149,7 @@ const (
 	RowReplaced
 	RowStands
 	RowHidden
+	RowOff
 	NoMatch
 
 	countOfReasons
@@ -274,6 +275,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	RowReplaced: {"replaced", "a row stands in place of the upstream's own word"},
 	RowStands:   {"stands", "a row has spoken in the response that this 304 stands for"},
 	RowHidden:   {"hidden", "which row applies cannot be told by this response"},
+	RowOff:      {"off", "a row matches that is off: the upstream's own word stands, if there is one, and nothing is added"},
 	NoMatch:     {"no_match", "no row matches"},
 }
 

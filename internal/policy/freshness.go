@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -26,20 +27,20 @@ type Freshness struct {
 // Any reports whether anything is said of freshness at all.
 func (f *Freshness) Any() bool { return len(f.Rows) > 0 || f.AfterModified != 0 }
 
-// Row is a row of `cache_control`, and what it speaks of: of Path, MediaType and Response at most one is set; none
+// Row is a row of `cache_control`, and what it speaks of: of Path, MediaTypes and Response at most one is set; none
 // is every response.
 type Row struct {
 	*freshness.Row
-	// Path is a pattern of the URI as the client sent it, readied for use.
+	// Path are patterns of the URI as the client sent it, readied for use.
 	Path caddyhttp.MatchPath
-	// MediaType is a media type, or a range of them, in lower case.
-	MediaType string
+	// MediaTypes are media types, or ranges of them, in lower case.
+	MediaTypes []string
 	// Response matches a status and fields.
 	Response *caddyhttp.ResponseMatcher
 }
 
 // SpeaksNotOf reports whether a status decides by itself that the row does not apply. Without a response matcher a
-// row speaks of 200, 203 and 206; a 304 stands for a 200.
+// row speaks of 200, 203 and 206; a 304 stands for a 200. One that is off speaks of every status: it says nothing to it.
 func (row *Row) SpeaksNotOf(status int) bool {
 	if status == http.StatusNotModified {
 		status = http.StatusOK
@@ -47,17 +48,20 @@ func (row *Row) SpeaksNotOf(status int) bool {
 	if row.Response != nil {
 		return !caddyhttp.ResponseMatcher{StatusCode: row.Response.StatusCode}.Match(status, nil)
 	}
-	return status != http.StatusOK && status != http.StatusNonAuthoritativeInfo && status != http.StatusPartialContent
+	return !row.Off() && status != http.StatusOK && status != http.StatusNonAuthoritativeInfo && status != http.StatusPartialContent
 }
+
+// Typed reports whether the media type decides whether the row applies.
+func (row *Row) Typed() bool { return row.MediaTypes != nil }
 
 // Unknowable reports whether a response hides what the row asks for: a 304 that was made elsewhere says nothing of
 // the 200 it stands for, and an upstream's multipart/byteranges not of which type its parts are.
 func (row *Row) Unknowable(status int, contentType string) bool {
 	switch status {
 	case http.StatusNotModified:
-		return row.Response != nil || row.MediaType != ""
+		return row.Response != nil || row.Typed()
 	case http.StatusPartialContent:
-		return row.MediaType != "" && httpcond.MediaType(contentType) == "multipart/byteranges"
+		return row.Typed() && httpcond.MediaType(contentType) == "multipart/byteranges"
 	}
 	return false
 }
@@ -69,8 +73,8 @@ func (row *Row) Matches(sent func() *http.Request, status int, header http.Heade
 	case row.Path != nil:
 		matched, err := row.Path.MatchWithError(sent())
 		return matched && err == nil
-	case row.MediaType != "":
-		return httpcond.MatchMediaType(row.MediaType, contentType)
+	case row.Typed():
+		return slices.ContainsFunc(row.MediaTypes, func(r string) bool { return httpcond.MatchMediaType(r, contentType) })
 	case row.Response != nil:
 		return row.Response.Match(status, header)
 	}

@@ -7,6 +7,7 @@ package tokens
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -96,6 +97,8 @@ func (r Reader) Unrecognized(what, full string, known []string) error {
 	switch {
 	case config.IsLater(full):
 		return r.Errf("%s is not available in this version; remove it", full)
+	case config.Cure(what, r.Val(), known) != "":
+		return r.Errf("unrecognized %s: %q; %s", what, r.Val(), config.Cure(what, r.Val(), known))
 	case len(known) == 1:
 		return r.Errf("unrecognized %s: %q; the only one is %s", what, r.Val(), known[0])
 	}
@@ -114,7 +117,7 @@ func (r Reader) WordOrBlock(choice config.Choice) (string, error) {
 func (r Reader) Word(choice config.Choice) (string, error) {
 	args := r.RemainingArgs()
 	if len(args) == 0 || args[0] == "" {
-		return "", r.Errf("%s needs a word: %s", choice.Of, choice)
+		return "", r.Errf("%s needs a word: %s%s", choice.Of, choice, ifEmpty(args))
 	}
 	if err := choice.Check(args[0]); err != nil {
 		return "", r.refuse(args[0], "%s", err)
@@ -129,12 +132,20 @@ func (r Reader) Word(choice config.Choice) (string, error) {
 func (r Reader) Text(name, example string) (string, error) {
 	args := r.RemainingArgs()
 	if len(args) == 0 || args[0] == "" {
-		return "", r.Errf("%s needs a value, such as %s", name, example)
+		return "", r.Errf("%s needs a value, such as %s%s", name, example, ifEmpty(args))
+	}
+	if len(args) == 2 && isUnit(args[0], args[1]) {
+		return "", r.Surplus(args[1], name, "one value; write it without the space, "+args[0]+args[1])
 	}
 	if len(args) > 1 {
 		return "", r.Surplus(args[1], name, "one value")
 	}
 	return args[0], nil
+}
+
+// isUnit reports whether two words are a number and what it counts, as in 10 MB.
+func isUnit(number, unit string) bool {
+	return number != "" && strings.Trim(number, "0123456789.") == "" && unit != "" && len(unit) <= 3 && !strings.ContainsAny(unit[:1], "0123456789.")
 }
 
 // Words reads one argument or more, of which none is empty.
@@ -154,7 +165,7 @@ func (r Reader) quotable(name, example string) ([]caddyfile.Token, error) {
 		return nil, r.Errf("%s needs at least one value, such as %s", name, example)
 	}
 	if slices.ContainsFunc(args, func(arg caddyfile.Token) bool { return arg.Text == "" }) {
-		return nil, r.Errf("%s: an empty value means nothing; remove it", name)
+		return nil, r.Errf("%s: an empty value means nothing; remove it, or if a {$VARIABLE} gives it, set that", name)
 	}
 	return args, nil
 }
@@ -182,13 +193,18 @@ func (r Reader) Nothing(name string) error {
 
 // Surplus refuses an argument that is one too many.
 func (r Reader) Surplus(arg, name, takes string) error {
+	if cure := config.CureOfArgument(arg, name); cure != "" {
+		takes += "; " + cure
+	} else if !strings.Contains(takes, "; ") {
+		takes += "; remove it"
+	}
 	return r.Errf("unexpected %q: %s takes %s", arg, name, takes)
 }
 
 // NoBlock refuses a block where none belongs, even an empty one.
 func (r Reader) NoBlock(name string) error {
 	if ahead, is := r.block(); is {
-		return ahead.Errf("%s takes no block", name)
+		return ahead.Errf("%s takes no block; remove it with its braces", name)
 	}
 	return nil
 }

@@ -1,12 +1,28 @@
 package tokens
 
-import "github.com/conditionalcache/caddy-conditional-cache/internal/config"
+import (
+	"fmt"
 
-// Row reads a row of `cache_control`, and checks it by itself.
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
+)
+
+// Row reads a row of `cache_control`, and checks it by itself. One that is off and has no selector stands for no rows at all.
 func (r Reader) Row() (row config.CacheControl, err error) {
 	at := r.Here()
-	if row, err = config.ReadRow(r.RemainingArgs()); err != nil {
-		return row, at.At(err)
+	words := r.RemainingArgs()
+	refuse := func(err error) error {
+		for _, word := range words {
+			if hint := unknownYet(word); hint != "" {
+				return at.Errf("%w%s", err, hint)
+			}
+		}
+		return at.At(err)
+	}
+	if row, err = config.ReadRow(words); err != nil {
+		return row, refuse(err)
+	}
+	if row.Off && row.Selector() == "" {
+		return row, r.NoBlock("cache_control off")
 	}
 	err = r.Block("cache_control", Options{
 		"existing":  func() (err error) { row.Existing, err = r.Word(config.RowExisting); return err },
@@ -17,7 +33,7 @@ func (r Reader) Row() (row config.CacheControl, err error) {
 		return row, err
 	}
 	if err := row.Check(); err != nil {
-		return row, at.Errf("cache_control: %w", err)
+		return row, refuse(fmt.Errorf("cache_control: %w", err))
 	}
 	return row, nil
 }

@@ -52,7 +52,7 @@ func (r Reader) OnOff(name string) (bool, error) {
 	case len(args) == 0:
 		return true, nil
 	case args[0] != "on" && args[0] != "off":
-		return false, r.Errf("%s: unrecognized %q; use on or off, or nothing, which is on", name, args[0])
+		return false, r.Errf("%s: unrecognized %q; use on or off, or nothing, which is on%s", name, args[0], unknownYet(args[0]))
 	case len(args) > 1:
 		return false, r.Surplus(args[1], name, "on or off")
 	}
@@ -65,12 +65,31 @@ func (r Reader) Percent(name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if word == "0" { // with any unit it is the same
+		return 0, nil
+	}
 	number, hasUnit := strings.CutSuffix(word, "%")
 	percent, err := strconv.ParseFloat(number, 64)
 	if !hasUnit || err != nil || strings.Trim(number, "0123456789.") != "" {
-		return 0, r.refuse(word, "%s: %q is not a percentage such as 10%% or 2.5%%", name, word)
+		return 0, r.refuse(word, "%s: %q is not a percentage such as 10%% or 2.5%%%s", name, word, orPercent(word))
 	}
 	return percent, nil
+}
+
+// orPercent says what a bare number was meant for; empty: it is none.
+func orPercent(word string) string {
+	if n, err := strconv.ParseFloat(word, 64); err != nil || n < 1 || n > 50 {
+		return ""
+	}
+	return "; write " + word + "%"
+}
+
+// inUnits says how a duration in other words is written; empty: it is none.
+func inUnits(word string) string {
+	if units := config.InUnits(word); units != "" {
+		return "; write " + units
+	}
+	return ""
 }
 
 // duration reads a duration with a unit, days included, or a number of seconds, as max-age has it.
@@ -81,17 +100,41 @@ func duration(word string) (time.Duration, error) {
 	return caddy.ParseDuration(word)
 }
 
-// refuse makes an error about a word. A placeholder that Caddy knows while it runs is not known when a Caddyfile is read.
+// refuse makes an error about a word. What stands for it may not be known when a Caddyfile is read.
 func (r Reader) refuse(word, format string, args ...any) error {
+	return r.Here().Errf("%s%s", fmt.Sprintf(format, args...), unknownYet(word))
+}
+
+// unknownYet says what is wrong with a word that something else was to take the place of; empty: nothing was.
+func unknownYet(word string) string {
 	if _, name, found := strings.Cut(word, "{env."); found {
 		name, _, _ = strings.Cut(name, "}")
-		return r.Errf("%s; {env.%s} is not known yet when the file is read: write {$%[2]s}", fmt.Sprintf(format, args...), name)
+		return fmt.Sprintf("; {env.%s} is not known yet when the file is read: write {$%[1]s}", name)
 	}
-	return r.Errf(format, args...)
+	if _, argument, found := strings.Cut(word, "{args["); found {
+		argument, _, _ = strings.Cut(argument, "]")
+		return fmt.Sprintf("; the import gives no argument %s: write import <snippet> <value>", argument)
+	}
+	if word == "" || strings.HasSuffix(word, "=") || strings.HasSuffix(word, `=""`) {
+		return notSet
+	}
+	return ""
+}
+
+// notSet is what an empty value comes from, mostly.
+const notSet = "; the value is empty: if a {$VARIABLE} gives it, that is not set"
+
+// ifEmpty is notSet if there is a value, and nothing in it. Without quotes Caddy leaves nothing behind of a variable that is
+// not set.
+func ifEmpty(args []string) string {
+	if len(args) > 0 {
+		return notSet
+	}
+	return ""
 }
 
 // Delay reads a duration above zero, or off, which is -1.
-func (r Reader) Delay(name string) (caddy.Duration, error) {
+func (r Reader) Delay(name string) (config.Delay, error) {
 	word, err := r.Text(name, "200ms, or off")
 	if err != nil || word == "off" {
 		return -1, err
@@ -100,7 +143,7 @@ func (r Reader) Delay(name string) (caddy.Duration, error) {
 	if err != nil || delay <= 0 {
 		return 0, r.refuse(word, "%s: %q is neither a duration above zero, such as 200ms, nor off", name, word)
 	}
-	return caddy.Duration(delay), nil
+	return config.Delay(delay), nil
 }
 
 // Lifetime reads a duration, whatever it is.
@@ -111,7 +154,7 @@ func (r Reader) Lifetime(name string) (caddy.Duration, error) {
 	}
 	lifetime, err := duration(word)
 	if err != nil {
-		return 0, r.refuse(word, "%s: %q is not a duration such as 1h or 30d", name, word)
+		return 0, r.refuse(word, "%s: %q is not a duration such as 1h or 30d%s", name, word, inUnits(word))
 	}
 	return caddy.Duration(lifetime), nil
 }
@@ -125,18 +168,29 @@ func (r Reader) Span(name string) (caddy.Duration, error) {
 	return r.AsSpan(name, word)
 }
 
+// instead says what a word that is no duration was meant for; empty: nobody knows.
+func instead(name, word string) string {
+	switch cure := config.CureOfArgument(word, name); {
+	case cure != "":
+		return "; " + cure
+	case word == "on" && name == "remember":
+		return "; write remember alone for the lifetime that the response gives itself"
+	}
+	return inUnits(word)
+}
+
 // AsSpan is Span of a word that has been read.
 func (r Reader) AsSpan(name, word string) (caddy.Duration, error) {
 	d, err := duration(word)
 	switch {
 	case err != nil:
-		return 0, r.refuse(word, "%s: %q is not a duration such as 90s, 10m or 1d", name, word)
+		return 0, r.refuse(word, "%s: %q is not a duration such as 90s, 10m or 1d%s", name, word, instead(name, word))
 	case d == 0 && name == "remember":
 		return 0, r.Errf("remember %s: nothing would last; leave the ttl out for the lifetime that the response gives itself, or say remember off", word)
 	case d == 0: // as if it were left out
 		return 0, nil
 	case !config.IsSpan(d):
-		return 0, r.Errf("%s: %s is not a duration of whole seconds from 1s to 365d", name, word)
+		return 0, r.Errf("%s: %s is not a duration of whole seconds from 1s to 365d, such as 10m", name, word)
 	}
 	return caddy.Duration(d), nil
 }
@@ -145,10 +199,13 @@ func (r Reader) AsSpan(name, word string) (caddy.Duration, error) {
 func (r Reader) MaxAge(word string) (seconds string, err error) {
 	lifetime, err := duration(word)
 	if err != nil {
-		return "", r.refuse(word, "%q is not a max_age such as 90s, 1h or 30d", word)
+		if name, value, found := strings.Cut(word, "="); found && name == "max-age" {
+			return "", r.refuse(word, "%q is not a max_age such as 90s, 1h or 30d; write conditional_cache %s", word, value)
+		}
+		return "", r.refuse(word, "%q is not a max_age such as 90s, 1h or 30d%s", word, inUnits(word))
 	}
 	if lifetime < 0 || lifetime%time.Second != 0 || lifetime/time.Second > math.MaxInt32 {
-		return "", r.Errf("max_age %s has to be a whole number of seconds, from 0 to 2147483647", word)
+		return "", r.Errf("max_age %s has to be a whole number of seconds, from 0 to 2147483647, such as 1h", word)
 	}
 	return strconv.FormatInt(int64(lifetime/time.Second), 10), nil
 }
@@ -173,6 +230,8 @@ func (r Reader) Store() (json.RawMessage, error) {
 func (r Reader) Key() (string, error) {
 	args := r.RemainingArgs()
 	switch {
+	case len(args) == 1 && args[0] == "":
+		return "", r.Errf("key needs a text, such as {header.X-Api-Key}%s", notSet)
 	case len(args) == 0:
 		return "", r.Errf("key needs a text, such as {header.X-Api-Key}")
 	case len(args) > 1:

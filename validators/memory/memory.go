@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/jsonread"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -127,7 +128,7 @@ func (s *Store) Cleanup() error {
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the store's name
 	if d.NextArg() {
-		return d.Errf("unexpected %q: memory has its options in a block", d.Val())
+		return d.Errf("unexpected %q: memory has its options in a block, such as memory { max_entries %d }", d.Val(), defaultMaxEntries)
 	}
 	for d.NextBlock(0) {
 		var err error
@@ -153,14 +154,20 @@ func unmarshalNumber(d *caddyfile.Dispenser, to *int, most int) error {
 	}
 	args := d.RemainingArgs()
 	if len(args) != 1 {
-		return d.Errf("%s takes one number, not %d arguments", name, len(args))
+		return d.Errf("%s takes one number, such as %s 100000, not %d arguments", name, name, len(args))
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 1 || n > most {
-		return d.Errf("%s has to be a whole number from 1 to %d, not %q", name, most, args[0])
+		return d.Errf("%s has to be a whole number from 1 to %d, such as 100000, not %q", name, most, args[0])
 	}
 	*to = n
 	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler: what is wrong is said in the words of the configuration.
+func (s *Store) UnmarshalJSON(raw []byte) error {
+	type plain Store
+	return jsonread.Into(raw, (*plain)(s), jsonread.Examples{"max_entries": "100000", "max_first_seen": "100000"})
 }
 
 // Interface guards.

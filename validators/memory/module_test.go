@@ -184,12 +184,12 @@ func TestCaddyfile(t *testing.T) {
 
 func TestRefusedCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{
-		"memory 5":                                      `unexpected "5": memory has its options in a block, at Testfile:1`,
+		"memory 5":                                      `unexpected "5": memory has its options in a block, such as memory { max_entries 100000 }, at Testfile:1`,
 		"memory {\n entries 5\n}":                       `unrecognized subdirective "entries"; memory knows max_entries and max_first_seen, at Testfile:2`,
-		"memory {\n max_entries\n}":                     `max_entries takes one number, not 0 arguments, at Testfile:2`,
-		"memory {\n max_entries 5 6\n}":                 `max_entries takes one number, not 2 arguments, at Testfile:2`,
+		"memory {\n max_entries\n}":                     `max_entries takes one number, such as max_entries 100000, not 0 arguments, at Testfile:2`,
+		"memory {\n max_entries 5 6\n}":                 `max_entries takes one number, such as max_entries 100000, not 2 arguments, at Testfile:2`,
 		"memory {\n max_entries 5\n\n max_entries 5\n}": `max_entries is there twice, at Testfile:4`,
-		"memory {\n max_first_seen 0\n}":                `max_first_seen has to be a whole number from 1 to 100000000, not "0", at Testfile:2`,
+		"memory {\n max_first_seen 0\n}":                `max_first_seen has to be a whole number from 1 to 100000000, such as 100000, not "0", at Testfile:2`,
 		"memory {\n max_entries 5 {\n  a\n }\n}":        `unrecognized subdirective "{"`,
 	} {
 		_, err := unmarshal(input)
@@ -199,7 +199,7 @@ func TestRefusedCaddyfile(t *testing.T) {
 	}
 	for _, n := range []string{"0", "-1", "+x", "1.5", "1e5", "100000001", "99999999999999999999", "10k", ""} {
 		_, err := unmarshal(fmt.Sprintf("memory {\n max_entries %q\n}", n))
-		want := fmt.Sprintf("max_entries has to be a whole number from 1 to 100000000, not %q, at Testfile:2", n)
+		want := fmt.Sprintf("max_entries has to be a whole number from 1 to 100000000, such as 100000, not %q, at Testfile:2", n)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", n, err, want)
 		}

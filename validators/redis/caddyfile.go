@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/jsonread"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -33,7 +35,7 @@ import (
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the store
 	if d.NextArg() {
-		return d.Errf("unexpected argument %q: the address of redis is an option of its block", d.Val())
+		return d.Errf("unexpected argument %q: the address of redis is an option of its block, such as redis { address %s }", d.Val(), d.Val())
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -73,14 +75,26 @@ func (r *Redis) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "max_first_seen":
 		return r.unmarshalMaxFirstSeen(d)
 	default:
-		return d.Errf("unrecognized option %q of redis", d.Val())
+		return d.Errf("unrecognized option %q of redis; use address, sentinel, username, password, tls, db, key_prefix, timeout, local_cache or max_first_seen%s", d.Val(), meant(d.Val()))
 	}
+}
+
+// meant says which option a word stands for that other programs have; empty: nobody knows.
+func meant(word string) string {
+	option := map[string]string{
+		"addr": "address", "addresses": "address", "host": "address", "hosts": "address", "server": "address", "url": "address",
+		"user": "username", "pass": "password", "database": "db", "prefix": "key_prefix", "ttl": "remember <ttl>",
+	}[word]
+	if option == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (for %s write %s)", word, option)
 }
 
 func (r *Redis) unmarshalAddress(d *caddyfile.Dispenser) error {
 	r.Address = d.RemainingArgs()
 	if len(r.Address) == 0 {
-		return d.ArgErr()
+		return d.Errf("address needs at least one host:port, such as localhost:6379")
 	}
 	for _, address := range r.Address {
 		if strings.Contains(address, "{") {
@@ -100,7 +114,7 @@ func (r *Redis) unmarshalDB(d *caddyfile.Dispenser) error {
 	}
 	db, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return d.Errf("%q is not the number of a database", text)
+		return d.Errf("%q is not the number of a database, such as 0", text)
 	}
 	r.DB = int(db)
 	return nil
@@ -113,7 +127,7 @@ func (r *Redis) unmarshalTimeout(d *caddyfile.Dispenser) error {
 	}
 	timeout, err := caddy.ParseDuration(text)
 	if err != nil {
-		return d.Errf("parsing timeout: %v", err)
+		return d.Errf("parsing timeout: %q is not a duration such as 50ms", text)
 	}
 	r.Timeout = caddy.Duration(timeout)
 	if err := checkTimeout(timeout); err != nil {
@@ -129,7 +143,7 @@ func (r *Redis) unmarshalLocalCache(d *caddyfile.Dispenser) error {
 	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil {
-		return d.Errf("parsing local_cache: %v", err)
+		return d.Errf("parsing local_cache: %q is not a size such as 128MiB", text)
 	}
 	if size > maxLocalCache {
 		size = maxLocalCache + 1 // too much, which the check says
@@ -148,7 +162,7 @@ func (r *Redis) unmarshalMaxFirstSeen(d *caddyfile.Dispenser) error {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return d.Errf("%q is not a number of dates", text)
+		return d.Errf("%q is not a number of dates, such as 100000", text)
 	}
 	if err := validators.CheckMaxFirstSeen(n); err != nil {
 		return d.WrapErr(err)
@@ -159,7 +173,7 @@ func (r *Redis) unmarshalMaxFirstSeen(d *caddyfile.Dispenser) error {
 
 func (r *Redis) unmarshalTLS(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("unexpected %q: tls takes no argument; write tls alone, or its options in a block", d.Val())
 	}
 	r.TLS = new(TLS)
 	seen := make(map[string]bool)
@@ -178,25 +192,25 @@ func (t *TLS) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "ca":
 		if t.CA = d.RemainingArgs(); len(t.CA) == 0 {
-			return d.ArgErr()
+			return d.Errf("ca needs at least one file, such as /etc/ssl/redis-ca.pem")
 		}
 		return noBlock(d)
 	case "client":
 		if !d.AllArgs(&t.ClientCertificate, &t.ClientKey) {
-			return d.ArgErr()
+			return d.Errf("client needs two files, its certificate and its key, such as /etc/ssl/caddy.pem /etc/ssl/caddy.key")
 		}
 		return noBlock(d)
 	case "server_name":
 		return oneText(d, &t.ServerName)
 	default:
-		return d.Errf("unrecognized option %q of tls", d.Val())
+		return d.Errf("unrecognized option %q of tls; use ca, client or server_name", d.Val())
 	}
 }
 
 // once refuses an option that was there before.
 func once(d *caddyfile.Dispenser, seen map[string]bool) error {
 	if seen[d.Val()] {
-		return d.Errf("duplicate option %q", d.Val())
+		return d.Errf("duplicate option %q; write it once", d.Val())
 	}
 	seen[d.Val()] = true
 	return nil
@@ -205,11 +219,13 @@ func once(d *caddyfile.Dispenser, seen map[string]bool) error {
 // oneText reads the one argument of an option, which is not empty.
 func oneText(d *caddyfile.Dispenser, text *string) error {
 	option := d.Val()
-	if !d.AllArgs(text) {
-		return d.ArgErr()
+	if args := d.RemainingArgs(); len(args) == 1 {
+		*text = args[0]
+	} else {
+		return d.Errf("%s takes one value, and here are %d; write one, and put quotes around it if it has spaces", option, len(args))
 	}
 	if *text == "" {
-		return d.Errf("%s is empty", option)
+		return d.Errf("%s is empty; write a value, or if a {$VARIABLE} gives it, set that", option)
 	}
 	return noBlock(d)
 }
@@ -217,9 +233,23 @@ func oneText(d *caddyfile.Dispenser, text *string) error {
 // noBlock refuses a block after an option that has none.
 func noBlock(d *caddyfile.Dispenser) error {
 	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unexpected block: %q", d.Val())
+		return d.Errf("unexpected block: %q; remove it with its braces", d.Val())
 	}
 	return nil
+}
+
+// examples are values of the fields in JSON, for errors.
+var examples = jsonread.Examples{ //nolint:gosec // a placeholder is no password
+	"address": `["localhost:6379"]`, "sentinel": `"main"`, "username": `"caddy"`, "password": `"{env.REDIS_PASSWORD}"`, "db": `0`,
+	"tls": `{"ca": ["/etc/ssl/redis-ca.pem"]}`, "tls.ca": `["/etc/ssl/redis-ca.pem"]`, "tls.client_certificate": `"/etc/ssl/caddy.pem"`,
+	"tls.client_key": `"/etc/ssl/caddy.key"`, "tls.server_name": `"redis.example"`,
+	"key_prefix": `"site:"`, "timeout": `"50ms"`, "local_cache": `134217728`, "max_first_seen": `100000`,
+}
+
+// UnmarshalJSON implements json.Unmarshaler: what is wrong is said in the words of the configuration.
+func (r *Redis) UnmarshalJSON(raw []byte) error {
+	type plain Redis
+	return jsonread.Into(raw, (*plain)(r), examples)
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -50,31 +51,31 @@ func (r *Redis) check() error {
 	case len(r.Address) == 0:
 		return errNoAddress
 	case r.DB < 0:
-		return fmt.Errorf("%d is not the number of a database", r.DB)
+		return fmt.Errorf("%d is not the number of a database, such as 0", r.DB)
 	case several && r.Sentinel == "" && r.DB != 0:
-		return errors.New("several addresses are a cluster, which has no db but 0")
+		return errors.New("several addresses are a cluster, which has no db but 0; remove db, or all addresses but one")
 	case sockets > 0 && (several || r.Sentinel != ""):
-		return errors.New("a unix socket is neither a cluster nor a sentinel")
+		return errors.New("a unix socket is neither a cluster nor a sentinel; write it alone, or host:port")
 	case sockets > 0 && r.TLS != nil:
-		return errors.New("tls does not go with a unix socket")
+		return errors.New("tls does not go with a unix socket; remove tls, or write host:port")
 	case r.TLS != nil && (r.TLS.ClientCertificate == "") != (r.TLS.ClientKey == ""):
 		return errors.New("a client certificate needs its key, and the key its certificate")
 	case r.Username != "" && r.Password == "":
-		return errors.New("a username needs a password")
+		return errors.New("a username needs a password; add password {env.REDIS_PASSWORD}, or remove username")
 	}
 	return nil
 }
 
 func checkTimeout(timeout time.Duration) error {
 	if timeout < minTimeout || timeout > maxTimeout {
-		return fmt.Errorf("timeout has to be from %s to %s", minTimeout, maxTimeout)
+		return fmt.Errorf("timeout has to be from %s to %s, such as 50ms", minTimeout, maxTimeout)
 	}
 	return nil
 }
 
 func checkLocalCache(size int64) error {
 	if size < minLocalCache || size > maxLocalCache {
-		return errors.New("local_cache has to be from 1MiB to 1TiB")
+		return errors.New("local_cache has to be from 1MiB to 1TiB, such as 128MiB")
 	}
 	return nil
 }
@@ -129,9 +130,19 @@ func parseAddress(text string) (string, error) {
 	case address.Network == "unix" && strings.HasPrefix(address.Host, "/"):
 		return address.Host, nil
 	case address.Network != "tcp" || address.Host == "" || address.PortRangeSize() != 1 || address.StartPort == 0:
-		return "", fmt.Errorf("address %q is neither host:port nor unix//path", text)
+		shown, instead := plainAddress(text)
+		return "", fmt.Errorf("address %q is neither host:port nor unix//path; write %s", shown, instead)
 	}
 	return net.JoinHostPort(address.Host, strconv.FormatUint(uint64(address.StartPort), 10)), nil
+}
+
+// plainAddress is what to write in place of an address that is none, and how that one may be shown: of a URL, as other
+// programs have it, without the password.
+func plainAddress(text string) (shown, instead string) {
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		return u.Redacted(), u.Host + ", and password, db and tls on lines of their own"
+	}
+	return text, "an address such as localhost:6379"
 }
 
 // readTLS reads the files, so that a wrong path is an error of the configuration and not of a request.

@@ -148,7 +148,7 @@ func (r *Redis) FirstSeen(ctx context.Context, key validators.Key, tag string, n
 // Stats is as in validators.Store. How many records there are is not known.
 func (r *Redis) Stats() validators.Stats { return r.store.Stats() }
 
-var errNoAddress = errors.New("redis needs an address")
+var errNoAddress = errors.New("redis needs an address in its block, such as address localhost:6379")
 
 var (
 	_ validators.Store   = (*Redis)(nil)
