@@ -57,3 +57,51 @@ func TestOffForgets(t *testing.T) {
 	c.must(t, http.StatusNoContent, http.MethodPost, "/raw/page", "x")
 	upstream.asks(t, 1, func() { c.must(t, http.StatusNotModified, http.MethodGet, "/page", "", "If-None-Match", tag) })
 }
+
+// TestCacheControlOff: what a row selects that is off is left as the upstream sent it, errors too; the rows below speak to
+// the rest, each path and each type of theirs.
+func TestCacheControlOff(t *testing.T) {
+	const site = `
+conditional_cache {
+	cache_control /raw/* /api/* off
+	cache_control text/css image/* max-age=1d
+	cache_control @missing max-age=1m
+	cache_control /a/* /b/* max-age=1h
+	expires off
+	@missing status 404
+}
+reverse_proxy {upstream}`
+	c := noteSite(t, site, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if said := r.Header.Get("X-Says"); said != "" {
+			w.Header().Set("Cache-Control", said)
+		}
+		w.Header().Set("Content-Type", r.Header.Get("X-Type"))
+		if r.Header.Get("X-Missing") != "" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = io.WriteString(w, "page")
+	}))
+	for _, asked := range []struct {
+		path, kind, says, want string
+		missing                string
+	}{
+		{path: "/raw/a", kind: "image/png"},
+		{path: "/api/a", kind: "text/css", says: "max-age=5", want: "max-age=5"},
+		{path: "/api/a", kind: "text/html", missing: "yes"},
+		{path: "/a/b", kind: "text/css", want: "max-age=86400"},
+		{path: "/a/b", kind: "image/png", want: "max-age=86400"},
+		{path: "/a/b", kind: "text/html", want: "max-age=3600"},
+		{path: "/b/b", kind: "text/html", want: "max-age=3600"},
+		{path: "/b/b", kind: "text/html", missing: "yes", want: "max-age=60"},
+		{path: "/c", kind: "text/html"},
+	} {
+		status := http.StatusOK
+		if asked.missing != "" {
+			status = http.StatusNotFound
+		}
+		got := c.must(t, status, http.MethodGet, asked.path, "", "X-Type", asked.kind, "X-Says", asked.says, "X-Missing", asked.missing)
+		if got.header.Get("Cache-Control") != asked.want {
+			t.Errorf("%+v: %q", asked, got.header.Get("Cache-Control"))
+		}
+	}
+}

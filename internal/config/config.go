@@ -6,9 +6,10 @@
 // There it says what a field means; Go converts between the two, and no longer does when they drift apart.
 //
 // A new subdirective is: a field in module.go with its documentation, and in Handler.config there; its reader, and its
-// line of the grammar, in caddyfile.go; its type and Check in a file here, called by Handler.Check, and by Contradiction
-// if it may contradict another one; its part of Compile, and its field in package policy; its section in
-// docs/reference.md; a golden file for the adapter; and docs/json.md, which package jsondoc writes.
+// line of the grammar, in caddyfile.go, or in package tokens if it is long; its name in Subdirectives, and its example in
+// examples.go; its type and Check in a file here, called by Handler.Check, and by Contradiction if it may contradict
+// another one; its part of Compile, and its field in package policy; its section in docs/reference.md; a golden file for
+// the adapter; and docs/json.md, which package jsondoc writes.
 package config
 
 import (
