@@ -105,7 +105,7 @@ func ExampleHandler_UnmarshalCaddyfile_refused() {
 	fmt.Println(err)
 
 	// Output:
-	// guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1), at Testfile:2
+	// guard_writes needs etag strong: etag auto makes weak tags, and If-Match matches none of these (RFC 9110 §13.1.1); write etag strong beside it, at Testfile:2
 }
 
 // pairs are names and values, or any other list of texts.

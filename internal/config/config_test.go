@@ -260,6 +260,31 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestWarningsOfLateAnswers: grace and stale_if_error do nothing beside what forbids answers past the lifetime.
+func TestWarningsOfLateAnswers(t *testing.T) {
+	late := &Remember{StaleIfError: caddy.Duration(time.Hour)}
+	for _, row := range []struct {
+		directives string
+		remember   *Remember
+		want       string
+	}{
+		{"s-maxage=1h, max-age=1h", late, "s-maxage forbids"},
+		{"s-maxage=1h max-age=1h", &Remember{Grace: caddy.Duration(time.Minute)}, "s-maxage forbids"},
+		{"max-age=1h Must-Revalidate", late, "must-revalidate forbids"},
+		{"proxy-revalidate max-age=1h", late, "proxy-revalidate forbids"},
+		{"max-age=1h", late, ""},
+		{"s-maxage=1h max-age=1h", new(Remember), ""},
+		{"s-maxage=1h max-age=1h", nil, ""},
+	} {
+		h := withRows(CacheControl{Directives: []string{row.directives}})
+		h.Remember = row.remember
+		got := h.Warnings()
+		if row.want == "" && len(got) != 0 || row.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, row.want)) {
+			t.Errorf("%+v: got %+v", row, got)
+		}
+	}
+}
+
 // TestWarningsOfSelectors: what matches less than it looks like.
 func TestWarningsOfSelectors(t *testing.T) {
 	matchers := map[string]caddyhttp.ResponseMatcher{

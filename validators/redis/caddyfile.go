@@ -125,6 +125,9 @@ func (r *Redis) unmarshalTimeout(d *caddyfile.Dispenser) error {
 	if err := oneText(d, &text); err != nil {
 		return err
 	}
+	if strings.Trim(text, "0123456789") == "" {
+		text += "s" // a number of seconds, as everywhere
+	}
 	timeout, err := caddy.ParseDuration(text)
 	if err != nil {
 		return d.Errf("parsing timeout: %q is not a duration such as 50ms", text)

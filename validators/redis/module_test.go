@@ -19,7 +19,8 @@ import (
 
 func TestCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{ //nolint:gosec // no credentials
-		"redis {\n address cache.example\n}": `{"address":["cache.example"]}`,
+		"redis {\n address cache.example\n}":   `{"address":["cache.example"]}`,
+		"redis {\n address a:1\n timeout 2\n}": `{"address":["a:1"],"timeout":2000000000}`,
 		"redis {\n address a:1 b:2\n sentinel main\n username u\n password {env.P}\n tls\n db 2\n key_prefix x:\n timeout 20ms\n local_cache 64MiB\n max_first_seen 7\n}": `{"address":["a:1","b:2"],"sentinel":"main","username":"u","password":"{env.P}","tls":{},"db":2,"key_prefix":"x:","timeout":20000000,"local_cache":67108864,"max_first_seen":7}`,
 		"redis {\n address {env.A}\n tls {\n ca a.pem b.pem\n client c.pem c.key\n server_name n\n}\n}":                                                                   `{"address":["{env.A}"],"tls":{"ca":["a.pem","b.pem"],"client_certificate":"c.pem","client_key":"c.key","server_name":"n"}}`,
 		"redis {\n address unix//run/redis.sock\n db 1\n}":                                                                                                                `{"address":["unix//run/redis.sock"],"db":1}`,

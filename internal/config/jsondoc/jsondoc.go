@@ -60,7 +60,7 @@ var Types = []Type{
 		"first_seen": "`from first_seen`", "layout": "`from header <field> <layout>`, `from json <path> <layout>`",
 	}},
 	{File: "module.go", Name: "CacheControl", Title: "cache_control", Word: "cache_control", Words: map[string]string{
-		"path": "`cache_control /<path>`", "media_type": "`cache_control <type>/<subtype>`",
+		"path": "`cache_control /<path>...`", "media_type": "`cache_control <type>/<subtype>...`", "off": "`cache_control <selector> off`",
 		"response_matcher": "`cache_control @<name>`", "directives": "`cache_control <directive...>`",
 	}},
 	{File: "module.go", Name: "Buffer", Title: "buffer", Word: "buffer"},
@@ -213,6 +213,10 @@ func typeName(name string, expression ast.Expr) (string, error) {
 			return "true or false", nil
 		case "int", "int64", "float64":
 			return "number", nil
+		case "OneOrMore":
+			return "text, or list of texts", nil
+		case "Delay":
+			return "duration, or `off`", nil
 		}
 		return objectName(e.Name)
 	case *ast.StarExpr:
