@@ -64,7 +64,7 @@ func (x *Exchange) covers() bool {
 		return false
 	}
 	x.verdict.result = c.pre.Evaluate(x.asked.method, x.visit.Representation())
-	return x.verdict.result.Verdict == httpcond.NotModified
+	return confirmed(&c.pre, &x.verdict.result, x.visit)
 }
 
 // cover answers from memory in place of a failure.

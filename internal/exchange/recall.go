@@ -67,10 +67,16 @@ func (x *Exchange) matchesRecord() (etag string, why remember.Reason) {
 		}
 	}
 	pre := fields.Preconditions(time.Now(), x.svc.Policy.Lenient)
-	if result := pre.Evaluate(x.asked.method, x.visit.Representation()); result.Verdict == httpcond.NotModified {
+	if result := pre.Evaluate(x.asked.method, x.visit.Representation()); confirmed(&pre, &result, x.visit) {
 		return x.svc.formOf(result.Matched, x.visit), ""
 	}
 	return "", remember.WhyChanged
+}
+
+// confirmed reports whether what is remembered is what the client has.
+func confirmed(pre *httpcond.Preconditions, result *httpcond.Result, visit *remember.Visit) bool {
+	return result.Verdict == httpcond.NotModified &&
+		(result.Reason != httpcond.ReasonIfModifiedSince || visit.Confirms(pre.IfModifiedSince.Time))
 }
 
 // recalledAnswer is an answer from memory: one allocation for the lists of its fields and what there is to say.

@@ -57,14 +57,14 @@ func (v *Visit) Fill(h http.Header, etag string, now time.Time, space *Space) {
 			n++
 		}
 	}
-	if etag == "" {
+	if etag == "" && !v.nameless {
 		etag = r.ETag
 	}
 	if etag != "" {
 		h["Etag"] = space.line(n, etag)
 		n++
 	}
-	if !r.LastModified.IsZero() && (etag == "" || v.m.Keep["Last-Modified"]) {
+	if !r.LastModified.IsZero() && !v.nameless && (etag == "" || v.m.Keep["Last-Modified"]) {
 		h["Last-Modified"] = space.line(n, httpcond.FormatDate(r.LastModified))
 		n++
 	}

@@ -33,6 +33,8 @@ type Visit struct {
 	claimed bool              // this one asks, though others are answered; set by MayAnswer
 	claim   validators.Digest // under which it does
 
+	nameless bool // the 304 does not say of which version it is; set by Confirms
+
 	*change // what becomes of the memory; nil before Detach
 }
 
@@ -239,11 +241,11 @@ func (v *Visit) Leave() {
 }
 
 // Representation is what the record says a request's conditions are to be judged against. What it says of a tag
-// that cannot be read is no tag. A date confirms the same date only: who has a later one may have what has come after the
-// record was made.
+// that cannot be read is no tag.
 func (v *Visit) Representation() httpcond.Representation {
-	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Trust: httpcond.TrustEqual, Same: tag.Same}
+	rep := httpcond.Representation{Exists: true, LastModified: v.record.LastModified, Same: tag.Same}
 	if v.record.Flags.Has(validators.FoundDate) {
+		rep.Trust = httpcond.TrustEqual
 		if h := v.request.Header; h["Cookie"] != nil || h["Authorization"] != nil {
 			rep.Trust = httpcond.TrustDifference // it does not know for whom a page is made
 		}
@@ -252,6 +254,18 @@ func (v *Visit) Representation() httpcond.Representation {
 		rep.ETag, rep.HasETag = httpcond.ParseEntityTag(v.record.ETag)
 	}
 	return rep
+}
+
+// Confirms reports whether the record may confirm a date that is not before its own. Who has a date of the record's time or
+// later may have what has come after it. One of between is mostly a client's own idea of when it has asked; but where
+// dates are older than what they are of, it may be that of a later version. So its 304 names none, by tag or date, for the
+// client to keep the name that it has.
+func (v *Visit) Confirms(since time.Time) bool {
+	if since.Equal(v.record.LastModified) {
+		return true
+	}
+	v.nameless = true
+	return since.Before(v.record.Date)
 }
 
 // Is reports whether a tag, written as in a field, is the remembered one to the letter.
