@@ -30,6 +30,7 @@ import (
 func pushImage(t *testing.T, c *client, files map[string]string) (blob string) {
 	t.Helper()
 	const repository = "/v2/example"
+	largest := -1
 	for name, content := range files {
 		if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(name) {
 			continue
@@ -40,8 +41,8 @@ func pushImage(t *testing.T, c *client, files map[string]string) (blob string) {
 			t.Fatal(err)
 		}
 		c.must(t, http.StatusCreated, http.MethodPut, place.RequestURI()+"&digest=sha256:"+name, content, "Content-Type", "application/octet-stream")
-		if len(content) == max(len(content), len(files[filepath.Base(blob)])) {
-			blob = repository + "/blobs/sha256:" + name
+		if len(content) > largest {
+			largest, blob = len(content), repository+"/blobs/sha256:"+name
 		}
 	}
 	return blob
