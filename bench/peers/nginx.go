@@ -22,7 +22,8 @@ events { worker_connections 4096; }
 http {
 	access_log off;
 	types { }
-	default_type "text/html; charset=utf-8";
+	default_type text/html;
+	charset utf-8;
 	client_body_temp_path {{.Dir}}/body;
 	proxy_temp_path {{.Dir}}/proxy;
 	fastcgi_temp_path {{.Dir}}/fastcgi;

@@ -106,5 +106,34 @@ func publish(o Options, r report) error {
 			return err
 		}
 	}
-	return os.WriteFile(o.Markdown, text, 0o644) //nolint:gosec // the same
+	first, more := inTwo(text)
+	if more != nil {
+		name := strings.TrimSuffix(o.Markdown, ".md") + "-more.md"
+		first = append(first, fmt.Sprintf("\n## More\n\nParts, compression, many connections, TLS, HTTP/2 and two CPUs are on [a page of their own](%s).\n", filepath.Base(name))...)
+		if err := os.WriteFile(name, more, 0o644); err != nil { //nolint:gosec // the same
+			return err
+		}
+	}
+	return os.WriteFile(o.Markdown, first, 0o644) //nolint:gosec // the same
+}
+
+// Between these stands what is of interest to fewer readers.
+const (
+	moreBegins = "\n## Heads, parts, compression\n"
+	moreEnds   = "\n## A site\n"
+	moreTitle  = "# Beside other servers: parts, compression, connections\n\nFurther rows of [the comparison](benchmarks.md), which says how to read them.\n"
+)
+
+// inTwo takes the rows of the second page out of the first. more is nil if there are none.
+func inTwo(page []byte) (first, more []byte) {
+	before, after, found := bytes.Cut(page, []byte(moreBegins))
+	if !found {
+		return page, nil
+	}
+	more, site, found := bytes.Cut(after, []byte(moreEnds))
+	first = bytes.Clone(before)
+	if found {
+		first = append(append(first, moreEnds...), site...)
+	}
+	return first, append([]byte(moreTitle+moreBegins), more...)
 }

@@ -81,6 +81,19 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestInTwo: nothing is lost between the two pages.
+func TestInTwo(t *testing.T) {
+	for name, tt := range map[string]struct{ page, first, more string }{
+		"one page":     {"# A\n\n## B\nb\n", "# A\n\n## B\nb\n", ""},
+		"two":          {"# A\n" + moreBegins + "m\n" + moreEnds + "s\n", "# A\n" + moreEnds + "s\n", moreTitle + moreBegins + "m\n"},
+		"without site": {"# A\n" + moreBegins + "m\n", "# A\n", moreTitle + moreBegins + "m\n"},
+	} {
+		if first, more := inTwo([]byte(tt.page)); string(first) != tt.first || string(more) != tt.more {
+			t.Errorf("%s: %q and %q", name, first, more)
+		}
+	}
+}
+
 func TestMedians(t *testing.T) {
 	got := medians([]figures{{cpu: 3, p99: 1}, {cpu: 1, p99: 2}, {cpu: 2, p99: 9}})
 	if got.cpu != 2 || got.p99 != 2 || got.second != 0 {
