@@ -11,6 +11,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// TestGuidesShowTheExamples: what a guide shows first is the file that it names.
+func TestGuidesShowTheExamples(t *testing.T) {
+	for _, name := range slices.Concat(siteExamples, moreExamples) {
+		page := filepath.Join("..", "docs", "guides", name+".md")
+		if blocks := codeBlocks(t, page, "caddyfile"); len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join(exampleFolder(t, name), "Caddyfile")) {
+			t.Errorf("%s does not begin with the Caddyfile of examples/%s", page, name)
+		}
+	}
+}
+
 // composeFile is what is read of a compose file.
 type composeFile struct {
 	Services map[string]composeService `yaml:"services"`

@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// moreExamples are the guides whose examples are tested here.
+// moreExamples are those whose tests are here and in examples_stores_test.go; like siteExamples they have a guide and a compose file.
 var moreExamples = []string{"api", "webdav-caldav", "feeds-podcasts", "packages-registry", "s3", "behind-a-cdn"}
 
 // upstreamOf is where an example's Caddyfile has its upstream.
@@ -95,28 +95,6 @@ func (r *relay) silent(t *testing.T, what string, do func()) {
 	t.Helper()
 	if seen := r.during(do); len(seen) > 0 {
 		t.Errorf("%s: the upstream was asked %q", what, seen)
-	}
-}
-
-// TestMoreExamplesAreValid: they are formatted, and Caddy has nothing to say against them.
-func TestMoreExamplesAreValid(t *testing.T) {
-	for _, name := range append([]string{"docker"}, moreExamples...) {
-		file := filepath.Join("../examples", name, "Caddyfile")
-		validateDoc(t, file, adaptDoc(t, file, readDoc(t, file)))
-	}
-}
-
-// TestGuidesShowTheExamples: what a guide shows first is the file that it names, and further Caddyfiles are valid as well.
-func TestGuidesShowTheExamples(t *testing.T) {
-	for _, name := range moreExamples {
-		blocks := codeBlocks(t, filepath.Join("../docs/guides", name+".md"), "caddyfile")
-		if len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join("../examples", name, "Caddyfile")) {
-			t.Errorf("docs/guides/%s.md shows another file than examples/%[1]s/Caddyfile", name)
-			continue
-		}
-		for _, block := range blocks[1:] {
-			validateDoc(t, block.where, adaptDoc(t, block.where, block.text))
-		}
 	}
 }
 

@@ -161,24 +161,20 @@ func TestExampleStatic(t *testing.T) {
 // startPHP runs PHP as php-fpm does, and returns its address.
 func startPHP(t *testing.T) (addr string) {
 	t.Helper()
-	program, err := exec.LookPath("php-cgi")
-	requireProgram(t, err == nil, "php-cgi")
 	addr = "127.0.0.1:" + strconv.Itoa(freePort(t))
-	runUpstream(t, addr, exec.CommandContext(t.Context(), program, "-d", "session.save_path="+t.TempDir(), "-b", addr))
+	runUpstream(t, addr, exec.CommandContext(t.Context(), program(t, "php-cgi"), "-d", "session.save_path="+t.TempDir(), "-b", addr))
 	return addr
 }
 
 // startExpress runs a script with Debian's Express, and returns its address.
 func startExpress(t *testing.T, script string) (addr string) {
 	t.Helper()
-	program, err := exec.LookPath("node")
-	requireProgram(t, err == nil, "node")
-	port := strconv.Itoa(freePort(t))
+	node, port := program(t, "node"), strconv.Itoa(freePort(t))
 	env := append(os.Environ(), "NODE_PATH=/usr/share/nodejs", "PORT="+port)
-	check := exec.CommandContext(t.Context(), program, "-e", "require('express')")
+	check := exec.CommandContext(t.Context(), node, "-e", "require('express')")
 	check.Env = env
 	requireProgram(t, check.Run() == nil, "Express (node-express)")
-	cmd := exec.CommandContext(t.Context(), program, script)
+	cmd := exec.CommandContext(t.Context(), node, script)
 	cmd.Env = env
 	addr = "127.0.0.1:" + port
 	runUpstream(t, addr, cmd)

@@ -163,7 +163,7 @@ func (r *run) soak(ctx context.Context) error {
 		r.fail("not everything is back: " + problem)
 	}
 	r.say("after: %v\n%s", footing.Take(), r.counters.table())
-	for _, problem := range r.counters.tooLittle(minutes) {
+	for _, problem := range append(r.counters.tooLittle(minutes), r.counters.tooMany()...) {
 		r.fail(problem)
 	}
 	if r.problems > 0 {

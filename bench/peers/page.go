@@ -119,7 +119,7 @@ func publish(o Options, r report) error {
 
 // Between these stands what is of interest to fewer readers.
 const (
-	moreBegins = "\n## Heads, parts, compression\n"
+	moreBegins = "\n## " + groupOfParts + "\n"
 	moreEnds   = "\n## A site\n"
 	moreTitle  = "# Beside other servers: parts, compression, connections\n\nFurther rows of [the comparison](benchmarks.md), which says how to read them.\n"
 )

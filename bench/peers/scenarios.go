@@ -6,6 +6,9 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/bench/rig"
 )
 
+// groupOfParts is the first group of the second page.
+const groupOfParts = "Heads, parts, compression"
+
 // rows are all scenarios.
 var rows = []row{
 	{
@@ -87,22 +90,22 @@ var rows = []row{
 		answers: map[kind]answer{nginxCache: kept, varnish: kept, caddy: whole, directive: unchanged, remember: confirmed, cacheHandler: kept},
 	},
 	{
-		name: "HEAD", group: "Heads, parts, compression", page: "/length/4096", method: http.MethodHead, tool: h2,
+		name: "HEAD", group: groupOfParts, page: "/length/4096", method: http.MethodHead, tool: h2,
 		means:   "What monitors and link checkers ask. It goes over HTTP/2, as wrk and h2load cannot ask it over HTTP/1.1.",
 		answers: without(proxied(whole, whole, whole), varnish),
 	},
 	{
-		name: "a range, which the upstream can cut", group: "Heads, parts, compression", page: "/etag/65536", fields: []string{rangeField},
+		name: "a range, which the upstream can cut", group: groupOfParts, page: "/etag/65536", fields: []string{rangeField},
 		means:   "A player or a download asks for 1,000 bytes of 64 KiB.",
 		answers: without(proxied(part, part, part), nginxStatic),
 	},
 	{
-		name: "a range, which the upstream cannot cut", group: "Heads, parts, compression", page: "/length/65536", fields: []string{rangeField}, short: true,
+		name: "a range, which the upstream cannot cut", group: groupOfParts, page: "/length/65536", fields: []string{rangeField}, short: true,
 		means:   "The same before an upstream that ignores Range. A proxy sends the whole: a broken download begins anew. The directive cuts the part.",
 		answers: with(proxied(part, whole, part), part, varnish),
 	},
 	{
-		name: "200 of 64 KiB, with gzip", group: "Heads, parts, compression", page: "/text/65536", fields: []string{"Accept-Encoding: gzip"}, charted: true,
+		name: "200 of 64 KiB, with gzip", group: groupOfParts, page: "/text/65536", fields: []string{"Accept-Encoding: gzip"}, charted: true,
 		means:   "Level 5 everywhere. Compare it with the row without gzip: the difference is what compression costs, beside which a tag is to be seen.",
 		answers: proxied(coded, coded, coded),
 	},

@@ -116,27 +116,6 @@ func (h *Handler) onlyWithoutCharset(c CacheControl) string {
 	return ""
 }
 
-// neverLate warns of a directive that leaves remember's answers past their lifetime without use.
-func (h *Handler) neverLate(c CacheControl) string {
-	if r := valueOr(h.Remember); r.Grace <= 0 && r.StaleIfError <= 0 {
-		return ""
-	}
-	for _, name := range []string{"s-maxage", "must-revalidate", "proxy-revalidate"} {
-		if slices.ContainsFunc(c.Directives, func(words string) bool { return names(words, name) }) {
-			return name + " forbids shared caches to answer past the lifetime (RFC 9111 §4.2.4), so that grace and stale_if_error of remember do nothing for these; say max-age without it"
-		}
-	}
-	return ""
-}
-
-// names reports whether a directive of that name is among others.
-func names(words, name string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(words, func(r rune) bool { return r == ' ' || r == ',' }), func(word string) bool {
-		word, _, _ = strings.Cut(word, "=")
-		return strings.EqualFold(word, name)
-	})
-}
-
 // Warning is about a row, or another part, that is valid, and probably not what was meant.
 type Warning struct {
 	// Row is the row's place among CacheControl, from 0 on; NoRow where it is about another part.
@@ -151,6 +130,7 @@ const NoRow = -1
 
 // Warnings are those of the rows, in their order, and then those of `etag` and `remember`. Of what Check refuses there are none.
 func (h *Handler) Warnings() (all []Warning) {
+	remember := valueOr(h.Remember)
 	for i, row := range h.CacheControl {
 		compiled, err := row.compile()
 		if err != nil {
@@ -160,14 +140,15 @@ func (h *Handler) Warnings() (all []Warning) {
 		for _, text := range compiled.Warnings(freshness.About{
 			Pages: slices.ContainsFunc(row.MediaType, isOfPages),
 			Dated: h.Expires == "modified",
+			Late:  remember.Grace > 0 || remember.StaleIfError > 0,
 		}) {
 			all = append(all, Warning{Row: i, Text: subject + ": " + text})
 		}
-		for _, text := range append(row.onePathsOnly(), h.onlyWithoutCharset(row), h.neverLate(row)) {
+		for _, text := range append(row.onePathsOnly(), h.onlyWithoutCharset(row)) {
 			if text != "" {
 				all = append(all, Warning{Row: i, Text: subject + ": " + text})
 			}
 		}
 	}
-	return append(append(all, valueOr(h.ETag).warnings()...), valueOr(h.Remember).warnings()...)
+	return append(append(all, valueOr(h.ETag).warnings()...), remember.warnings()...)
 }

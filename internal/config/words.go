@@ -25,14 +25,16 @@ func (c Choice) Check(word string) error {
 	if word == "" || slices.Contains(c.Words, word) {
 		return nil
 	}
-	if c.Cure != nil && c.Cure(word) != "" {
-		return fmt.Errorf("%s: unrecognized %q; write %s", c.Of, word, c.Cure(word))
+	if c.Cure != nil {
+		if cure := c.Cure(word); cure != "" {
+			return fmt.Errorf("%s: unrecognized %q; write %s", c.Of, word, cure)
+		}
 	}
-	switch meant := c.meant(word); {
+	switch meant, elsewhere := c.meant(word), CureOfArgument(word, c.Of); {
 	case IsLater(c.Of + " " + word):
 		return fmt.Errorf("%s %s is not available in this version; use %s", c.Of, word, c)
-	case CureOfArgument(word, c.Of) != "":
-		return fmt.Errorf("%s: unrecognized %q; use %s (%s)", c.Of, word, c, CureOfArgument(word, c.Of))
+	case elsewhere != "":
+		return fmt.Errorf("%s: unrecognized %q; use %s (%s)", c.Of, word, c, elsewhere)
 	case meant != "":
 		return fmt.Errorf("%s: unrecognized %q; write %s, one of %s", c.Of, word, meant, c)
 	}

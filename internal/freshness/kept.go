@@ -50,7 +50,7 @@ func ReadKept(h http.Header, date, now time.Time) Kept {
 		Personal:    personal,
 		Public:      p.words&public != 0,
 		Credentials: p.words&(public|mustRevalidate) != 0 || p.seconds[sMaxAge] != unsaid,
-		NeverStale:  p.words&(mustRevalidate|proxyRevalidate) != 0 || p.seconds[sMaxAge] != unsaid,
+		NeverStale:  p.endsSharing() != "",
 	}
 	if shared := p.shared(); shared != unsaid {
 		kept.Explicit, kept.Lifetime = true, time.Duration(shared)*time.Second
@@ -63,6 +63,20 @@ func ReadKept(h http.Header, date, now time.Time) Kept {
 func RefusesSharing(lines []string) bool {
 	p := read(lines)
 	return p.words&(noStore|private|noCache) != 0 || !onlyCookies(p.privateFields) || !onlyCookies(p.noCacheFields)
+}
+
+// endsSharing is the directive that forbids whoever keeps a response for others to use it past its lifetime (RFC 9111 §4.2.4);
+// empty: none does.
+func (p *policy) endsSharing() string {
+	switch {
+	case p.seconds[sMaxAge] != unsaid:
+		return lifetimeNames[sMaxAge]
+	case p.words&mustRevalidate != 0:
+		return wordNames[mustRevalidate.index()]
+	case p.words&proxyRevalidate != 0:
+		return wordNames[proxyRevalidate.index()]
+	}
+	return ""
 }
 
 // personal reports whether nobody is to keep a response for others.

@@ -215,7 +215,7 @@ func TestDated(t *testing.T) {
 
 // What is valid, and probably not meant.
 func TestWarnings(t *testing.T) {
-	pages, dated := About{Pages: true}, About{Dated: true}
+	pages, dated, late := About{Pages: true}, About{Dated: true}, About{Late: true}
 	for _, tt := range []struct {
 		directives string
 		existing   Existing
@@ -226,6 +226,11 @@ func TestWarnings(t *testing.T) {
 		{directives: "public s-maxage=1h"},
 		{directives: "public max-age=0 must-revalidate"},
 		{directives: "public no-cache"},
+		{directives: "max-age=1h s-maxage=1h must-revalidate"},
+		{directives: "max-age=1h", about: late},
+		{directives: "s-maxage=1h max-age=1h", about: late, want: []string{"s-maxage forbids shared caches"}},
+		{directives: "max-age=1h Must-Revalidate", about: late, want: []string{"must-revalidate forbids shared caches"}},
+		{directives: "proxy-revalidate max-age=1h", about: late, want: []string{"proxy-revalidate forbids shared caches"}},
 		{directives: "public", want: []string{"public says who may store"}},
 		{directives: "public", existing: Replace, want: []string{"public says who may store"}},
 		{directives: "public", existing: Merge},

@@ -8,6 +8,8 @@ type About struct {
 	Pages bool
 	// Dated: a response without max-age may get one that counts from its Last-Modified.
 	Dated bool
+	// Late: remember is to answer past the lifetime, by grace or stale_if_error.
+	Late bool
 }
 
 const year = 365 * 24 * 60 * 60
@@ -40,6 +42,9 @@ func (r *Row) Warnings(about About) (all []string) {
 				"%s forbids to use what is stale (RFC 9111 §4.2.4), so %s never counts; keep one", wordNames[word.index()], lifetimeNames[i])
 		}
 	}
+	ends := p.endsSharing()
+	warn(about.Late && ends != "",
+		"%s forbids shared caches to answer past the lifetime (RFC 9111 §4.2.4), so that grace and stale_if_error of remember do nothing for these; say max-age without it", ends)
 	warn(p.words&(mustUnderstand|noStore) == mustUnderstand,
 		"must-understand is meant to stand beside no-store, for caches that do not know it (RFC 9111 §5.2.2.3); add no-store")
 	return all

@@ -39,28 +39,20 @@ func (w walker) value(raw json.RawMessage, t reflect.Type, path string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	switch {
+	readsItself := reflect.PointerTo(t).Implements(unmarshaler)
+	switch kind := t.Kind(); {
 	case string(raw) == "null":
 		return nil
-	case reflect.PointerTo(t).Implements(unmarshaler):
-		if json.Unmarshal(raw, reflect.New(t).Interface()) != nil {
-			return w.refuse(raw, t, path)
-		}
-		return nil
-	}
-	switch t.Kind() {
-	case reflect.Struct:
+	case kind == reflect.Struct && !readsItself:
 		return w.object(raw, t, path)
-	case reflect.Map:
+	case kind == reflect.Map && !readsItself:
 		return w.table(raw, t, path)
-	case reflect.Slice:
+	case kind == reflect.Slice && !readsItself:
 		return w.list(raw, t, path)
-	default:
-		if json.Unmarshal(raw, reflect.New(t).Interface()) != nil {
-			return w.refuse(raw, t, path)
-		}
-		return nil
+	case json.Unmarshal(raw, reflect.New(t).Interface()) != nil:
+		return w.refuse(raw, t, path)
 	}
+	return nil
 }
 
 func (w walker) object(raw json.RawMessage, t reflect.Type, path string) error {
@@ -99,16 +91,14 @@ func (w walker) list(raw json.RawMessage, t reflect.Type, path string) error {
 	if json.Unmarshal(raw, &members) != nil {
 		return w.refuse(raw, t, path)
 	}
+	ofObjects := t.Elem().Kind() == reflect.Struct
 	for i, member := range members {
-		place := path
-		if t.Elem().Kind() == reflect.Struct {
-			place = fmt.Sprintf("%s[%d]", path, i)
-		}
-		if w.value(member, t.Elem(), place) != nil && t.Elem().Kind() != reflect.Struct {
-			return w.refuse(raw, t, path)
-		}
-		if err := w.value(member, t.Elem(), place); err != nil {
+		err := w.value(member, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		switch {
+		case err != nil && ofObjects:
 			return err
+		case err != nil: // the whole list is short enough to be shown
+			return w.refuse(raw, t, path)
 		}
 	}
 	return nil

@@ -94,11 +94,11 @@ func names(of Options) []string {
 // Unrecognized refuses the word that the reader stands on. full is the word with what it stands in, as config.IsLater
 // knows it.
 func (r Reader) Unrecognized(what, full string, known []string) error {
-	switch {
+	switch cure := config.Cure(what, r.Val(), known); {
 	case config.IsLater(full):
 		return r.Errf("%s is not available in this version; remove it", full)
-	case config.Cure(what, r.Val(), known) != "":
-		return r.Errf("unrecognized %s: %q; %s", what, r.Val(), config.Cure(what, r.Val(), known))
+	case cure != "":
+		return r.Errf("unrecognized %s: %q; %s", what, r.Val(), cure)
 	case len(known) == 1:
 		return r.Errf("unrecognized %s: %q; the only one is %s", what, r.Val(), known[0])
 	}

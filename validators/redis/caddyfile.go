@@ -125,10 +125,11 @@ func (r *Redis) unmarshalTimeout(d *caddyfile.Dispenser) error {
 	if err := oneText(d, &text); err != nil {
 		return err
 	}
+	span := text
 	if strings.Trim(text, "0123456789") == "" {
-		text += "s" // a number of seconds, as everywhere
+		span += "s" // a number of seconds, as everywhere
 	}
-	timeout, err := caddy.ParseDuration(text)
+	timeout, err := caddy.ParseDuration(span)
 	if err != nil {
 		return d.Errf("parsing timeout: %q is not a duration such as 50ms", text)
 	}
