@@ -122,6 +122,7 @@ var rows = map[string]struct {
 
 	"guard_writes":           {h: Handler{ETag: &ETag{Mode: "strong"}, GuardWrites: &GuardWrites{Methods: []string{"PUT", "LOCK"}, Require: true}}},
 	"guard_writes method":    {Handler{GuardWrites: &GuardWrites{Methods: []string{"a b"}}}, `guard_writes: "a b" is not a method such as PUT`},
+	"guard_writes read":      {Handler{GuardWrites: &GuardWrites{Methods: []string{"get"}}}, "guard_writes: get is no write, so there is nothing to guard; remove it"},
 	"guard_writes small":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"Put"}}}, `guard_writes: "Put" is not a method, as these are in capitals; write PUT, and options in a block`},
 	"guard_writes no write":  {Handler{GuardWrites: &GuardWrites{Methods: []string{"HEAD"}}}, "guard_writes: HEAD is no write, so there is nothing to guard; remove it"},
 	"guard_writes twice":     {Handler{GuardWrites: &GuardWrites{Methods: []string{"PUT", "PUT"}}}, "guard_writes: PUT is named twice; name it once"},

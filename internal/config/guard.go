@@ -20,14 +20,14 @@ type GuardWrites struct {
 // Check refuses methods that are none, or no writes.
 func (g GuardWrites) Check() error {
 	for i, method := range g.Methods {
-		switch {
-		case CureOfArgument(method, "guard_writes") != "":
-			return fmt.Errorf("guard_writes: %q is not a method; %s", method, CureOfArgument(method, "guard_writes"))
+		switch inBlock, capitals := CureOfArgument(method, "guard_writes"), strings.ToUpper(method); {
+		case inBlock != "":
+			return fmt.Errorf("guard_writes: %q is not a method; %s", method, inBlock)
 		case !httpcond.IsToken(method):
 			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
-		case method != strings.ToUpper(method):
-			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; write %s, and options in a block", method, strings.ToUpper(method))
-		case !policy.IsWrite(method):
+		case method != capitals && policy.IsWrite(capitals):
+			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; write %s, and options in a block", method, capitals)
+		case !policy.IsWrite(capitals):
 			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
 		case slices.Contains(g.Methods[:i], method):
 			return fmt.Errorf("guard_writes: %s is named twice; name it once", method)
