@@ -210,3 +210,22 @@ func TestReadmeLeadsEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// TestPicturesAreShown: each picture is on a page, but for the demonstration's other looks.
+func TestPicturesAreShown(t *testing.T) {
+	t.Chdir("..")
+	var text strings.Builder
+	for _, page := range docPages(t) {
+		text.WriteString(readDoc(t, page))
+	}
+	pictures, err := filepath.Glob("docs/images/*")
+	if err != nil || len(pictures) < 5 {
+		t.Fatalf("%d pictures, %v", len(pictures), err)
+	}
+	for _, picture := range pictures {
+		name := filepath.Base(picture)
+		if other := name == "demo-dark.png" || name == "demo-phone.png"; !other && !strings.Contains(text.String(), "images/"+name+")") {
+			t.Errorf("no page shows %s", picture)
+		}
+	}
+}

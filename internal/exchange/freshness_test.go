@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/capture"
 )
 
 // policy is one with every kind of selector.
@@ -377,7 +379,11 @@ func TestRowOfAnUnknownType(t *testing.T) {
 		{"held", "GET", nil, sends(200, html), "max-age=0, must-revalidate"},
 		{"our 304 of a tag", "GET", pairs("If-None-Match", "*"), sends(200, html), "max-age=0, must-revalidate"},
 		{"our 304 of a date", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified), "max-age=0, must-revalidate"},
-		{"our 304 of a date at the head", "GET", pairs("If-Modified-Since", modified, "Cookie", "a=1"), sends(200, html, "Last-Modified", modified), ""},
+		{"our 304 of a date, to somebody", "GET", pairs("If-Modified-Since", modified, "Cookie", "a=1"), sends(200, html, "Last-Modified", modified), "max-age=0, must-revalidate"},
+		{"our 304 of a date that is new", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified, "Date", modified), "max-age=0, must-revalidate"},
+		{"our 304 of a date at the head", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified, "Content-Length", strconv.Itoa(capture.DiscardLimit+1)), ""},
+		{"our 304 of a date, of much", "GET", pairs("If-Modified-Since", modified), sends(200, html+strings.Repeat(" ", capture.DiscardLimit), "Last-Modified", modified), ""},
+		{"our 304 of a date, cut off", "GET", pairs("If-Modified-Since", modified), sends(200, html, "Last-Modified", modified, "Content-Length", "100"), ""},
 		{"streamed", "GET", nil, sends(200, html, "Etag", `"abc"`), ""},
 		{"streamed late", "GET", nil, sends(200, html+strings.Repeat(" ", 1<<10)), ""},
 		{"HEAD", "HEAD", nil, sends(200, ""), ""},

@@ -16,7 +16,7 @@ func (x *Exchange) hold(status int, header http.Header) capture.Decision {
 	open := x.kept.shared.is(dateFound) && (x.svc.Policy.Dates.FirstSeen || x.selected.row.uncertain)
 	if !open && c.byDate() {
 		switch x.evaluate(status); {
-		case x.mayLabel(header):
+		case x.mayLabel(header), x.mayFindRow():
 			return x.holdForLabel()
 		case x.verdict.result.Verdict != httpcond.Proceed:
 			return x.answer(header)
@@ -66,9 +66,16 @@ func (x *Exchange) late() bool {
 // would get the other one's name for it, and win a write with it: so the date has to be a strong one, be a minute old, as
 // clocks differ, and speak for the whole content, whoever asks.
 func (x *Exchange) mayLabel(header http.Header) bool {
-	s := x.selected
-	return x.verdict.result.Verdict == httpcond.NotModified && s.declared <= capture.DiscardLimit && x.speaksForAll(header) &&
-		!x.svc.unmoved.Found()
+	return x.mayWait() && x.speaksForAll(header) && !x.svc.unmoved.Found()
+}
+
+// mayFindRow reports whether that 304 is to have the Cache-Control that the 200 would have (RFC 9110 §15.4.5), where it is
+// the content's beginning that says which row of cache_control applies.
+func (x *Exchange) mayFindRow() bool { return x.selected.row.uncertain && x.mayWait() }
+
+// mayWait reports whether a date has decided for a 304, and the body is one that would be read anyway.
+func (x *Exchange) mayWait() bool {
+	return x.verdict.result.Verdict == httpcond.NotModified && x.selected.declared <= capture.DiscardLimit
 }
 
 // speaksForAll reports whether the upstream's Last-Modified is the same for everybody, and so old that no change since
