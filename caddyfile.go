@@ -167,7 +167,7 @@ func (p *parser) readShorthand() error {
 		return p.Errf("unexpected %q: conditional_cache takes one path; for several write a matcher, as in @pages path /a/* /b/*, and conditional_cache @pages 1h", args[0])
 	}
 	if len(args) > 1 {
-		return p.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h, or off; options go in a block", args[1])
+		return p.Errf("unexpected %q: conditional_cache takes a matcher, then a max_age such as 1h, or off; %s", args[1], config.CureBesideMaxAge(args[0], args[1]))
 	}
 	if args[0] == off[0] {
 		p.h.Off = true
@@ -278,7 +278,7 @@ func (p *parser) cacheControl() error {
 		return nil
 	}
 	if row.Selector() == "" && p.shorthand != nil {
-		return at.Errf("cache_control without a selector and the max_age of the directive both speak for every other response; keep one")
+		return at.Errf("cache_control without a selector, and the max_age behind conditional_cache, are both for every other response; remove one")
 	}
 	p.h.CacheControl = append(p.h.CacheControl, CacheControl(row))
 	p.rows = append(p.rows, at)
@@ -368,7 +368,7 @@ func (p *parser) notModified() error {
 		return err
 	}
 	if n.Keep == nil && n.Drop == nil {
-		return at.Errf("not_modified needs a block with keep or drop")
+		return at.Errf("not_modified needs a block with keep or drop, such as not_modified { keep X-Request-Id }%s", config.Breaks)
 	}
 	return nil
 }
@@ -404,7 +404,7 @@ func (p *parser) cacheStatus() error {
 // responseMatcher reads the definition of a response matcher.
 func (p *parser) responseMatcher(name string) error {
 	if len(name) == 1 {
-		return p.Errf("a response matcher needs a name after @")
+		return p.Errf("a response matcher needs a name after @, such as @missing status 404")
 	}
 	if _, twice := p.h.ResponseMatchers[name[1:]]; twice {
 		return p.Errf("response matcher %s is defined twice; give one another name", name)
@@ -434,7 +434,7 @@ func (p *parser) checkMatchers() error {
 	}
 	for _, def := range p.defined {
 		if !used[def.name] {
-			return def.at.Errf("response matcher @%s is not used; name it in a row, as in cache_control @%s max-age=1m", def.name, def.name)
+			return def.at.Errf("response matcher @%s is not used; name it on a cache_control line, as in cache_control @%s max-age=1m", def.name, def.name)
 		}
 	}
 	return nil
@@ -443,7 +443,7 @@ func (p *parser) checkMatchers() error {
 // checkTogether comes last, as what contradicts may stand below.
 func (p *parser) checkTogether() error {
 	if at, said := p.places[noRows]; said && len(p.h.CacheControl) > 0 {
-		return at.Errf("cache_control off means that no Cache-Control is set here, so no other row stands beside it; remove it, " +
+		return at.Errf("cache_control off means that no Cache-Control is set here, so no other cache_control line and no max_age goes with it; remove it, " +
 			"or write what it is for, as in cache_control /api/* off")
 	}
 	of, err := p.h.config().Contradiction()
@@ -474,19 +474,19 @@ func parseGlobalOption(d *caddyfile.Dispenser, prev any) (any, error) {
 		return nil, d.Errf("the global option conditional_cache is given twice; put everything into one block")
 	}
 	app, r := new(App), tokens.Reader{Dispenser: d}
-	if err := r.Nothing("conditional_cache"); err != nil {
+	if err := r.NoSize("conditional_cache", "max_total"); err != nil {
 		return nil, err
 	}
 	at := r.Here()
 	err := r.Block("conditional_cache", tokens.Options{
-		"max_total": func() (err error) { app.MaxTotal, err = r.Size(); return err },
+		"max_total": func() (err error) { app.MaxTotal, err = r.Size("256MiB"); return err },
 		"store":     func() (err error) { app.StoreRaw, err = r.Store(); return err },
 	})
 	if err != nil {
 		return nil, err
 	}
 	if app.MaxTotal == 0 && app.StoreRaw == nil {
-		return nil, at.Errf("the global option conditional_cache needs a block with max_total or store")
+		return nil, at.Errf("the global option conditional_cache needs a block with max_total or store, such as conditional_cache { max_total 512MiB }%s", config.Breaks)
 	}
 	return httpcaddyfile.App{Name: "conditional_cache", Value: caddyconfig.JSON(app, nil)}, nil
 }

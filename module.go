@@ -94,7 +94,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 
 func (a *App) check() error {
 	if a.MaxTotal <= 0 {
-		return errors.New("max_total has to be a positive number of bytes")
+		return errors.New("max_total has to be a size above zero, such as 256MiB (in JSON 268435456)")
 	}
 	return config.CheckStore(a.StoreRaw)
 }

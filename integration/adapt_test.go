@@ -102,6 +102,8 @@ const wrongMark = "# wrong"
 var (
 	// lineNamed is the first place that an error names; an import chain and enclosing blocks come after it.
 	lineNamed = regexp.MustCompile(`at Caddyfile:(\d+)`)
+	// onOneLine is a block as no Caddyfile may have it; { ... } is none.
+	onOneLine = regexp.MustCompile(`\w{2,} \{ [a-z_]+[^{}]* \}`)
 	// internals are words of the libraries beneath, which say nothing to who wrote the Caddyfile.
 	internals = regexp.MustCompile(`strconv|Atoi|Parse[A-Z]|invalid syntax|time: |humanize|conditionalcache\.|json: |%!|nil|runtime`)
 )
@@ -122,6 +124,9 @@ func TestWrong(t *testing.T) {
 			}
 			if found := internals.FindString(message); found != "" {
 				t.Errorf("shows %q: %s", found, message)
+			}
+			if onOneLine.MatchString(message) && !strings.Contains(message, "line break") {
+				t.Errorf("shows a block on one line, which Caddy refuses: %s", message)
 			}
 			if again := repeated(message); again != "" {
 				t.Errorf("says %q twice: %s", again, message)
@@ -198,12 +203,12 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"max_total as text":       {``, `{"max_total": "1GiB"}`, `max_total has to be a whole number, and is "1GiB"; write "max_total": 268435456`},
 	"the app a list":          {``, `[]`, `what is here has to be an object, and is []`},
 
-	"a list of no paths":      {`"cache_control": [{"path": [], "directives": ["public"]}]`, okApp, `row 1: an empty list selects nothing`},
-	"a path of nothing":       {`"cache_control": [{"path": ["/a", ""], "directives": ["public"]}]`, okApp, `row 1: path "" has to begin with a slash`},
-	"a path twice":            {`"cache_control": [{"path": ["/a", "/A"], "directives": ["public"]}]`, okApp, `row 1: /a is named twice; name it once`},
-	"off without a selector":  {`"cache_control": [{"off": true}]`, okApp, `row 1: a row that is off needs a selector`},
-	"off with directives":     {`"cache_control": [{"path": "/a", "off": true, "directives": ["public"]}]`, okApp, `row 1: a row that is off says nothing`},
-	"off with existing":       {`"cache_control": [{"path": "/a", "off": true, "existing": "replace"}]`, okApp, `row 1: a row that is off says nothing`},
+	"a list of no paths":      {`"cache_control": [{"path": [], "directives": ["public"]}]`, okApp, `cache_control[0]: an empty list selects nothing`},
+	"a path of nothing":       {`"cache_control": [{"path": ["/a", ""], "directives": ["public"]}]`, okApp, `cache_control[0]: path "" has to begin with a slash`},
+	"a path twice":            {`"cache_control": [{"path": ["/a", "/A"], "directives": ["public"]}]`, okApp, `cache_control[0]: /a is named twice; name it once`},
+	"off without a selector":  {`"cache_control": [{"off": true}]`, okApp, `cache_control[0]: off needs a selector`},
+	"off with directives":     {`"cache_control": [{"path": "/a", "off": true, "directives": ["public"]}]`, okApp, `cache_control[0]: off goes with selectors and nothing else`},
+	"off with existing":       {`"cache_control": [{"path": "/a", "off": true, "existing": "replace"}]`, okApp, `cache_control[0]: off goes with selectors and nothing else`},
 	"below a row that is off": {`"cache_control": [{"path": "/a/*", "off": true}, {"path": "/a/b", "directives": ["public"]}]`, okApp, `cache_control /a/b: never applies`},
 
 	"etag mode":       {`"etag": {"mode": "sometimes"}`, okApp, `etag: unrecognized "sometimes"`},
@@ -212,7 +217,7 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"last_modified":   {`"last_modified": {"mode": "from"}`, okApp, `last_modified: unrecognized "from"`},
 	"expires":         {`"expires": "later"`, okApp, `expires: unrecognized "later"`},
 	"head":            {`"head": "put"`, okApp, `head: unrecognized "put"`},
-	"existing of row": {`"cache_control": [{"directives": ["public"], "existing": "join"}]`, okApp, `row 1: existing: unrecognized "join"`},
+	"existing of row": {`"cache_control": [{"directives": ["public"], "existing": "join"}]`, okApp, `cache_control[0]: existing: unrecognized "join"`},
 	"etag off, hash":  {`"etag": {"mode": "off", "hash": "sha256"}`, okApp, `etag off makes no tags`},
 	"xxh3 and secret": {`"etag": {"hash": "xxh3", "secret": "a"}`, okApp, `hash xxh3 takes no secret`},
 	"secret unset":    {`"etag": {"secret": "{env.CONDITIONAL_CACHE_UNSET}"}`, okApp, `etag secret: evaluated placeholder {env.CONDITIONAL_CACHE_UNSET} is empty`},
@@ -239,14 +244,14 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"modified, rubbish":              {`"expires": "modified", "expires_modified": "soon"`, okApp, `expires_modified has to be a duration, and is "soon"; write "expires_modified": "1h"`},
 	"a lifetime without modified":    {`"expires_modified": "1h"`, okApp, `expires_modified goes with expires modified`},
 	"modified without Last-Modified": {`"expires": "modified", "expires_modified": "1h", "last_modified": {"mode": "remove"}`, okApp, `expires modified counts from Last-Modified`},
-	"modified and max-age":           {`"expires": "modified", "expires_modified": "1h", "cache_control": [{"directives": ["max-age=1"]}]`, okApp, `expires modified and a row without a selector`},
-	"jitter negative":                {`"cache_control": [{"directives": ["max-age=60"], "jitter": -1}]`, okApp, `row 1: jitter: -1% is not a percentage from 1% to 50%`},
-	"jitter of everything":           {`"cache_control": [{"directives": ["max-age=60"], "jitter": 51}]`, okApp, `row 1: jitter: 51% is not`},
+	"modified and max-age":           {`"expires": "modified", "expires_modified": "1h", "cache_control": [{"directives": ["max-age=1"]}]`, okApp, `expires modified, and a cache_control line without a selector`},
+	"jitter negative":                {`"cache_control": [{"directives": ["max-age=60"], "jitter": -1}]`, okApp, `cache_control[0]: jitter: -1% is not a percentage from 1% to 50%`},
+	"jitter of everything":           {`"cache_control": [{"directives": ["max-age=60"], "jitter": 51}]`, okApp, `cache_control[0]: jitter: 51% is not`},
 	"jitter as text":                 {`"cache_control": [{"directives": ["max-age=60"], "jitter": "10%"}]`, okApp, `cache_control[0].jitter has to be a number, and is "10%"; write "jitter": 10`},
-	"jitter of nothing":              {`"cache_control": [{"directives": ["public"], "jitter": 10}]`, okApp, `row 1: jitter spreads max-age and s-maxage`},
+	"jitter of nothing":              {`"cache_control": [{"directives": ["public"], "jitter": 10}]`, okApp, `cache_control[0]: jitter spreads max-age and s-maxage`},
 
 	"from beside remove":    {`"last_modified": {"mode": "remove", "from": [{"header": "X-A"}]}`, okApp, `last_modified remove sends no date`},
-	"from json, etag off":   {`"etag": {"mode": "off"}, "last_modified": {"from": [{"json": "a"}]}`, okApp, `last_modified from json reads bodies that are held`},
+	"from json, etag off":   {`"etag": {"mode": "off"}, "last_modified": {"from": [{"json": "a"}]}`, okApp, `last_modified from json reads the buffered body`},
 	"source of nothing":     {`"last_modified": {"from": [{}]}`, okApp, `a source is one of header, json and file`},
 	"source of two":         {`"last_modified": {"from": [{"header": "X-A", "json": "a"}]}`, okApp, `a source is one of header, json and file`},
 	"source twice":          {`"last_modified": {"from": [{"json": "a"}, {"json": "a"}]}`, okApp, `json a is given twice`},
@@ -288,18 +293,18 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"first_seen twice":     {`"last_modified": {"from": [{"first_seen": true}, {"first_seen": true}]}`, okApp, `first_seen is given twice`},
 	"first_seen false":     {`"last_modified": {"from": [{"first_seen": false}]}`, okApp, `a source is one of header, json and file`},
 
-	"row with two selectors":    {`"cache_control": [{"path": "/a", "media_type": "text/html", "directives": ["public"]}]`, okApp, `row 1: a row has one selector`},
-	"row without directives":    {`"cache_control": [{"directives": ["public"], "path": "/a"}, {}]`, okApp, `row 2: a row needs at least one directive`},
-	"row contradicts itself":    {`"cache_control": [{"directives": ["public, private"]}]`, okApp, `row 1: public and private contradict`},
-	"row with an empty word":    {`"cache_control": [{"directives": ["public", ""]}]`, okApp, `row 1: an empty word`},
-	"row of a relative path":    {`"cache_control": [{"path": "*.css", "directives": ["public"]}]`, okApp, `row 1: path "*.css" has to begin with a slash`},
+	"row with two selectors":    {`"cache_control": [{"path": "/a", "media_type": "text/html", "directives": ["public"]}]`, okApp, `cache_control[0]: one line has one kind of selector`},
+	"row without directives":    {`"cache_control": [{"directives": ["public"], "path": "/a"}, {}]`, okApp, `cache_control[1]: at least one directive is needed`},
+	"row contradicts itself":    {`"cache_control": [{"directives": ["public, private"]}]`, okApp, `cache_control[0]: public and private contradict`},
+	"row with an empty word":    {`"cache_control": [{"directives": ["public", ""]}]`, okApp, `cache_control[0]: an empty word`},
+	"row of a relative path":    {`"cache_control": [{"path": "*.css", "directives": ["public"]}]`, okApp, `cache_control[0]: path "*.css" has to begin with a slash`},
 	"row below a wider one":     {`"cache_control": [{"path": "/*", "directives": ["public"]}, {"path": "/a", "directives": ["no-cache"]}]`, okApp, `cache_control /a: never applies`},
 	"row of no matcher":         {`"cache_control": [{"response_matcher": "a", "directives": ["public"]}]`, okApp, `cache_control @a: no response matcher`},
 	"matcher of every response": {`"response_matchers": {"a": {}}`, okApp, `response matcher @a matches everything`},
 	"matcher of status 999":     {`"response_matchers": {"a": {"status_code": [404, 999]}}`, okApp, `response matcher @a: 999 is not`},
 	"matcher of 1xx":            {`"response_matchers": {"a": {"status_code": [1]}}`, okApp, `response matcher @a: 1 is not`},
-	"max_body negative":         {`"buffer": {"max_body": -1}`, okApp, `max_body has to be a positive number`},
-	"max_total negative":        {``, `{"max_total": -1}`, `max_total has to be a positive number`},
+	"max_body negative":         {`"buffer": {"max_body": -1}`, okApp, `max_body has to be a size above zero`},
+	"max_total negative":        {``, `{"max_total": -1}`, `max_total has to be a size above zero`},
 	"guard_writes, etag auto":   {`"guard_writes": {}`, okApp, `guard_writes needs etag strong: etag auto`},
 	"guard_writes, etag weak":   {`"etag": {"mode": "weak"}, "guard_writes": {"require": true}`, okApp, `guard_writes needs etag strong: etag weak`},
 	"guard_writes of GET":       {`"etag": {"mode": "strong"}, "guard_writes": {"methods": ["GET"]}`, okApp, `guard_writes: GET is no write`},

@@ -33,12 +33,12 @@ var rows = []row{
 	},
 	{
 		name: "200 of 1 MiB", group: "Whole pages", page: "/length/1048576", charted: true,
-		means:   "The page is held until its tag is known. Peak memory shows what holding takes.",
+		means:   "The page is buffered until its tag is known. Peak memory shows what buffering takes.",
 		answers: proxied(whole, whole, whole),
 	},
 	{
 		name: "200 of 16 MiB", group: "Whole pages", page: "/length/16777216", connections: 4, longer: 3,
-		means:   "This is longer than the directive holds by default. It passes through, and should cost what Caddy costs.",
+		means:   "This is longer than what the directive buffers by default. It passes through, and should cost what Caddy costs.",
 		answers: proxied(whole, whole, whole),
 	},
 	{

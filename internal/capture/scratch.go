@@ -6,7 +6,7 @@ import (
 )
 
 // ErrBudget says that the budget has no room.
-var ErrBudget = errors.New("the budget for held bodies is used up")
+var ErrBudget = errors.New("the memory for buffered bodies (max_total) is used up")
 
 // Scratch is memory for work upon a held body, out of the pools and charged to the budget like the body itself. It is
 // not for concurrent use.

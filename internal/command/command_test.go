@@ -70,7 +70,7 @@ const stores = `[{"name":"memory","entries":12,"first_seen":0,"hits":30,"misses"
 func TestStatus(t *testing.T) {
 	const said = `{"held":{"bytes":1500,"max_total":268435456},"stores":` + stores + `}`
 	e := newEndpoint(t, 200, said)
-	want := e.address() + ` holds 1500 bytes of bodies, at most 268.4 MB
+	want := e.address() + ` buffers 1500 bytes of bodies, at most 268.4 MB
 STORE    RECORDS  FIRST SEEN  FOUND  NOT FOUND  SHARE  DROPPED  ERRORS
 memory        12           0     30         10   75 %        1       0  asked
 redis a        ?           ?      0          0      -        0       3  left alone, as it has failed

@@ -21,7 +21,7 @@ func statusCommand() *cobra.Command {
 		Short: "Shows what a running Caddy remembers, and how its stores fare",
 		Long: `
 Shows the stores in which a running Caddy remembers validators, what is in them
-and how often it was found there, and how much memory bodies take that are held
+and how often it was found there, and how much memory bodies take that are buffered
 at this moment.
 ` + endpointHelp + `
 The exit status is 0, 1 if the endpoint does not answer, and 2 if the command
@@ -73,7 +73,7 @@ type storeSaid struct {
 }
 
 func (s *statusSaid) write(w io.Writer, address string) error {
-	_, err := fmt.Fprintf(w, "%s holds %s of bodies, at most %s\n", address, report.Size(s.Held.Bytes), report.Size(s.Held.MaxTotal))
+	_, err := fmt.Fprintf(w, "%s buffers %s of bodies, at most %s\n", address, report.Size(s.Held.Bytes), report.Size(s.Held.MaxTotal))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type Buffer struct {
 // Check refuses what is wrong in `buffer`.
 func (b Buffer) Check() error {
 	if b.MaxBody < 0 || b.MaxBody > maxMaxBody {
-		return errors.New("max_body has to be a positive number of bytes, at most 1 TiB")
+		return errors.New("max_body has to be a size above zero and at most 1TiB, such as 4MiB (in JSON 4194304)")
 	}
 	return nil
 }

@@ -65,14 +65,14 @@ func (h *Handler) checkRows() error {
 	return h.CheckOrder()
 }
 
-// inRow names the row, which counts from 0, that an error is of.
-func inRow(i int, err error) error { return fmt.Errorf("cache_control row %d: %w", i+1, err) }
+// inRow names the row that an error is of, as JSON counts it.
+func inRow(i int, err error) error { return fmt.Errorf("cache_control[%d]: %w", i, err) }
 
 // CheckMatcher refuses the name of a response matcher that is not defined; the empty name is none.
 func (h *Handler) CheckMatcher(name string) error {
 	if _, defined := h.ResponseMatchers[name]; !defined && name != "" {
 		return fmt.Errorf("cache_control @%s: no response matcher of that name in this block; define it there, as in @%s status 404, "+
-			"or @%s header <field> <pattern>. A matcher of requests selects no row: write its path, as in cache_control /assets/* max-age=1h, "+
+			"or @%s header <field> <pattern>. A request matcher does not work here: write its path, as in cache_control /assets/* max-age=1h, "+
 			"or give it to the directive, as in conditional_cache @%s 1h", name, name, name, name)
 	}
 	return nil

@@ -15,6 +15,9 @@ const (
 	OfGlobal     = "option of conditional_cache" // the global option
 )
 
+// Breaks stands behind a block in a message: a message is one line, and Caddy refuses a block on one line.
+const Breaks = " (with a line break at each brace)"
+
 // home is where an option stands, and how it is written there.
 type home struct{ in, line string }
 
@@ -40,8 +43,8 @@ var others = map[string]string{
 	"if_modified_since": "remove it: dates are compared as RFC 9110 §13.1.3 says, which nginx calls before; for tags alone write last_modified remove",
 	"match":             "write @pages header Content-Type text/html*, and cache_control @pages max-age=1h",
 	"ttl":               "write remember 10m for how long validators are remembered, or cache_control max-age=10m for how long responses last",
-	"stale":             "write remember 10m { grace 10s }",
-	"max_total":         "it is a global option: at the top of the file write { conditional_cache { max_total 256MiB } }",
+	"stale":             "write remember 10m { grace 10s }" + Breaks,
+	"max_total":         "it is a global option: in the block at the top of the file write conditional_cache { max_total 256MiB }" + Breaks,
 }
 
 // Cure is what to write in place of a word that is not known there; empty: nothing is known of it. what is the block, as
@@ -55,11 +58,11 @@ func Cure(what, word string, known []string) string {
 	case what == OfMatcher:
 		return cureOfMatcher(word, known)
 	case what == OfGlobal && (slices.Contains(Subdirectives, plain) || homes[plain].in != ""):
-		return fmt.Sprintf("here are only %s; %s stands in the directive, in a site block", List(known), plain)
+		return fmt.Sprintf("use %s here; %s goes in the directive conditional_cache, in a site block", List(known), plain)
 	case slices.Contains(Subdirectives, plain):
-		return fmt.Sprintf("%s stands in the block of conditional_cache itself; write it there", plain)
+		return fmt.Sprintf("%s goes in the block of conditional_cache itself; write it there", plain)
 	case what != Subdirective && isDirective(word):
-		return fmt.Sprintf("write it on a row, as in cache_control %s", exampleOf(word))
+		return fmt.Sprintf("write it on a cache_control line, as in cache_control %s", exampleOf(word))
 	}
 	return cureOfPlace(word, plain, known)
 }
@@ -69,9 +72,9 @@ func cureOfPlace(word, plain string, known []string) string {
 	plain = strings.TrimPrefix(plain, "add_") // add_header of nginx
 	switch place, is := homes[plain]; {
 	case plain == "existing" && !slices.Contains(known, plain):
-		return "write etag { existing replace } for the upstream's tags, or cache_control max-age=1h { existing replace } for its Cache-Control"
+		return "write etag { existing replace } for the upstream's tags, or cache_control max-age=1h { existing replace } for its Cache-Control" + Breaks
 	case is:
-		return fmt.Sprintf("it stands in a block, as in %s { %s }", place.in, place.line)
+		return fmt.Sprintf("it goes in a block, as in %s { %s }%s", place.in, place.line, Breaks)
 	case others[plain] != "":
 		return others[plain]
 	case isDirective(word):
@@ -101,14 +104,17 @@ func exampleOf(word string) string {
 	return name + "=" + value
 }
 
-// cureOfMatcher is for what asks about requests.
+// cureOfMatcher is for what asks about requests, and for a status without its word.
 func cureOfMatcher(word string, known []string) string {
+	if strings.Trim(strings.TrimSuffix(word, "xx"), "0123456789") == "" {
+		return "write status " + word
+	}
 	switch word {
 	case "path", "path_regexp":
-		return "a response matcher asks for the status and the fields of a response; write the path into the row itself, as in cache_control /assets/* max-age=1h"
+		return "a response matcher goes by the status and the fields of a response; write the path on the cache_control line, as in cache_control /assets/* max-age=1h"
 	case "host", "method", "query", "protocol", "remote_ip", "client_ip", "file", "not", "expression", "header_regexp", "vars", "vars_regexp":
-		return fmt.Sprintf("use %s: a response matcher asks for these of a response. What is asked of a request is a matcher of its own outside "+
-			"of this block, and the directive takes it: conditional_cache @name { ... }", List(known))
+		return fmt.Sprintf("use %s: a response matcher goes by these alone. For what is in the request write a matcher outside of this block, "+
+			"and name it behind the directive: conditional_cache @name { ... }", List(known))
 	}
 	return ""
 }
@@ -138,13 +144,36 @@ func CureOfArgument(word, of string) string {
 	place, is := homes[word]
 	switch {
 	case is && strings.HasPrefix(place.in, of):
-		return fmt.Sprintf("%s goes in its block, as in %s { %s }", word, place.in, place.line)
+		return fmt.Sprintf("%s goes in its block, as in %s { %s }%s", word, place.in, place.line, Breaks)
 	case is && word == "existing":
-		return fmt.Sprintf("existing goes in its block, as in %s { existing replace }", of)
+		return fmt.Sprintf("existing goes in its block, as in %s { existing replace }%s", of, Breaks)
 	case of == "etag" && slices.Contains(ETagExisting.Words, word):
-		return fmt.Sprintf("what becomes of the upstream's tags goes in its block, as in etag { existing %s }", word)
+		return fmt.Sprintf("what becomes of the upstream's tags goes in its block, as in etag { existing %s }%s", word, Breaks)
 	case of == "etag" && slices.Contains(ETagHash.Words, word):
-		return fmt.Sprintf("the hash goes in its block, as in etag { hash %s }", word)
+		return fmt.Sprintf("the hash goes in its block, as in etag { hash %s }%s", word, Breaks)
 	}
 	return ""
+}
+
+// CureOfField says how a field name is written that comes with a colon or a comma; empty: it does not.
+func CureOfField(name string) string {
+	switch plain := strings.TrimRight(name, ":,"); {
+	case !httpcond.IsToken(plain) || plain == name:
+		return ""
+	case strings.HasSuffix(name, ","):
+		return "; write " + plain + ", and separate several by spaces"
+	default:
+		return "; write " + plain
+	}
+}
+
+// CureBesideMaxAge says where a word belongs that stands behind the max_age of the directive.
+func CureBesideMaxAge(maxAge, word string) string {
+	switch {
+	case strings.HasPrefix(word, "/") || strings.HasPrefix(word, "@"):
+		return fmt.Sprintf("write conditional_cache %s %s", word, maxAge)
+	case maxAge != "off" && isDirective(word):
+		return fmt.Sprintf("in place of both write in its block cache_control max-age=%s %s", maxAge, word)
+	}
+	return "options go in a block"
 }

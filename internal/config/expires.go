@@ -59,7 +59,7 @@ func (h *Handler) checkModified() error {
 	}
 	for _, config := range h.CacheControl {
 		if row, err := config.compile(); err == nil && config.Selector() == "" && !row.Dated() {
-			return errors.New("expires modified and a row without a selector (or the max_age of the directive) both say how long every other response lasts; keep one")
+			return errors.New("expires modified, and a cache_control line without a selector (or the max_age behind conditional_cache), both say how long every other response lasts; remove one")
 		}
 	}
 	return nil

@@ -24,9 +24,9 @@ func (g GuardWrites) Check() error {
 		case inBlock != "":
 			return fmt.Errorf("guard_writes: %q is not a method; %s", method, inBlock)
 		case !httpcond.IsToken(method):
-			return fmt.Errorf("guard_writes: %q is not a method such as PUT", method)
+			return fmt.Errorf("guard_writes: %q is not a method such as PUT%s", method, spaced(method))
 		case method != capitals && policy.IsWrite(capitals):
-			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; write %s, and options in a block", method, capitals)
+			return fmt.Errorf("guard_writes: %q is not a method, as these are in capitals; write %s (options such as require go in a block)", method, capitals)
 		case !policy.IsWrite(capitals):
 			return fmt.Errorf("guard_writes: %s is no write, so there is nothing to guard; remove it", method)
 		case slices.Contains(g.Methods[:i], method):
@@ -34,6 +34,14 @@ func (g GuardWrites) Check() error {
 		}
 	}
 	return nil
+}
+
+// spaced says how several are separated that come with commas; empty: there is none.
+func spaced(words string) string {
+	if !strings.Contains(words, ",") {
+		return ""
+	}
+	return "; separate several by spaces, not commas"
 }
 
 // checkGuard refuses guards that could not hold.

@@ -89,7 +89,7 @@ func (l LastModified) sources() []lastmodified.Source {
 func (h *Handler) checkSources() error {
 	inBody := slices.ContainsFunc(valueOr(h.LastModified).From, func(s LastModifiedSource) bool { return s.JSON != "" })
 	if inBody && valueOr(h.ETag).Mode == "off" {
-		return errors.New("last_modified from json reads bodies that are held, and under etag off none is; remove one of them")
+		return errors.New("last_modified from json reads the buffered body, and under etag off no body is buffered; remove one of them")
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ var impossible = []string{"Content-Length", "Content-Range", "Transfer-Encoding"
 func (n NotModified) Check() error {
 	for _, name := range slices.Concat(n.Keep, n.Drop) {
 		if !httpcond.IsToken(name) {
-			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie", name)
+			return fmt.Errorf("not_modified: %q is not a field name such as Set-Cookie%s", name, CureOfField(name))
 		}
 	}
 	if name, found := shared(n.Drop, httpcond.RequiredOnNotModified[:]); found {

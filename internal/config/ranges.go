@@ -15,7 +15,7 @@ type Ranges struct {
 }
 
 // RangesMode are the words of `ranges`.
-var RangesMode = Choice{Of: "ranges", Words: []string{"on", "off", "stream"}}
+var RangesMode = Choice{Of: "ranges", Words: []string{"on", "off", "stream"}, On: "on"}
 
 // What holds for `max`. More than MostRanges, even of numbers of 19 digits, would not fit into what is read of a Range
 // field. Clients that ask for the most send 255 (dnf) and 162 (electron-updater).

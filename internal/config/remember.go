@@ -79,14 +79,22 @@ func (c Cookies) Check(patterns []string) error {
 		case pattern == "*":
 			return fmt.Errorf("%s: * %s; name the cookies", c.Of, c.all)
 		case strings.Contains(name, "*"):
-			return fmt.Errorf("%s: %q has an asterisk elsewhere than at its end", c.Of, pattern)
+			return fmt.Errorf("%s: %q has an asterisk elsewhere than at its end; write the beginning of the name and one *, such as _ga*", c.Of, pattern)
 		case !httpcond.IsToken(name):
-			return fmt.Errorf("%s: %q is not the name of a cookie, or the beginning of one and *, such as _ga*", c.Of, pattern)
+			return fmt.Errorf("%s: %q is not the name of a cookie, or the beginning of one and *, such as _ga*%s", c.Of, pattern, plainName(pattern))
 		case slices.Contains(patterns[:i], pattern):
 			return fmt.Errorf("%s: %s is named twice; name it once", c.Of, pattern)
 		}
 	}
 	return nil
+}
+
+// plainName says how the name of a cookie is written that comes with a value or a comma; empty: it does not.
+func plainName(pattern string) string {
+	if name, _, pair := strings.Cut(pattern, "="); pair && httpcond.IsToken(name) {
+		return "; write " + name
+	}
+	return spaced(pattern)
 }
 
 // warnings are about cookies that may be set, but of which it is not said that no answer depends on them: who has one of
@@ -165,7 +173,7 @@ var shortPlaceholders = map[string]string{
 func (h *Handler) checkRemember() error {
 	etag := valueOr(h.ETag)
 	if h.Remember != nil && etag.Mode == "off" && etag.Existing == "remove" && valueOr(h.LastModified).Mode == "remove" {
-		return errors.New("remember keeps validators, and none is left where etag off has existing remove beside last_modified remove; keep one")
+		return errors.New("remember keeps validators, and none is left: etag off with existing remove takes off the tags, and last_modified remove the dates; remove remember, or one of these")
 	}
 	return nil
 }

@@ -43,11 +43,11 @@ func (c CacheControl) checkWord(word string, i int) error {
 	case word == "@":
 		return errors.New("a response matcher needs a name after @; write @missing, and define it with @missing status 404")
 	case word == "*":
-		return errors.New("* is no directive; a row without a selector speaks for every other response: leave * out")
+		return errors.New("* is no directive; leave it out: a line without a selector is for every other response")
 	case strings.HasPrefix(word, "*"):
 		return fmt.Errorf("%q is no directive; a path pattern begins with a slash. For one kind of file write its media type, such as %s", word, typeOfEnding(word))
 	case isSelector(word):
-		return fmt.Errorf("unexpected %q; a row begins with all its selectors, write them in front of %s", word, c.Directives[0])
+		return fmt.Errorf("unexpected %q; selectors come first: write it in front of %s", word, c.Directives[0])
 	case i == 0 && slices.Contains(topLevelTypes, strings.ToLower(word)):
 		return fmt.Errorf("%q is no directive; write %[1]s/* for all media types of that kind", strings.ToLower(word))
 	}
@@ -123,16 +123,16 @@ func (c CacheControl) Selector() string { return strings.Join(c.selectors(), " "
 func (c CacheControl) checkOff() error {
 	switch {
 	case len(c.selectors()) == 0:
-		return errors.New("a row that is off needs a selector, such as /api/*; without any row there is no Cache-Control of ours at all")
+		return errors.New("off needs a selector, such as /api/*; to set no Cache-Control at all, remove all of cache_control")
 	case len(c.Directives)+len(c.Extension) > 0 || c.Existing != "" || c.Jitter != 0:
-		return errors.New("a row that is off says nothing, so it has its selector and nothing else; remove the rest, or off")
+		return errors.New("off goes with selectors and nothing else; remove the rest, or remove off")
 	}
 	return nil
 }
 
 func (c CacheControl) checkSelector() error {
 	if (len(c.Path) > 0 && len(c.MediaType) > 0) || c.ResponseMatcher != "" && len(c.Path)+len(c.MediaType) > 0 {
-		return errors.New("a row has one selector: paths, media types or a response matcher; write a row for each")
+		return errors.New("one line has one kind of selector: paths, media types or a response matcher; write a line for each kind")
 	}
 	if c.Path != nil && len(c.Path) == 0 || c.MediaType != nil && len(c.MediaType) == 0 {
 		return errors.New("an empty list selects nothing; remove it for every response, or name one, such as /assets/* or image/*")
@@ -180,7 +180,7 @@ func checkMediaType(s string) error {
 	case strings.Contains(s, ","):
 		return fmt.Errorf("%q is not a media type such as text/html or image/*; several are separated by spaces", s)
 	case s == "*/*":
-		return fmt.Errorf("%q is not a media type such as text/html or image/*; leave it out: a row without a selector speaks for every other response", s)
+		return fmt.Errorf("%q is not a media type such as text/html or image/*; leave it out: a line without a selector is for every other response", s)
 	}
 	return fmt.Errorf("%q is not a media type such as text/html or image/*", s)
 }
@@ -216,20 +216,20 @@ func (c CacheControl) checkBelow(above CacheControl) error {
 	selector := c.Selector()
 	switch {
 	case above.Selector() == selector:
-		return fmt.Errorf("cache_control %s: a second row for the same responses would never apply; keep one", cmp.Or(selector, "without a selector"))
+		return fmt.Errorf("cache_control %s: a second line for the same responses never applies; keep one", cmp.Or(selector, "without a selector"))
 	case above.Selector() == "" && c.ResponseMatcher == "":
-		return fmt.Errorf("cache_control %s: never applies, as a row without a selector stands above it; move that one to the end", selector)
+		return fmt.Errorf("cache_control %s: never applies, as a cache_control line without a selector stands above it; move that one to the end", selector)
 	}
 	own := c.selectors()
 	for _, one := range own {
 		for _, other := range above.selectors() {
 			switch {
 			case other == one:
-				return fmt.Errorf("cache_control %s: the row %s above it is for %s, too, and the first row counts; remove it from one of them", selector, above.Selector(), one)
+				return fmt.Errorf("cache_control %s: cache_control %s above it is for %s, too, and the first line counts; remove it from one of them", selector, above.Selector(), one)
 			case covers(other, one) && len(own) == 1:
-				return fmt.Errorf("cache_control %s: never applies, as the row %s above it takes all of it; move that one below", selector, above.Selector())
+				return fmt.Errorf("cache_control %s: never applies, as cache_control %s above it matches all of this; move that one below", selector, above.Selector())
 			case covers(other, one):
-				return fmt.Errorf("cache_control %s: %s never applies, as the row %s above it takes all of it; move that one below", selector, one, above.Selector())
+				return fmt.Errorf("cache_control %s: %s never applies, as cache_control %s above it matches all of this; move that one below", selector, one, above.Selector())
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func (h *Handler) Summary() string {
 	}
 	said := []string{valueOr(h.ETag).summary(), valueOr(h.LastModified).summary()}
 	if n := len(h.CacheControl); n > 0 {
-		said = append(said, fmt.Sprintf("sets Cache-Control by %s", counted(n, "row")))
+		said = append(said, fmt.Sprintf("sets Cache-Control by %s", counted(n, "cache_control line")))
 	} else {
 		said = append(said, "leaves Cache-Control alone")
 	}
@@ -74,7 +74,7 @@ func (l LastModified) summary() string {
 
 func (b Buffer) summary() string {
 	size, delay := cmp.Or(b.MaxBody, DefaultMaxBody), cmp.Or(time.Duration(b.MaxDelay), DefaultMaxDelay)
-	text := "holds up to " + humanize.IBytes(uint64(size)) //nolint:gosec // checked to be positive
+	text := "buffers up to " + humanize.IBytes(uint64(size)) //nolint:gosec // checked to be positive
 	if delay < 0 {
 		return text + " for as long as it takes"
 	}

@@ -11,7 +11,7 @@ import (
 func TestSummary(t *testing.T) {
 	const (
 		tags, dates, rows = "makes entity tags (auto, xxh3), keeps the upstream's; ", "puts Last-Modified in order; ", "leaves Cache-Control alone; "
-		holds, ranges     = "holds up to 4.0 MiB for 200ms; ", "answers Range; "
+		holds, ranges     = "buffers up to 4.0 MiB for 200ms; ", "answers Range; "
 		writes, memory    = "judges writes that name a tag made here; ", "remembers nothing"
 	)
 	for want, h := range map[string]Handler{
@@ -23,8 +23,8 @@ func TestSummary(t *testing.T) {
 		"makes no entity tags, takes the upstream's off; takes Last-Modified off and has 1 other source of dates; " + rows + holds + ranges + writes + memory: {
 			ETag: &ETag{Mode: "off", Existing: "remove"}, LastModified: &LastModified{Mode: "remove", From: []LastModifiedSource{{}}},
 		},
-		tags + dates + "sets Cache-Control by 2 rows; lets what has no lifetime last 1h0m0s from its Last-Modified; " +
-			"holds up to 1.0 KiB for as long as it takes; answers no Range; asks for HEAD with GET; " + writes + memory: {
+		tags + dates + "sets Cache-Control by 2 cache_control lines; lets what has no lifetime last 1h0m0s from its Last-Modified; " +
+			"buffers up to 1.0 KiB for as long as it takes; answers no Range; asks for HEAD with GET; " + writes + memory: {
 			CacheControl: []CacheControl{{}, {}}, Expires: "modified", ExpiresModified: caddy.Duration(time.Hour),
 			Buffer: &Buffer{MaxBody: 1024, MaxDelay: -1}, Ranges: &Ranges{Mode: "off"}, Head: "get",
 		},

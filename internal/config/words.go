@@ -36,7 +36,7 @@ func (c Choice) Check(word string) error {
 	case elsewhere != "":
 		return fmt.Errorf("%s: unrecognized %q; use %s (%s)", c.Of, word, c, elsewhere)
 	case meant != "":
-		return fmt.Errorf("%s: unrecognized %q; write %s, one of %s", c.Of, word, meant, c)
+		return fmt.Errorf("%s: unrecognized %q; write %s (the words are %s)", c.Of, word, meant, c)
 	}
 	return fmt.Errorf("%s: unrecognized %q; use %s", c.Of, word, c)
 }

@@ -79,7 +79,7 @@ func (p *probe) spill(reason capture.Reason) capture.Decision {
 	if p.found == probeHeld {
 		p.found = probeKnown
 		if reason != capture.ReasonMaxBody {
-			p.found, p.why = probeFailed, fmt.Errorf("the current representation could not be held: %s", reason)
+			p.found, p.why = probeFailed, fmt.Errorf("the current representation could not be buffered: %s", reason)
 		}
 	}
 	return capture.Decision{Action: capture.Answer}

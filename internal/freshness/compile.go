@@ -47,7 +47,7 @@ func Compile(src Source, parse ParseDuration) (*Row, error) {
 	}
 	all := slices.Concat(known, extension)
 	if len(known) == 0 && len(src.Extension) == 0 {
-		return nil, errors.New("a row needs at least one directive, such as max-age=1h")
+		return nil, errors.New("at least one directive is needed, such as max-age=1h")
 	}
 	if len(extension) == 0 && len(src.Extension) > 0 {
 		return nil, errors.New("extension needs at least one directive, such as name or name=value")
@@ -72,7 +72,7 @@ func compileJitter(percent float64, p *policy) (uint64, error) {
 		return 0, err
 	}
 	if p.seconds[maxAge] == unsaid && p.seconds[sMaxAge] == unsaid {
-		return 0, errors.New("jitter spreads max-age and s-maxage, and the row has neither; add one, or remove jitter")
+		return 0, errors.New("jitter spreads max-age and s-maxage, and the line has neither; add one, or remove jitter")
 	}
 	return uint64(math.Round(percent * 100)), nil
 }
@@ -163,6 +163,9 @@ func unknownDirective(word, name string, parse ParseDuration) error {
 	if _, err := parseSeconds("", word, parse); err == nil {
 		return fmt.Errorf("%q is a lifetime and no directive; did you mean max-age=%[1]s?", unquote(word))
 	}
+	if slices.Contains([]string{"only-if-cached", "max-stale", "min-fresh"}, name) {
+		return fmt.Errorf("%s is a directive of requests, and this is the Cache-Control of responses; remove it", name)
+	}
 	return fmt.Errorf("unknown Cache-Control directive %q; did you mean %q? "+
 		"(one that RFC 9111, 5861 and 8246 do not know goes under extension)", name, httpcond.NearestDirective(name))
 }
@@ -246,7 +249,7 @@ func parseExtension(word string) (directive, error) {
 	name, value, hasValue := strings.Cut(word, "=")
 	name = strings.ToLower(name)
 	if _, known := httpcond.DirectiveArgument(name); known {
-		return directive{}, fmt.Errorf("%s is no extension; write it on the row itself, as in cache_control %s", name, word)
+		return directive{}, fmt.Errorf("%s is no extension; write it on the cache_control line itself, as in cache_control %s", name, word)
 	}
 	if !httpcond.IsToken(name) || hasValue && !httpcond.IsToken(value) && !isQuoted(value) {
 		return directive{}, fmt.Errorf("%#q is not a Cache-Control directive; write name, or name=value (RFC 9111 §5.2)", word)

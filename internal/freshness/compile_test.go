@@ -74,8 +74,8 @@ var refusals = []struct {
 	extension []string
 	err       string // part of it
 }{
-	{"nothing", nil, nil, "needs at least one directive, such as max-age=1h"},
-	{"only separators", words(" , "), nil, "needs at least one directive"},
+	{"nothing", nil, nil, "at least one directive is needed, such as max-age=1h"},
+	{"only separators", words(" , "), nil, "at least one directive is needed"},
 	{"a typing error", words("max-ag=60"), nil, `did you mean "max-age"?`},
 	{"the hyphen forgotten", words("nocache"), nil, `"nocache"; did you mean "no-cache"?`},
 	{"s-max-age", words("s-max-age=1h"), nil, `did you mean "s-maxage"?`},
@@ -86,7 +86,7 @@ var refusals = []struct {
 	{"a lifetime that would be refused", words("1.5s"), nil, `unknown Cache-Control directive "1.5s"`},
 	{"a negative lifetime by itself", words("-1h"), nil, `unknown Cache-Control directive "-1h"`},
 	{"a lifetime for a name", words("1h=1"), nil, `unknown Cache-Control directive "1h"`},
-	{"a request's directive", words("max-stale=1"), nil, `unknown Cache-Control directive "max-stale"`},
+	{"a request's directive", words("max-stale=1"), nil, `max-stale is a directive of requests`},
 	{"no name", words("=60"), nil, `unknown Cache-Control directive ""`},
 	{"blanks around =", words("max-age = 60"), nil, "max-age needs a lifetime, such as max-age=1h"},
 	{"no lifetime", words("max-age"), nil, "max-age needs a lifetime, such as max-age=1h"},
@@ -120,7 +120,7 @@ var refusals = []struct {
 	{"no-store and public", words("no-store public"), nil, "no-store and public contradict each other"},
 	{"no-store and max-age", words("no-store max-age=1"), nil, "no-store and max-age contradict each other"},
 	{"no-store and s-maxage", words("s-maxage=1 no-store"), nil, "no-store and s-maxage contradict each other"},
-	{"an extension that is none", nil, words("max-age=1"), "max-age is no extension; write it on the row itself"},
+	{"an extension that is none", nil, words("max-age=1"), "max-age is no extension; write it on the cache_control line itself"},
 	{"an extension without a name", nil, words("=1"), "is not a Cache-Control directive; write name, or name=value"},
 	{"an extension with an empty value", nil, words("x="), "is not a Cache-Control directive"},
 	{"an extension with half a quote", nil, words(`x="a`), "is not a Cache-Control directive"},

@@ -7,7 +7,7 @@ type Outcome uint8
 const (
 	Undecided            Outcome = iota
 	Streamed                     // the response passed, with the upstream's tag or none
-	Tagged                       // it was held, and sent with a tag of ours if it had none
+	Tagged                       // it was buffered, and sent with a cc1 tag if it had none
 	NotModified                  // 304
 	Partial                      // 206, made here
 	PreconditionFailed           // 412
@@ -175,7 +175,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	ETagOff:        {"etag_off", "the configuration makes no tags"},
 	ExistingTag:    {"existing_tag", "the upstream's tag decides: the client names one of ours, or the upstream's is none that can be used"},
 	FirstVisit:     {"first_visit", "the upstream has sent a tag, and the request has no condition"},
-	IgnoreIdle:     {"ignore_idle", "the upstream has sent a tag, so ignore leaves nothing out of it; existing replace makes one of ours"},
+	IgnoreIdle:     {"ignore_idle", "the upstream has sent a tag, so ignore leaves nothing out of it; existing replace puts a cc1 tag in its place"},
 	ShortBody:      {"short_body", "the body ended before its declared length"},
 	NoResponse:     {"no_response", "the next handler wrote nothing"},
 	RangeLength:    {"range_length", "too long to be answered in parts"},
@@ -183,7 +183,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	// The same, as the body has told: the reasons of package capture.
 	MaxBody:  {"max_body", "the body grew over max_body"},
 	MaxDelay: {"max_delay", "the body did not end within max_delay of its head, or what is looked for in it was not found out by then"},
-	MaxTotal: {"max_total", "the bodies held by this process have reached max_total"},
+	MaxTotal: {"max_total", "the buffered bodies of this process have reached max_total"},
 	Length:   {"length", "the body grew over its declared length"},
 	Hijack:   {"hijack", "a handler took the connection over"},
 
@@ -230,7 +230,7 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	GuardUnsettled:   {"guard_unsettled", "the write before this one was not answered, and may still be done"},
 	GuardQueue:       {"guard_queue", "the writes before this one took too long"},
 	GuardForbidden:   {"guard_forbidden", "who writes may not read, and got the answer to that"},
-	GuardWeakTag:     {"guard_weak_tag", "a weak tag of the upstream, in the form of ours, is current: the write went on with its If-Match"},
+	GuardWeakTag:     {"guard_weak_tag", "the current tag is a weak one of the upstream's, in the form of a cc1 tag: the write went on with its If-Match"},
 
 	CodedTag: {"coded_tag", "If-Match had the current tag as a compressor has changed it, and went on without the change"},
 
@@ -254,8 +254,8 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	Private:         {"private", "the upstream says private"},
 	NoCache:         {"no_cache", "the upstream says no-cache"},
 	Surrogate:       {"surrogate", "the upstream says in CDN-Cache-Control or Surrogate-Control that it is not for others"},
-	Withdrawn:       {"withdrawn", "a row of cache_control, or a handler further out, says private or no-store"},
-	RowUnknown:      {"row_unknown", "a row of cache_control may apply that selects by the media type, and the response has none"},
+	Withdrawn:       {"withdrawn", "a cache_control line, or a handler further out, says private or no-store"},
+	RowUnknown:      {"row_unknown", "a cache_control line that goes by the media type may apply, and the response has no media type"},
 	NoLifetime:      {"no_lifetime", "the response does not say how long it lasts, or that is over; a ttl would"},
 	SetCookie:       {"set_cookie", "the response sets a cookie that may be somebody's; ignore_set_cookie names those that are not"},
 	Cookie:          {"cookie", "the request has a cookie, and the response may be made for that; Vary: Cookie, public or ignore_cookies would tell"},
@@ -269,14 +269,14 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	OnlyNotModified: {"not_modified", "a 304 was the answer, and too little is known of the response that it stands for"},
 
 	// What became of the rows of cache_control.
-	RowAdded:    {"added", "a row applies, and the upstream has said nothing"},
-	RowKept:     {"kept", "a row matches, and the upstream's own word stands"},
-	RowMerged:   {"merged", "a row was joined with the upstream's own word: of each directive the stricter one counts"},
-	RowReplaced: {"replaced", "a row stands in place of the upstream's own word"},
-	RowStands:   {"stands", "a row has spoken in the response that this 304 stands for"},
-	RowHidden:   {"hidden", "which row applies cannot be told by this response"},
-	RowOff:      {"off", "a row matches that is off: the upstream's own word stands, if there is one, and nothing is added"},
-	NoMatch:     {"no_match", "no row matches"},
+	RowAdded:    {"added", "a cache_control line applies, and the upstream has said nothing itself"},
+	RowKept:     {"kept", "a cache_control line matches, and what the upstream says itself stands"},
+	RowMerged:   {"merged", "a cache_control line was joined with what the upstream says: of each directive the stricter one counts"},
+	RowReplaced: {"replaced", "a cache_control line took the place of what the upstream says"},
+	RowStands:   {"stands", "a cache_control line has applied to the response that this 304 stands for"},
+	RowHidden:   {"hidden", "this response does not tell which cache_control line applies"},
+	RowOff:      {"off", "a cache_control line with off matches: what the upstream says stands, and nothing is added"},
+	NoMatch:     {"no_match", "no cache_control line matches"},
 }
 
 // String is the word that logs and placeholders have.

@@ -7,6 +7,7 @@
 package lastmodified
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -58,7 +59,7 @@ func (s Source) Check() error {
 		}
 	}
 	if kinds != 1 {
-		return errors.New("a source is one of header, json and file")
+		return errors.New("a source is one of header, json and file; write a source for each")
 	}
 	check := s.checkHeader
 	switch {
@@ -85,7 +86,7 @@ func (s Source) checkHeader() error {
 	case !httpcond.IsToken(s.Header):
 		return fmt.Errorf("%q is not a field name such as X-Updated-At", s.Header)
 	case why != "":
-		return fmt.Errorf("%s is no date of a change: %s", name, why)
+		return fmt.Errorf("%s is no date of a change: %s; name a field that says when the content changed, such as X-Updated-At", name, why)
 	case name == "Last-Modified" && s.Layout == "":
 		return errors.New("Last-Modified is read anyway; name another field, or a layout for one that is not understood")
 	}
@@ -94,12 +95,12 @@ func (s Source) checkHeader() error {
 
 func (s Source) checkFiles() error {
 	if s.Layout != "" {
-		return errors.New("a file's time has no layout")
+		return errors.New("a file's time has no layout; remove the layout")
 	}
 	for i, path := range s.Files {
 		switch {
 		case path == "":
-			return errors.New("an empty path names no file")
+			return errors.New("an empty path names no file; remove it")
 		case strings.ContainsRune(path, 0):
 			return fmt.Errorf("%q has a NUL in it, which no path has", path)
 		case strings.ContainsRune(path, '*'):
@@ -118,28 +119,39 @@ func (s Source) checkFiles() error {
 func checkPath(path string) error {
 	switch {
 	case strings.HasPrefix(path, "$"):
-		return fmt.Errorf("%s looks like JSONPath; write updated_at, or items.#.updated_at for the members of a list", path)
+		return fmt.Errorf("%s looks like JSONPath; write %s", path, inDots(path))
 	case strings.HasPrefix(path, "/"):
-		return fmt.Errorf("%s looks like a JSON pointer; write item.updated_at for /item/updated_at", path)
+		return fmt.Errorf("%s looks like a JSON pointer; write %s", path, inDots(path))
 	}
 	parts, closed := components(path)
 	if !closed {
-		return fmt.Errorf("%s has a bracket that stands alone", path)
+		return fmt.Errorf("%s has a bracket without its other one; close it, as in items.#(kind==page).updated_at", path)
 	}
 	for _, part := range parts {
 		switch {
 		case part == "":
-			return fmt.Errorf("%s has an empty part; write item.updated_at", path)
+			return fmt.Errorf("%s has an empty part; write %s", path, inDots(path))
 		case strings.ContainsAny(part[:1], "{!") || part[0] != '#' && strings.Contains(strings.ReplaceAll(part, `\[`, ""), "["):
-			return fmt.Errorf("%s: a part is the name of a key, the number of a member, # or #(...)", path)
+			return fmt.Errorf("%s: a part is the name of a key, the number of a member, # or #(...); write a path such as %s", path, inDots(path))
 		case part[0] == '@' && gjson.ModifierExists(strings.SplitN(part[1:], ":", 2)[0], nil):
-			return fmt.Errorf("%s: modifiers such as %s are not available", path, part)
+			return fmt.Errorf("%s: modifiers such as %s are not available; write the path without it", path, part)
 		}
 	}
 	if parts[len(parts)-1] == "#" {
 		return fmt.Errorf("%s is the number of members; write %s.updated_at for the latest of their dates", path, path)
 	}
 	return nil
+}
+
+// inDots is a path in the syntax of JSONPath, of JSON pointers or of jq as one of gjson.
+func inDots(path string) string {
+	path = strings.TrimPrefix(path, "$")
+	if strings.HasPrefix(path, "/") {
+		path = strings.ReplaceAll(path, "/", ".")
+	}
+	path = strings.NewReplacer("[*]", ".#", "[", ".", "]", "", "'", "", `"`, "", "{", "", "}", "", "!", "").Replace(path)
+	parts := strings.FieldsFunc(path, func(c rune) bool { return c == '.' })
+	return cmp.Or(strings.Join(parts, "."), "updated_at")
 }
 
 // components are the parts of a path: what dots and pipes separate that are neither escaped nor in a query.

@@ -41,7 +41,7 @@ var (
 		"Of nested handlers one counts, the outermost.", "outcome", "reason")
 	memoryMisses = desc("memory_misses_total", "Requests that remember could not answer, and why.", "reason")
 	unremembered = desc("not_remembered_total", "Responses that were not remembered, and why.", "reason")
-	cacheControl = desc("cache_control_total", "Responses by what became of the rows of cache_control.", "reason")
+	cacheControl = desc("cache_control_total", "Responses by what became of the cache_control lines.", "reason")
 
 	conditional  = desc("conditional_requests_total", "Requests with If-None-Match or If-Modified-Since, of GET and HEAD.")
 	tagsSent     = desc("tags_sent_total", "Responses that went out with an ETag, 304 not counted.")
@@ -50,7 +50,7 @@ var (
 	callsSaved   = desc("upstream_calls_saved_total", "Requests answered from memory, without the upstream.")
 	hashSeconds  = desc("hash_seconds_total", "Time that making digests of bodies took.")
 	hashBytes    = desc("hash_bytes_total", "Bytes of bodies that digests were made of.")
-	heldBytes    = desc("held_bytes", "Bytes of bodies that are held now.")
+	heldBytes    = desc("held_bytes", "Bytes of bodies that are buffered now.")
 	heldLimit    = desc("held_bytes_limit", "max_total: how many may be.")
 
 	records   = desc("store_records", "Records in a store, in this process or at its server.", "store")

@@ -53,7 +53,7 @@ func New() *Tally {
 		begun: time.Now(),
 		held: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    prefix + "held_seconds",
-			Help:    "How long a response that was held back waited from its head until it was sent, or no longer held: what the first byte of a page is later by.",
+			Help:    "How long a buffered response waited from its header section until it was sent or streamed: its first byte is later by so much.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .2, .5, 1},
 		}),
 		guardWait: prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -65,8 +65,10 @@ func (r Reader) header(m *caddyhttp.ResponseMatcher) error {
 		takes = 1
 	}
 	switch {
+	case field == "":
+		return r.Errf("header needs the name of a field, such as X-Draft, or !X-Draft")
 	case !httpcond.IsToken(field):
-		return r.Errf("header: %q is not a field name", field)
+		return r.Errf("header: %q is not a field name such as X-Draft%s", field, config.CureOfField(field))
 	case len(args) > takes:
 		return r.Surplus(args[takes], "header", "a field and one pattern, or !field")
 	case len(args) < takes || args[takes-1] == "":

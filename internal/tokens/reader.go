@@ -6,10 +6,12 @@
 package tokens
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 )
@@ -189,6 +191,18 @@ func (r Reader) Nothing(name string) error {
 		return r.Surplus(args[0], name, "no argument")
 	}
 	return nil
+}
+
+// NoSize is Nothing where a size may be meant that goes into the block, as an option.
+func (r Reader) NoSize(name, option string) error {
+	args := r.RemainingArgs()
+	if len(args) == 0 {
+		return nil
+	}
+	if _, err := humanize.ParseBytes(args[0]); err != nil {
+		return r.Surplus(args[0], name, "no argument")
+	}
+	return r.Surplus(args[0], name, fmt.Sprintf("no argument; write %s { %s %s }%s", name, option, args[0], config.Breaks))
 }
 
 // Surplus refuses an argument that is one too many.

@@ -7,6 +7,8 @@ import "github.com/conditionalcache/caddy-conditional-cache/internal/config"
 func (r Reader) Remember(note func(of string)) (*config.Remember, error) {
 	args := r.RemainingArgs()
 	switch {
+	case len(args) > 1 && config.CureOfArgument(args[0], "remember") != "":
+		return nil, r.Surplus(args[0], "remember", "one ttl")
 	case len(args) > 1:
 		return nil, r.Surplus(args[1], "remember", "one ttl; options go in a block")
 	case len(args) == 1 && args[0] == "off":

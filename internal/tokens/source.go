@@ -1,6 +1,10 @@
 package tokens
 
-import "github.com/conditionalcache/caddy-conditional-cache/internal/config"
+import (
+	"strings"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
+)
 
 // Source reads one source of dates, and the word that says of which kind it is. The source is left to be checked.
 func (r Reader) Source() (kind string, source config.LastModifiedSource, err error) {
@@ -34,7 +38,7 @@ func (r Reader) sourceText(kind, needs, takes string, args []string) (name, layo
 	case len(args) == 0 || args[0] == "":
 		return "", "", r.Errf("from %s needs %s", kind, needs)
 	case len(args) > 2:
-		return "", "", r.Surplus(args[2], "from "+kind, takes)
+		return "", "", r.Surplus(args[2], "from "+kind, takes+"; put the layout in quotes: from "+kind+" "+args[0]+` "`+strings.Join(args[1:], " ")+`"`)
 	case len(args) == 2 && args[1] == "":
 		return "", "", r.Errf(`from %s: an empty layout means nothing; remove it`, kind)
 	case len(args) == 2:

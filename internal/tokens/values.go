@@ -17,16 +17,19 @@ import (
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
-// Size reads a number of bytes, with or without a unit, for the option that the reader stands on.
-func (r Reader) Size() (int64, error) {
+// Size reads a number of bytes, with or without a unit, for the option that the reader stands on. example is one for errors.
+func (r Reader) Size(example string) (int64, error) {
 	name := r.Val()
-	word, err := r.Text(name, "4MiB")
+	word, err := r.Text(name, example)
 	if err != nil {
 		return 0, err
 	}
 	size, err := humanize.ParseBytes(word)
-	if err != nil || size == 0 || size > math.MaxInt64 {
-		return 0, r.refuse(word, "%s: %q is not a size such as 4MiB, above zero and below 8EiB", name, word)
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "too large"), size > math.MaxInt64:
+		return 0, r.Errf("%s: %q is too large to be meant; write a size such as %s", name, word, example)
+	case err != nil || size == 0:
+		return 0, r.refuse(word, "%s: %q is not a size above zero, such as %s", name, word, example)
 	}
 	return int64(size), nil
 }

@@ -128,7 +128,7 @@ func (s *Store) Cleanup() error {
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the store's name
 	if d.NextArg() {
-		return d.Errf("unexpected %q: memory has its options in a block, such as memory { max_entries %d }", d.Val(), defaultMaxEntries)
+		return d.Errf("unexpected %q: memory has its options in a block, such as memory { max_entries %d } (with a line break at each brace)", d.Val(), defaultMaxEntries)
 	}
 	for d.NextBlock(0) {
 		var err error

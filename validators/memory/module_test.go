@@ -184,7 +184,7 @@ func TestCaddyfile(t *testing.T) {
 
 func TestRefusedCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{
-		"memory 5":                                      `unexpected "5": memory has its options in a block, such as memory { max_entries 100000 }, at Testfile:1`,
+		"memory 5":                                      `unexpected "5": memory has its options in a block, such as memory { max_entries 100000 } (with a line break at each brace), at Testfile:1`,
 		"memory {\n entries 5\n}":                       `unrecognized subdirective "entries"; memory knows max_entries and max_first_seen, at Testfile:2`,
 		"memory {\n max_entries\n}":                     `max_entries takes one number, such as max_entries 100000, not 0 arguments, at Testfile:2`,
 		"memory {\n max_entries 5 6\n}":                 `max_entries takes one number, such as max_entries 100000, not 2 arguments, at Testfile:2`,

@@ -35,7 +35,7 @@ import (
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name of the store
 	if d.NextArg() {
-		return d.Errf("unexpected argument %q: the address of redis is an option of its block, such as redis { address %s }", d.Val(), d.Val())
+		return d.Errf("unexpected argument %q: the address of redis is an option of its block, such as redis { address %s } (with a line break at each brace)", d.Val(), d.Val())
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
