@@ -21,7 +21,7 @@ func statusCommand() *cobra.Command {
 		Short: "Shows what a running Caddy remembers, and how its stores fare",
 		Long: `
 Shows the stores in which a running Caddy remembers validators, what is in them
-and how often it was found there, and how much memory bodies take that are buffered
+and how often it was found there, and how much memory the buffered bodies take
 at this moment.
 ` + endpointHelp + `
 The exit status is 0, 1 if the endpoint does not answer, and 2 if the command

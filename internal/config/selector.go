@@ -48,11 +48,21 @@ func (c CacheControl) checkWord(word string, i int) error {
 		return fmt.Errorf("%q is no directive; a path pattern begins with a slash. For one kind of file write its media type, such as %s", word, typeOfEnding(word))
 	case isSelector(word):
 		return fmt.Errorf("unexpected %q; selectors come first: write it in front of %s", word, c.Directives[0])
+	case i+1 < len(c.Directives) && needsSeconds(word) && startsWithDigit(c.Directives[i+1]):
+		return fmt.Errorf("%s needs its lifetime without a space; write %[1]s=%s", word, strings.TrimRight(c.Directives[i+1], ","))
 	case i == 0 && slices.Contains(topLevelTypes, strings.ToLower(word)):
 		return fmt.Errorf("%q is no directive; write %[1]s/* for all media types of that kind", strings.ToLower(word))
 	}
 	return nil
 }
+
+// needsSeconds reports whether a word is a directive that lacks its lifetime.
+func needsSeconds(word string) bool {
+	kind, known := httpcond.DirectiveArgument(strings.ToLower(word))
+	return known && kind == httpcond.SecondsArgument
+}
+
+func startsWithDigit(word string) bool { return word != "" && word[0] >= '0' && word[0] <= '9' }
 
 // topLevelTypes are the registered ones that name a kind of content.
 var topLevelTypes = []string{"application", "audio", "font", "image", "model", "text", "video"}

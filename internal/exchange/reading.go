@@ -240,6 +240,6 @@ func (x *Exchange) warnOfWeak(current *httpcond.Representation) {
 	}
 	x.svc.weak.Do(func() {
 		x.svc.Log.Warn("guard_writes stands beside an upstream whose entity tags are weak: If-Match matches none of these (RFC 9110 §13.1.1), so "+
-			"that such writes are refused with 412; `etag strong { existing replace }` makes strong ones", zap.String("uri", sentURI(x.asked.r)))
+			"that such writes are refused with 412; write `existing replace` in the block of `etag strong`, which makes strong ones", zap.String("uri", sentURI(x.asked.r)))
 	})
 }

@@ -196,7 +196,7 @@ func (g *Write) endTurn(status int) {
 func (g *Write) settled(status int) func() {
 	log, method, host, uri := g.Log, g.R.Method, g.R.Host, g.URL.RequestURI()
 	return func() {
-		log.Warn("a write was not answered, and others to its URI go on now: should the upstream still do it, it overwrites theirs",
+		log.Warn("a write was not answered, and other writes to its URI go on now: if the upstream still does it, it overwrites what they wrote",
 			zap.Int("status", status), zap.String("method", method), zap.String("host", host), zap.String("uri", uri))
 	}
 }

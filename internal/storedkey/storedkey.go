@@ -133,7 +133,7 @@ func (k *Key) fetch() {
 			k.log.Info("the key that tells users apart is here")
 		}
 	case k.ctx.Err() == nil && !k.failed.Swap(true):
-		k.log.Warn("no key in the storage that tells users apart: entity tags made for somebody carry no date", zap.String("key", Path), zap.Error(err))
+		k.log.Warn("no key in the storage to tell users apart: entity tags of requests with cookies or credentials carry no date", zap.String("key", Path), zap.Error(err))
 	}
 }
 
