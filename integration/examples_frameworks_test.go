@@ -82,7 +82,7 @@ func TestExampleRails(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	root := publicFolder(t, "assets/application-5f1e2a.css", "p { color: black }")
 	c := runSiteExample(t, "rails", "UPSTREAM", upstream.Listener.Addr().String(), "ROOT", root)[0]
-	checkGuide(t, c, "rails")
+	checkGuide(t, "rails", c)
 	c.assets(t, "/assets/application-5f1e2a.css", "public, max-age=31536000, immutable", toldByUpstream)
 
 	// A token under another mask is no change. The page is its user's, and not remembered.
@@ -139,7 +139,7 @@ func TestExampleLaravel(t *testing.T) {
 	// More than the default of 50ms: the machine may have other things to do.
 	c := runSiteExample(t, "laravel", "UPSTREAM", socket.Addr().String(), "ROOT", root, "REDIS", redis.addr+"\ntimeout 3s")[0]
 	c.untilRemembered(t, "/articles") // Redis is connected to when it is needed
-	checkGuide(t, c, "laravel")
+	checkGuide(t, "laravel", c)
 	c.assets(t, "/build/assets/app-5f1e2a.css", "public, max-age=31536000, immutable", toldByUpstream)
 
 	first := c.fetch(t, "/", "Cookie", "laravel_session=ada.1")

@@ -36,7 +36,7 @@ func guestsPages(t *testing.T, c *client, paths ...string) {
 func TestExampleDjango(t *testing.T) {
 	dir := exampleFolder(t, "django")
 	c := runSiteExample(t, "django", "UPSTREAM", runGunicorn(t, dir, "app:application"), "STATIC", filepath.Join(dir, "static"))[0]
-	checkGuide(t, c, "django")
+	checkGuide(t, "django", c)
 	guestsPages(t, c, "/", "/about")
 	c.assets(t, "/static/site.5f1e2a.css", "public, max-age=31536000, immutable", toldByUpstream)
 
@@ -84,7 +84,7 @@ func signIn(t *testing.T, c *client, cookies, name string) string {
 func TestExamplePHP(t *testing.T) {
 	dir := filepath.Join(exampleFolder(t, "php-wordpress"), "site")
 	c := runSiteExample(t, "php-wordpress", "UPSTREAM", startPHP(t), "ROOT", dir)[0]
-	checkGuide(t, c, "php-wordpress")
+	checkGuide(t, "php-wordpress", c)
 	guestsPages(t, c, "/", "/?p=1")
 	c.reload(t, "/", toldByMemory, "Cookie", "_ga=GA1.1.2.3")
 	c.assets(t, "/wp-content/themes/style.css?ver=6.8", "public, max-age=604800", toldByUpstream)
@@ -118,7 +118,7 @@ func TestExamplePHP(t *testing.T) {
 func TestExampleExpress(t *testing.T) {
 	dir := exampleFolder(t, "node-nextjs")
 	c := runSiteExample(t, "node-nextjs", "UPSTREAM", startExpress(t, filepath.Join(dir, "app.js")))[0]
-	checkGuide(t, c, "node-nextjs")
+	checkGuide(t, "node-nextjs", c)
 	guestsPages(t, c, "/")
 	guest := c.fetch(t, "/")
 	if tag := guest.header.Get("Etag"); !readmeTag.MatchString(tag) || strings.HasPrefix(tag, "W/") {
@@ -144,7 +144,7 @@ func TestExampleStatic(t *testing.T) {
 	dir := filepath.Join(exampleFolder(t, "static"), "site")
 	sites := runSiteExample(t, "static", "ROOT", dir, "UPSTREAM", runNginx(t, "nginx.conf", dir))
 	own, proxied := sites[0], sites[1]
-	checkGuide(t, own, "static")
+	checkGuide(t, "static", own)
 	own.reload(t, "/", toldByUpstream)
 	guestsPages(t, proxied, "/", "/index.html")
 	proxied.fetch(t, "/", "Cookie", "consent=yes")
