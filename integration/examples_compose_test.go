@@ -11,11 +11,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestGuidesShowTheExamples: what a guide shows first is the file that it names.
+// longestSnippet is that of what a guide may show before its example.
+const longestSnippet = 6
+
+// TestGuidesShowTheExamples: what a guide shows first is the file that it names, or a few lines and then the file.
 func TestGuidesShowTheExamples(t *testing.T) {
 	for _, name := range slices.Concat(siteExamples, moreExamples) {
 		page := filepath.Join("..", "docs", "guides", name+".md")
-		if blocks := codeBlocks(t, page, "caddyfile"); len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join(exampleFolder(t, name), "Caddyfile")) {
+		blocks := codeBlocks(t, page, "caddyfile")
+		if len(blocks) > 1 && strings.Count(blocks[0].text, "\n") <= longestSnippet {
+			blocks = blocks[1:]
+		}
+		if len(blocks) == 0 || blocks[0].text != readDoc(t, filepath.Join(exampleFolder(t, name), "Caddyfile")) {
 			t.Errorf("%s does not begin with the Caddyfile of examples/%s", page, name)
 		}
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -65,6 +66,20 @@ func TestExampleDjango(t *testing.T) {
 	guestsPages(t, c, "/")
 	signIn(t, c, session, "grace")
 	c.forgotten(t, "/", guest.header.Get("Etag"))
+}
+
+// TestDjangoSmallest: the first lines of the guide are enough for pages without a form.
+func TestDjangoSmallest(t *testing.T) {
+	upstream := runGunicorn(t, exampleFolder(t, "django"), "app:application")
+	port := freePort(t)
+	text := codeBlocks(t, "../docs/guides/django.md", "caddyfile")[0].text
+	runCaddy(t, strings.NewReplacer(":8080", fmt.Sprintf(":%d", port), "127.0.0.1:8000", upstream).Replace(text))
+	c := plainClient(t, port)
+	for _, path := range []string{"/", "/about"} {
+		tag := c.fetch(t, path).header.Get("Etag")
+		c.must(t, http.StatusNotModified, http.MethodGet, path, "", "If-None-Match", tag)
+		c.must(t, http.StatusOK, http.MethodGet, path, "", "If-None-Match", strings.Replace(tag, "cc1.", "cc1.0", 1))
+	}
 }
 
 // signIn posts the example's form with the token of one's cookie, and returns the cookies with that of the session.
