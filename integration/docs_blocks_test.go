@@ -172,8 +172,8 @@ func unreplayed(page, command string, tests map[string]*ast.FuncDecl, typed []st
 	case isGuide(page):
 		return "no test calls checkGuide with this page"
 	case ownReplays[page] != "":
-		if tests[ownReplays[page]] == nil {
-			return "there is no " + ownReplays[page]
+		if test := tests[ownReplays[page]]; test == nil || !names(test, page) {
+			return "there is no " + ownReplays[page] + ", or it does not read this page"
 		}
 	case !strings.HasPrefix(command, "curl "):
 		return "TestDocsTranscripts is for curl before Caddyfile.example: give the page a test, and list it in ownReplays"
@@ -181,9 +181,26 @@ func unreplayed(page, command string, tests map[string]*ast.FuncDecl, typed []st
 	return ""
 }
 
+// names reports whether a test has the path of a page in it, or the constant for it.
+func names(test *ast.FuncDecl, page string) (found bool) {
+	constant := map[string]string{commandPage: "commandPage", auditPage: "auditPage"}[page]
+	ast.Inspect(test, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.BasicLit:
+			found = found || strings.Contains(node.Value, page)
+		case *ast.Ident:
+			found = found || node.Name == constant
+		}
+		return true
+	})
+	return found
+}
+
 // TestUnreplayedIsFound shows that the check can fail.
 func TestUnreplayedIsFound(t *testing.T) {
-	tests := map[string]*ast.FuncDecl{ownReplays[auditPage]: {}}
+	tests := testsByName(t)
+	delete(tests, ownReplays[commandPage])
+	tests[ownReplays["docs/redis.md"]] = tests[ownReplays["xcaddy.md"]]
 	for _, tt := range []struct {
 		page, command string
 		typed         []string
@@ -196,6 +213,7 @@ func TestUnreplayedIsFound(t *testing.T) {
 		{"docs/listing.md", "xcaddy build", nil, false},
 		{auditPage, "caddy conditional-cache audit", nil, false},
 		{commandPage, "caddy conditional-cache top", nil, true},
+		{"docs/redis.md", "caddy conditional-cache status", nil, true},
 	} {
 		if problem := unreplayed(tt.page, tt.command, tests, tt.typed); (problem != "") != tt.found {
 			t.Errorf("%s: $ %s: %q", tt.page, tt.command, problem)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a page shows in a block of the language "console" is typed here: commands behind "$ ", each with what it prints. A shell
@@ -147,12 +148,25 @@ func (x *terminal) compareHeads(shown, printed string, rest bool) (differences [
 			differences = append(differences, fmt.Sprintf("%s: %q, the page shows %q", name, is[name], values))
 		}
 	}
+	if shown, now := expiresAfter(want), expiresAfter(is); (shown - now).Abs() > 5*time.Second {
+		differences = append(differences, fmt.Sprintf("Expires is %v behind Date, the page shows %v", now, shown))
+	}
 	for name := range is {
 		if want[name] == nil && !rest && name != "Status" { // which Go's FastCGI sends
 			differences = append(differences, fmt.Sprintf("%s: %q, which the page does not show", name, is[name]))
 		}
 	}
 	return differences
+}
+
+// expiresAfter is how long behind Date Expires is; 0 where one of them is missing.
+func expiresAfter(fields http.Header) time.Duration {
+	date, err := http.ParseTime(fields.Get("Date"))
+	expires, wrong := http.ParseTime(fields.Get("Expires"))
+	if err != nil || wrong != nil {
+		return 0
+	}
+	return expires.Sub(date)
 }
 
 // contentTag is a tag that is made of the content and nothing else, so it is the same one everywhere.
@@ -243,6 +257,8 @@ func TestReplayFindsDifferences(t *testing.T) {
 		"another tag of a store": {"HTTP/1.1 200 OK\nEtag: \"a\"\n", "HTTP/1.1 200 OK\nEtag: \"b\"\n", false},
 		"a weak one":             {"HTTP/1.1 200 OK\nEtag: \"a\"\n", "HTTP/1.1 200 OK\nEtag: W/\"b\"\n", true},
 		"one made here":          {"HTTP/1.1 200 OK\nEtag: \"a\"\n", "HTTP/1.1 200 OK\nEtag: " + tag + "\n", true},
+		"another lifetime":       {head + "Expires: Sat, 28 Nov 2026 22:54:24 GMT\n", today + "Expires: Sat, 29 Nov 2036 21:45:24 GMT\n", true},
+		"the same lifetime":      {head + "Expires: Sat, 28 Nov 2026 22:54:24 GMT\n", today + "Expires: Sat, 29 Nov 2036 21:54:25 GMT\n", false},
 		"an age":                 {"HTTP/1.1 200 OK\nAge: 3\n", "HTTP/1.1 200 OK\nAge: 0\n", false},
 		"no age":                 {"HTTP/1.1 200 OK\nAge: 3\n", "HTTP/1.1 200 OK\n", true},
 	} {
