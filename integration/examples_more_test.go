@@ -100,13 +100,7 @@ func (r *relay) silent(t *testing.T, what string, do func()) {
 
 // TestExampleAPI: the application of examples/api compares nothing, and no update is lost.
 func TestExampleAPI(t *testing.T) {
-	node := program(t, "node")
-	port := strconv.Itoa(freePort(t))
-	cmd := exec.CommandContext(t.Context(), node, "../examples/api/server.mjs")
-	cmd.Env = append(os.Environ(), "PORT="+port)
-	addr := net.JoinHostPort("127.0.0.1", port)
-	runUpstream(t, addr, cmd)
-	asked, upstream := startRelay(t, addr)
+	asked, upstream := startRelay(t, startNotes(t))
 	c := runMore(t, "api", upstream)
 	const note = "/notes/1"
 

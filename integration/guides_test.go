@@ -31,8 +31,11 @@ func TestGuideAPI(t *testing.T) {
 	c := runMore(t, "api", startNotes(t))
 	checkGuide(t, "api", c)
 	script := filepath.Join(t.TempDir(), "client.mjs")
-	loop := codeBlocks(t, "../docs/guides/api.md", "js")[0].text
-	writeFiles(t, map[string]string{script: fmt.Sprintf("const url = 'http://%s/notes/1';\n%s\nconsole.log(saved.status);\n", c.host, loop)})
+	scripts := codeBlocks(t, "../docs/guides/api.md", "js")
+	if len(scripts) != 1 {
+		t.Fatalf("%d scripts", len(scripts))
+	}
+	writeFiles(t, map[string]string{script: fmt.Sprintf("const url = 'http://%s/notes/1';\n%s\nconsole.log(saved.status);\n", c.host, scripts[0].text)})
 	if status := run(t, exec.CommandContext(t.Context(), program(t, "node"), script)); status != "204\n" {
 		t.Errorf("the loop ends with %q", status)
 	}
