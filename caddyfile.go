@@ -83,6 +83,13 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 //	        keep        <field...>
 //	        drop        <field...>
 //	    }
+//	    encode_once     [<format...>|off] {
+//	        max_bytes      <size>
+//	        minimum_length <n>
+//	        match          header <field> <pattern> | status <code...>
+//	        gzip           [<level>]
+//	        zstd           [<level>]
+//	    }
 //	    content_location [on|off]
 //	    cache_status    [<name>|off]
 //	    server_timing   [on|off]
@@ -212,6 +219,8 @@ func (p *parser) subdirective() error {
 		return p.remember()
 	case "not_modified":
 		return p.notModified()
+	case "encode_once":
+		return p.encodeOnce()
 	case "content_location":
 		return p.flag(name, &p.h.ContentLocation)
 	case "cache_status":
@@ -346,6 +355,12 @@ func (p *parser) guardWrites() error {
 func (p *parser) remember() error {
 	r, err := p.Remember(p.place)
 	p.h.Remember = (*Remember)(r)
+	return err
+}
+
+func (p *parser) encodeOnce() error {
+	e, err := p.EncodeOnce()
+	p.h.EncodeOnce = (*EncodeOnce)(e)
 	return err
 }
 

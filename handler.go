@@ -75,6 +75,11 @@ func (h *Handler) configDigest() (place.Digest, error) {
 		remembering.StoreRaw = nil
 		digested.Remember = &remembering
 	}
+	if h.EncodeOnce != nil {
+		once := *h.EncodeOnce
+		once.MaxBytes = 0
+		digested.EncodeOnce = &once
+	}
 	text, err := json.Marshal(&digested)
 	return sha256.Sum256(text), err
 }
@@ -151,6 +156,7 @@ func (h *Handler) config() *config.Handler {
 		GuardWrites:      (*config.GuardWrites)(h.GuardWrites),
 		Remember:         (*config.Remember)(h.Remember),
 		NotModified:      (*config.NotModified)(h.NotModified),
+		EncodeOnce:       (*config.EncodeOnce)(h.EncodeOnce),
 		ContentLocation:  h.ContentLocation,
 		CacheStatus:      h.CacheStatus,
 		ServerTiming:     h.ServerTiming,

@@ -20,6 +20,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/gzip" // the encoders of encode_once
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )

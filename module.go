@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/adminapi"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/command"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/contained"
@@ -128,6 +129,7 @@ var counters = metrics.Collector{
 		now := held()
 		return now.Bytes, now.MaxTotal
 	},
+	Coded:  coding.All,
 	Stores: adminapi.Stores,
 }
 
@@ -212,6 +214,10 @@ type Handler struct {
 	// Which fields a 304 has, beyond or below the usual ones.
 	NotModified *NotModified `json:"not_modified,omitempty"`
 
+	// Whether what is buffered is compressed once for its content, and not once for each response. Default: it is not.
+	// Refused: beside `etag` in mode `off`, because nothing is buffered then.
+	EncodeOnce *EncodeOnce `json:"encode_once,omitempty"`
+
 	// Whether a 200 without Content-Location, and its 304, get one: the URI as the client sent it (RFC 9110 §8.7).
 	// Default: no.
 	ContentLocation bool `json:"content_location,omitempty"`
@@ -251,6 +257,7 @@ type running struct {
 	digest  place.Digest      // see configDigest
 	spot    *spot             // where it stands; nil: nobody has to know
 	store   validators.Store  // nil: nothing here needs one
+	coded   func()            // gives back what encode_once keeps; nil: nothing
 	release func()            // takes the store off the admin API's list; nil if it is not there
 }
 
@@ -462,6 +469,30 @@ type Remember struct {
 	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
 }
 
+// EncodeOnce keeps the compressed form of buffered responses by their content. A content that comes for the second time is
+// compressed and kept, and from then on no response with it costs a compression. What is compressed, and how, is as in
+// Caddy's `encode`, which may stand outside of this handler and compresses the rest. Only the compression is kept: the
+// upstream is asked as before.
+type EncodeOnce struct {
+	// The encoders, by their name. Default: those of `encode` without arguments: zstd and gzip, as far as they are built in.
+	EncodingsRaw caddy.ModuleMap `json:"encodings,omitempty" caddy:"namespace=http.encoders"`
+
+	// The encodings in the order in which they are chosen, if the client has no preference. Default: zstd, br, gzip, and
+	// others by their name. Refused: one that is not among the encodings; one twice.
+	Prefer []string `json:"prefer,omitempty"`
+
+	// Only what is longer is compressed, in bytes. Default: 512. Refused: a negative number.
+	MinLength int `json:"minimum_length,omitempty"`
+
+	// Which responses are compressed. Default: by the media types of `encode`: text, JSON, XML, scripts, fonts, SVG.
+	Matcher *caddyhttp.ResponseMatcher `json:"match,omitempty"`
+
+	// How many bytes of compressed bodies this process keeps. Handlers with the same encodings and max_bytes share them, and
+	// they survive a reload. A body longer than a quarter of that is not kept. Default: 67108864 (64 MiB), or a sixteenth of
+	// the memory limit of the process if that is less. Refused: under 64 KiB; over 1 TiB.
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+}
+
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.conditional_cache", New: func() caddy.Module { return new(Handler) }}
@@ -505,7 +536,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.warn()
 	h.logger.Info(c.Summary())
+	if err := h.provisionCoder(ctx); err != nil {
+		return err
+	}
 	return h.provisionStore(ctx, app.store)
+}
+
+// provisionCoder readies encode_once.
+func (h *Handler) provisionCoder(ctx caddy.Context) (err error) {
+	if h.EncodeOnce != nil {
+		if h.service.Coder, h.coded, err = config.EncodeOnce(*h.EncodeOnce).Coder(ctx); err == nil {
+			h.service.Coder.Log = h.logger
+		}
+	}
+	return err
 }
 
 func (h *Handler) warn() {
@@ -525,13 +569,16 @@ func (h *Handler) Cleanup() error {
 	if h.service != nil && h.service.Memory != nil {
 		h.service.Memory.End()
 	}
+	if h.coded != nil {
+		h.coded()
+	}
 	if h.release != nil {
 		h.release()
 	}
 	return nil
 }
 
-// provisionStore comes last, as it is the one step that Cleanup has to take back.
+// provisionStore comes last. Cleanup takes it back.
 func (h *Handler) provisionStore(ctx caddy.Context, shared validators.Store) (err error) {
 	switch {
 	case h.Remember == nil && !h.service.Policy.Dates.FirstSeen:

@@ -324,7 +324,7 @@ func TestReasonsAreOnOnePage(t *testing.T) {
 	t.Chdir("..")
 	page, troubleshooting := readDoc(t, "docs/reasons.md"), readDoc(t, "docs/troubleshooting.md")
 	told := make(map[string]bool)
-	known := map[string]bool{"outcome": true, "reason": true, "memory": true, "not_remembered": true, "cache_control": true}
+	known := map[string]bool{"outcome": true, "reason": true, "memory": true, "not_remembered": true, "cache_control": true, "encode_once": true}
 	for _, outcome := range journal.Outcomes() {
 		known[outcome.String()] = true
 	}

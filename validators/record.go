@@ -62,6 +62,8 @@ const (
 	FoundDate
 	// NamedTag: the ETag was learned from a client's condition. Whether it is weak may differ from the 200.
 	NamedTag
+	// Codable: the 200 goes out content-coded to clients that accept it, which its ETag and Vary do not show yet.
+	Codable
 )
 
 // Has reports whether all of the flags are set.

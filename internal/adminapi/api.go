@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -85,6 +86,7 @@ func allow(w http.ResponseWriter, r *http.Request, handle caddy.AdminHandlerFunc
 // status is what is answered to GET.
 type status struct {
 	Held   Held          `json:"held"`
+	Coded  *coding.Stats `json:"encode_once,omitempty"` // nil: no handler has it
 	Stores []storeStatus `json:"stores"`
 }
 
@@ -94,7 +96,14 @@ type storeStatus struct {
 }
 
 func (a *API) status(w http.ResponseWriter, _ *http.Request) error {
-	return answer(w, http.StatusOK, status{Held: a.held(), Stores: a.storesNow()})
+	return answer(w, http.StatusOK, status{Held: a.held(), Coded: codedNow(), Stores: a.storesNow()})
+}
+
+func codedNow() *coding.Stats {
+	if now := coding.All(); now.MaxBytes > 0 {
+		return &now
+	}
+	return nil
 }
 
 func (a *API) storesNow() []storeStatus {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -56,6 +57,9 @@ func (a *API) purge(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Who hangs up does not leave it half done.
 	done := apply(context.WithoutCancel(r.Context()), do, stores)
+	if o.All != nil && o.Store == nil && coding.PurgeAll() {
+		done.Purged = append(done.Purged, "encode_once")
+	}
 	a.log().Info("purged", zap.Object("what", o), zap.Strings("stores", done.Purged), zap.Any("failed", done.Failed), zap.String("remote_addr", r.RemoteAddr))
 	if len(done.Failed) > 0 {
 		return answer(w, http.StatusServiceUnavailable, done)

@@ -87,7 +87,11 @@ func (f *Fields) member(a *Answer) httpsfv.Item {
 	if a.hit() || a.Prepared {
 		params.Add("ttl", int64(a.TTL/time.Second))
 	}
-	params.Add("detail", a.Outcome.String()+" "+a.Reason.String())
+	detail := a.Outcome.String() + " " + a.Reason.String()
+	if a.Coding != journal.NoReason {
+		detail += ", encode_once " + a.Coding.String()
+	}
+	params.Add("detail", detail)
 	return httpsfv.Item{Value: f.CacheStatus.Value, Params: params}
 }
 
@@ -115,6 +119,9 @@ func forward(a *Answer) string {
 // timing is what developer tools show: the decision, and why the memory had no part in it.
 func timing(a *Answer) string {
 	line := `cc;desc="` + a.Outcome.String() + " " + a.Reason.String() + `"`
+	if a.Coding != journal.NoReason {
+		line += `, cc-enc;desc="` + a.Coding.String() + `"`
+	}
 	switch {
 	case a.hit():
 		return line + `, cc-mem;desc="hit"`

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/audit/report"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
@@ -64,7 +65,8 @@ type statusSaid struct {
 		Bytes    int64 `json:"bytes"`
 		MaxTotal int64 `json:"max_total"`
 	} `json:"held"`
-	Stores []storeSaid `json:"stores"`
+	Coded  *coding.Stats `json:"encode_once"` // nil: no handler has it
+	Stores []storeSaid   `json:"stores"`
 }
 
 type storeSaid struct {
@@ -74,6 +76,10 @@ type storeSaid struct {
 
 func (s *statusSaid) write(w io.Writer, address string) error {
 	_, err := fmt.Fprintf(w, "%s buffers %s of bodies, at most %s\n", address, report.Size(s.Held.Bytes), report.Size(s.Held.MaxTotal))
+	if err == nil && s.Coded != nil {
+		_, err = fmt.Fprintf(w, "encode_once keeps %s of compressed bodies, at most %s: %d hits, %d misses, %d evictions; %.1f s of compressing saved\n",
+			report.Size(s.Coded.Bytes), report.Size(s.Coded.MaxBytes), s.Coded.Hits, s.Coded.Misses, s.Coded.Evictions, s.Coded.SavedSeconds)
+	}
 	if err != nil {
 		return err
 	}

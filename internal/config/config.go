@@ -34,6 +34,7 @@ type Handler struct {
 	GuardWrites      *GuardWrites
 	Remember         *Remember
 	NotModified      *NotModified
+	EncodeOnce       *EncodeOnce
 	ContentLocation  bool
 	CacheStatus      string
 	ServerTiming     bool
@@ -52,7 +53,7 @@ func (h *Handler) Check() error {
 		valueOr(h.ETag).Check, valueOr(h.LastModified).Check, valueOr(h.Buffer).Check, valueOr(h.NotModified).Check,
 		h.checkResponseMatchers, h.checkRows, valueOr(h.GuardWrites).Check, h.checkGuard,
 		func() error { return CheckExpires(h.Expires, h.ExpiresModified) },
-		h.checkModified, h.checkSources, h.checkFirstSeen, valueOr(h.Remember).Check, h.checkRemember,
+		h.checkModified, valueOr(h.EncodeOnce).Check, h.checkEncodeOnce, h.checkSources, h.checkFirstSeen, valueOr(h.Remember).Check, h.checkRemember,
 		func() error { return Head.Check(h.Head) },
 		valueOr(h.Ranges).Check,
 		func() error { return CheckCacheStatus(h.CacheStatus) },
@@ -86,6 +87,7 @@ func (h *Handler) Contradiction() (of string, err error) {
 		{"last_modified from json", h.checkSources},
 		{"last_modified from first_seen", h.checkFirstSeen},
 		{"remember", h.checkRemember},
+		{"encode_once", h.checkEncodeOnce},
 	} {
 		if err := rule.check(); err != nil {
 			return rule.of, err

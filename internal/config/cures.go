@@ -28,6 +28,7 @@ var homes = map[string]home{
 	"from": {"last_modified", "from header X-Updated-At"}, "lenient": {"last_modified", "lenient"},
 	"jitter": {"cache_control max-age=1h", "jitter 10%"}, "extension": {"cache_control max-age=1h", "extension name=value"},
 	"max_body": {"buffer", "max_body 4MiB"}, "max_delay": {"buffer", "max_delay 200ms"},
+	"max_bytes": {"encode_once", "max_bytes 64MiB"}, "minimum_length": {"encode_once", "minimum_length 512"},
 	"max": {"ranges on", "max 16"}, "require": {"guard_writes", "require"},
 	"store": {"remember", "store memory"}, "key": {"remember", "key {header.X-Api-Key}"}, "grace": {"remember", "grace 10s"},
 	"stale_if_error": {"remember", "stale_if_error 1d"}, "ignore_cookies": {"remember", "ignore_cookies _ga*"},
@@ -136,7 +137,7 @@ func nearest(word string, known []string) string {
 // Subdirectives are the names of all.
 var Subdirectives = []string{
 	"etag", "last_modified", "cache_control", "expires", "buffer", "head", "ranges", "guard_writes", "remember", "not_modified", "content_location",
-	"cache_status", "server_timing", "debug_headers",
+	"encode_once", "cache_status", "server_timing", "debug_headers",
 }
 
 // CureOfArgument says where a word belongs that stands behind a name which does not take it; empty: nothing is known of it.

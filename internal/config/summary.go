@@ -30,6 +30,9 @@ func (h *Handler) Summary() string {
 		said = append(said, "asks for HEAD with GET")
 	}
 	said = append(said, guardSummary(h.GuardWrites), rememberSummary(h.Remember))
+	if h.EncodeOnce != nil {
+		said = append(said, "compresses what comes again once, and keeps that")
+	}
 	return strings.Join(said, "; ")
 }
 

@@ -61,7 +61,7 @@ func (c Choice) String() string { return List(c.Words) }
 // later are words of the grammar that this version does not have: they are refused, never ignored. A word inside a
 // block stands behind the name of that.
 var later = []string{
-	"encode_once",
+	"digest", "cache_control target", "cache_control no_vary_search", "remember ignore_query", "remember groups", "remember early_hints",
 }
 
 // IsLater reports whether the grammar has a word that this version has not.

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/freshness"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
@@ -26,6 +27,7 @@ type asked struct {
 	shared   *Shared         // of the outermost instance; nil: this is the outermost
 	fields   upstream.Fields // conditional fields and Range as they came to this instance; an outer one may have changed them
 	codable  bool            // the client accepts content codings
+	format   *coding.Format  // which one encode_once gives it; nil: none; set by negotiate
 	noStore  bool            // the request has Cache-Control: no-store
 	claims   claims          // what it says of who asks
 	personal bool            // it is somebody's (see identified); known where something is said of freshness, or asked by date
@@ -90,6 +92,7 @@ func (x *Exchange) readRequest() {
 	a, p := &x.asked, x.svc.Policy
 	h := a.r.Header
 	a.codable = httpcond.AcceptsCoding(h["Accept-Encoding"])
+	x.negotiate()
 	a.noStore = httpcond.HasDirective(h["Cache-Control"], "no-store")
 	if p.ContentLocation {
 		a.location = locationOf(asSent(a.r).URL)

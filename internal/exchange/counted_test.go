@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/config"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
@@ -130,7 +131,7 @@ func TestTimeOfHoldingIsCounted(t *testing.T) {
 			through(t, s, httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), slowly(pause, "page"))
 		}
 		registry := prometheus.NewRegistry()
-		collector := &metrics.Collector{Tally: tally, Held: func() (int64, int64) { return 0, 0 }, Stores: func() []validators.Store { return nil }}
+		collector := &metrics.Collector{Tally: tally, Coded: coding.All, Held: func() (int64, int64) { return 0, 0 }, Stores: func() []validators.Store { return nil }}
 		if err := collector.Register(registry); err != nil {
 			t.Fatal(err)
 		}

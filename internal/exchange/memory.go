@@ -78,6 +78,7 @@ func (x *Exchange) fillFromMemory() {
 	x.resp.Restore()
 	header := x.resp.OuterHeader()
 	x.visit.Fill(header, x.svc.formOf(x.verdict.result.Matched, x.visit), time.Now(), new(remember.Space))
+	x.labelRecalled(x.resp.Outer(), header)
 	x.decide(journal.NotModified, journal.StaleIfError, header)
 }
 
@@ -98,7 +99,7 @@ func (x *Exchange) prepare(header http.Header, size int64) {
 	if _, ours := tag.Parse(x.selected.opaque()); ours && x.endUntold(header) {
 		x.visit.Withhold(remember.UnkeptEndUntold) // what the tag was made of may be the beginning of the page
 	}
-	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size})
+	x.visit.Prepare(remember.Response{Header: header, LastModified: x.selected.LastModified, Trust: x.trust(), Size: size, Codable: x.selected.codable})
 }
 
 // forbidFurtherIn tells instances further in that nothing is to be remembered of this response: they have seen what they

@@ -26,6 +26,9 @@ func (x *Exchange) notModified(header http.Header, known bool) {
 		header["Etag"] = x.one(named.String())
 	}
 	x.trim(header)
+	if x.selected.codable {
+		x.labelCoded(x.resp.Outer(), header)
+	}
 	if known {
 		x.visit.Confirm(header)
 	}

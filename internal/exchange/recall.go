@@ -92,6 +92,7 @@ func (x *Exchange) answerFromMemory(w http.ResponseWriter, etag string, now time
 	answer := new(recalledAnswer)
 	header := w.Header()
 	x.visit.Fill(header, etag, now, &answer.space)
+	x.labelRecalled(w, header)
 	if x.inner() {
 		x.asked.shared.set(made304) // what there is to say, the outermost says when it passes this on
 	} else {

@@ -24,6 +24,8 @@ type selected struct {
 	untagged            bool           // held, but not for a tag; set by holdPassing, or with unstored or forgone
 	unstored            bool           // held, and then a row was found that says no-store; set by complete
 	labelling           bool           // a date has decided for a 304, which waits for its tag or row; set by holdForLabel
+	codable             bool           // encode_once codes it for who accepts that; set by judgeCoding
+	uncoded             journal.Reason // … or why it does not, for anybody; set by judgeCoding
 	since               time.Time      // when it was begun to be held, if that is counted; set by hold
 	until               time.Time      // when a held body has to be done with; zero: at any time; set by limitWork
 	forgone             journal.Reason // why a held body has no tag though one was to be made; set by leaveUntagged

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/identity"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/lastmodified"
@@ -29,6 +30,8 @@ type Service struct {
 	Keys Keys
 	// Log gets a line at DEBUG for each decision.
 	Log *zap.Logger
+	// Coder codes what is held; nil: nothing is coded here.
+	Coder *coding.Coder
 	// Tally counts what becomes of requests; nil: nobody does.
 	Tally *metrics.Tally
 	// URLs counts by URL whether tags repeat; nil: nobody does.

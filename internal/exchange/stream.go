@@ -14,6 +14,7 @@ import (
 // head goes out.
 func (x *Exchange) stream(status int, header http.Header, reason journal.Reason) capture.Decision {
 	x.dress(header)
+	x.noteUncoded(status)
 	switch {
 	case status != http.StatusOK:
 		x.visit.Unfit(remember.UnkeptStatus)

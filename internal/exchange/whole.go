@@ -45,6 +45,7 @@ func (x *Exchange) complete() error {
 		x.selected.untagged = !x.mayLabel(header) // the row is known now
 	}
 	x.tagAndDress(header, body)
+	x.judgeCoding(header, len(body))
 	x.prepare(header, int64(len(body)))
 	x.visit.Save(true)
 	switch x.evaluate(http.StatusOK); x.verdict.result.Verdict {
@@ -102,6 +103,7 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	case httpcond.RangeWhole:
 	}
 	x.acceptRanges(header, size)
+	coded := x.coded(header, body)
 	switch reason := x.because(); {
 	case x.selected.unstored:
 		x.decide(journal.Streamed, journal.NoStore, header)
@@ -114,7 +116,11 @@ func (x *Exchange) proceed(header http.Header, body []byte) error {
 	default:
 		x.decide(journal.Tagged, reason, header)
 	}
-	if !x.selected.framed && !x.resp.LateTrailers() {
+	switch {
+	case coded != nil:
+		x.sendCoded(coded)
+		return nil
+	case !x.selected.framed && !x.resp.LateTrailers():
 		x.declare(header, size) // at once, as encode looks at it; trailers that nobody announced need a message without
 	}
 	x.send()

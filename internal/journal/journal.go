@@ -20,6 +20,7 @@ import (
 type Record struct {
 	last   atomic.Uint32 // outcome, reason, which of the tags goes with them, and how many of these there are
 	aspect atomic.Uint32 // what memory and cache_control have to do with it
+	coding atomic.Uint32 // what encode_once has
 	etags  [2]string     // each is written once, before last tells of it
 }
 
@@ -51,6 +52,8 @@ type Note struct {
 	// none, or one past the 255th.
 	CacheControl Reason
 	Row          uint8
+	// Coding is what became of encode_once. NoReason: there is none, or nothing went out that could be coded.
+	Coding Reason
 }
 
 // refuses reports whether the response, if there was one, did not go out, and an error in its place.
@@ -85,11 +88,15 @@ func (rec *Record) Dressed(by Reason, row uint8) {
 	rec.aspect.Store(rec.aspect.Load()&0xffff | uint32(by)<<cacheControlAt | uint32(row)<<rowAt)
 }
 
+// Coding notes what became of encode_once.
+func (rec *Record) Coding(why Reason) { rec.coding.Store(uint32(why)) }
+
 // Last is the latest decision, and what there is to say besides; the zero Note when there is nothing.
 func (rec *Record) Last() (note Note) {
 	last, aspect := rec.last.Load(), rec.aspect.Load()
 	note.Memory, note.NotRemembered = Reason(aspect&0xff), Reason(aspect>>notRememberedAt&0xff)
 	note.CacheControl, note.Row = Reason(aspect>>cacheControlAt&0xff), uint8(aspect>>rowAt)
+	note.Coding = Reason(rec.coding.Load() & 0xff)
 	note.Outcome, note.Reason = Outcome(last&0xff), Reason(last>>reasonAt&0xff)
 	if which := last >> tagAt & 0xff; which > 0 {
 		note.ETag = rec.etags[which-1]
@@ -137,6 +144,8 @@ func (rec *Record) placeholder(key string) (any, bool) {
 		return decided.NotRemembered.String(), true
 	case "cache_control":
 		return decided.CacheControl.String(), true
+	case "encode_once":
+		return decided.Coding.String(), true
 	}
 	return nil, false
 }
@@ -154,7 +163,7 @@ func (n Note) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, aspect := range [...]struct {
 		name   string
 		reason Reason
-	}{{"memory", n.Memory}, {"not_remembered", n.NotRemembered}, {"cache_control", n.CacheControl}} {
+	}{{"memory", n.Memory}, {"not_remembered", n.NotRemembered}, {"cache_control", n.CacheControl}, {"encode_once", n.Coding}} {
 		if aspect.reason != NoReason {
 			enc.AddString(aspect.name, aspect.reason.String())
 		}

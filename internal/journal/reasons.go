@@ -152,6 +152,18 @@ const (
 	RowOff
 	NoMatch
 
+	Coded
+	FirstSight
+	Type
+	Short
+	NoTransform
+	Accept
+	AlreadyCoded
+	HeldNot
+	Large
+	Busy
+	EncoderFailed
+
 	countOfReasons
 )
 
@@ -277,6 +289,19 @@ var reasons = [countOfReasons]struct{ word, sentence string }{
 	RowHidden:   {"hidden", "this response does not tell which cache_control line applies"},
 	RowOff:      {"off", "a cache_control line with off matches: what the upstream says stands, and nothing is added"},
 	NoMatch:     {"no_match", "no cache_control line matches"},
+
+	// What became of encode_once: of package coding. NoStore and Trailer are among these, too.
+	Coded:         {"coded", "the response went out in its compressed form, which was there or is kept from now on"},
+	FirstSight:    {"first_sight", "this content has not come before; it is compressed once when it comes again"},
+	Type:          {"type", "the matcher of encode_once does not match; by default it selects types of text"},
+	Short:         {"short", "the content is not longer than minimum_length"},
+	NoTransform:   {"no_transform", "the response says no-transform"},
+	Accept:        {"accept", "the client accepts none of the encodings"},
+	AlreadyCoded:  {"already_coded", "the upstream has compressed the response"},
+	HeldNot:       {"held_not", "the response was not buffered, so its content is not known at once"},
+	Large:         {"large", "the content is longer than a quarter of max_bytes"},
+	Busy:          {"busy", "all processors are compressing, or another request compresses this content and takes too long"},
+	EncoderFailed: {"encoder_failed", "the encoder has failed; the log has its error"},
 }
 
 // String is the word that logs and placeholders have.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
@@ -18,6 +19,8 @@ type Collector struct {
 	Tally *Tally
 	// Held says how many bytes of bodies are held now, and how many may be.
 	Held func() (bytes, limit int64)
+	// Coded is what encode_once keeps.
+	Coded func() coding.Stats
 	// Stores are those in use.
 	Stores func() []validators.Store
 }
@@ -43,6 +46,16 @@ var (
 	unremembered = desc("not_remembered_total", "Responses that were not remembered, and why.", "reason")
 	cacheControl = desc("cache_control_total", "Responses by what became of the cache_control lines.", "reason")
 
+	encodeOnce   = desc("encode_once_total", "Responses by what became of encode_once.", "reason")
+	codedHits    = desc("encode_once_hits_total", "Responses whose compressed form was there.")
+	codedMisses  = desc("encode_once_misses_total", "Contents that were compressed and kept.")
+	codedIn      = desc("encode_once_bytes_in_total", "Bytes of the contents whose compressed form was there.")
+	codedSaved   = desc("encode_once_saved_seconds_total", "Time that compressing these would have taken.")
+	codedEvicted = desc("encode_once_evictions_total", "Compressed bodies dropped for want of room.")
+	codedFailed  = desc("encode_once_failures_total", "Contents that an encoder could not compress.")
+	codedBytes   = desc("encode_once_bytes", "Bytes of compressed bodies that are kept.")
+	codedLimit   = desc("encode_once_bytes_limit", "max_bytes: how many may be.")
+
 	conditional  = desc("conditional_requests_total", "Requests with If-None-Match or If-Modified-Since, of GET and HEAD.")
 	tagsSent     = desc("tags_sent_total", "Responses that went out with an ETag, 304 not counted.")
 	tagsReturned = desc("tags_returned_total", "Requests with a tag in If-None-Match. If tags are sent and none returns, something on the way takes them off.")
@@ -63,6 +76,7 @@ var (
 )
 
 var all = [...]*prometheus.Desc{
+	encodeOnce, codedHits, codedMisses, codedIn, codedSaved, codedEvicted, codedFailed, codedBytes, codedLimit,
 	responses, memoryMisses, unremembered, cacheControl, conditional, tagsSent, tagsReturned, bytesNotSent, callsSaved, hashSeconds,
 	hashBytes, heldBytes, heldLimit, records, firstSeen, hits, misses, evictions, errs, up,
 }
@@ -91,6 +105,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	t.memory.collect(to, memoryMisses)
 	t.notRemembered.collect(to, unremembered)
 	t.cacheControl.collect(to, cacheControl)
+	t.coding.collect(to, encodeOnce)
 	for _, total := range [...]struct {
 		desc *prometheus.Desc
 		of   *atomic.Uint64
@@ -108,12 +123,25 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	bytes, limit := c.Held()
 	to <- gauge(heldBytes, float64(bytes))
 	to <- gauge(heldLimit, float64(limit))
+	c.collectCoded(to)
 	for name, s := range c.stats() {
 		s.collect(to, name)
 	}
 	for _, own := range c.own() {
 		own.Collect(to)
 	}
+}
+
+func (c *Collector) collectCoded(to chan<- prometheus.Metric) {
+	now := c.Coded()
+	to <- counter(codedHits, float64(now.Hits))
+	to <- counter(codedMisses, float64(now.Misses))
+	to <- counter(codedIn, float64(now.BytesIn))
+	to <- counter(codedSaved, now.SavedSeconds)
+	to <- counter(codedEvicted, float64(now.Evictions))
+	to <- counter(codedFailed, float64(now.Failures))
+	to <- gauge(codedBytes, float64(now.Bytes))
+	to <- gauge(codedLimit, float64(now.MaxBytes))
 }
 
 func (b *byReason) collect(to chan<- prometheus.Metric, d *prometheus.Desc, labels ...string) {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/metrics"
 	"github.com/conditionalcache/caddy-conditional-cache/validators"
@@ -28,6 +29,7 @@ func (f fixed) Stats() validators.Stats { return f.now }
 
 func collector(stores ...validators.Store) *metrics.Collector {
 	return &metrics.Collector{
+		Coded: coding.All,
 		Tally: metrics.New(), Held: func() (int64, int64) { return 5, 100 }, Stores: func() []validators.Store { return stores },
 	}
 }

@@ -23,6 +23,7 @@ type Tally struct {
 	memory        byReason // why the answer was not from memory
 	notRemembered byReason
 	cacheControl  byReason
+	coding        byReason
 
 	conditional  atomic.Uint64
 	tagsSent     atomic.Uint64
@@ -98,6 +99,7 @@ func (t *Tally) Handled(note *journal.Note, unsent int64) {
 	t.memory.count(note.Memory)
 	t.notRemembered.count(note.NotRemembered)
 	t.cacheControl.count(note.CacheControl)
+	t.coding.count(note.Coding)
 	if note.Outcome != journal.NotModified || note.Reason == journal.Inner {
 		return
 	}

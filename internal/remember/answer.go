@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
+	"github.com/conditionalcache/caddy-conditional-cache/validators"
 )
 
 // Space is room for the field values of one answer, so that they cost one allocation.
@@ -39,6 +40,9 @@ func (s *Space) line(i int, value string) []string {
 	s[i] = value
 	return s[i : i+1 : i+1]
 }
+
+// Codable reports whether the remembered 200 goes out content-coded to clients that accept it.
+func (v *Visit) Codable() bool { return v.record.Flags.Has(validators.Codable) }
 
 // Fill makes a header map that of the 304 that stands for the remembered 200 (RFC 9110 §15.4.5, RFC 9111
 // §4.3.2), with etag in place of its tag if that is not empty. What is in the map already stays, unless the 304 has a

@@ -29,6 +29,8 @@ type Response struct {
 	LastModified time.Time
 	Trust        httpcond.DateTrust // of LastModified
 	Size         int64              // of its content; -1: not known
+	// Codable: it is coded after that for who accepts it.
+	Codable bool
 	// Named: it is a 304, and its tag may be as weak or as strong as a client has named it.
 	Named bool
 }
@@ -60,6 +62,9 @@ func (v *Visit) Prepare(r Response) {
 	}
 	if r.Named {
 		next.Flags |= validators.NamedTag
+	}
+	if r.Codable {
+		next.Flags |= validators.Codable
 	}
 	switch r.Trust {
 	case httpcond.TrustOrder:
@@ -376,7 +381,7 @@ func (v *Visit) Confirm(h http.Header) {
 	merged := v.merge(h)
 	flags := v.record.Flags
 	if v.judged.explicit {
-		flags = v.judged.flags | v.record.Flags&(validators.FoundDate|validators.NamedTag)
+		flags = v.judged.flags | v.record.Flags&(validators.FoundDate|validators.NamedTag|validators.Codable)
 		if !v.judged.public {
 			flags &^= validators.Cookies // the 304's own Vary may not be among what goes out
 		}

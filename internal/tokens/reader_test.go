@@ -40,8 +40,8 @@ var readings = map[string]reading{
 		kind, source, err := r.Source()
 		return []any{kind, source}, err
 	},
-	"only":        func(r Reader) (any, error) { return nil, r.Block("only", Options{"one": nil}) },
-	"encode_once": func(r Reader) (any, error) { return nil, r.Unrecognized("option", r.Val(), []string{"one"}) },
+	"only":   func(r Reader) (any, error) { return nil, r.Block("only", Options{"one": nil}) },
+	"digest": func(r Reader) (any, error) { return nil, r.Unrecognized("option", r.Val(), []string{"one"}) },
 	"block": func(r Reader) (any, error) {
 		var names []string
 		option := func() error {
@@ -145,7 +145,7 @@ var read = map[string]string{
 	"block {\n one 1\n many 1\n many 2\n}": "[one many many]",
 	"block {\n one\n one\n}":               `duplicate option "one"; write it once, at Testfile:3`,
 	"only {\n two\n}":                      `unrecognized option of only: "two"; the only one is one, at Testfile:2`,
-	"encode_once":                          "encode_once is not available in this version; remove it, at Testfile:1",
+	"digest":                               "digest is not available in this version; remove it, at Testfile:1",
 	"block {\n two\n}":                     `unrecognized option of block: "two"; use many or one, at Testfile:2`,
 	"block {\n one {\n  a\n }\n}":          "one takes no block; remove it with its braces, at Testfile:2",
 }

@@ -60,8 +60,9 @@ function reason(result) {
 function why(result) {
 	const asked = result.asked ? 'the upstream was asked; ' : '';
 	const memory = result.memory && result.memory !== 'hit' ? ` (memory: ${result.memory})` : '';
+	const coding = result.coding ? ` (encode_once: ${result.coding})` : '';
 	return element('div', {className: 'why', data: {asked: result.asked}},
-		element('span', {className: 'label'}, 'why'), element('code', {}, result.reason + memory), element('span', {className: 'quiet'}, asked + reason(result)));
+		element('span', {className: 'label'}, 'why'), element('code', {}, result.reason + memory + coding), element('span', {className: 'quiet'}, asked + reason(result)));
 }
 
 // heads are not read out: each row says by itself what its numbers are.

@@ -66,11 +66,11 @@ async function timing(place) {
 function result(response, body, entry) {
 	const time = entry.responseEnd - (entry.requestStart || entry.startTime);
 	if (entry.transferSize === 0) {
-		return {status: 0, bytes: 0, time, reason: '', memory: ''};
+		return {status: 0, bytes: 0, time, reason: '', memory: '', coding: ''};
 	}
 	const said = (name) => entry.serverTiming.find((one) => one.name === name)?.description ?? '';
 	const bytes = response.status === 304 ? 0 : entry.encodedBodySize || body.byteLength;
-	return {status: response.status, bytes, time, reason: said('cc'), memory: said('cc-mem')};
+	return {status: response.status, bytes, time, reason: said('cc'), memory: said('cc-mem'), coding: said('cc-enc')};
 }
 
 export function letGo(row) {

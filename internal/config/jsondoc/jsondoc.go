@@ -52,6 +52,9 @@ var Types = []Type{
 	{File: "module.go", Name: "ETag", Title: "etag", Word: "etag", Words: map[string]string{
 		"mode": "`etag <mode>`", "ignore_expressions": "`etag` › `ignore`, in quotes",
 	}},
+	{File: "module.go", Name: "EncodeOnce", Title: "encode_once", Word: "encode_once", Words: map[string]string{
+		"encodings": "`encode_once <format...>`, `encode_once` › `<format>`", "prefer": "`encode_once <format...>`, in their order",
+	}},
 	{File: "module.go", Name: "LastModified", Title: "last_modified", Word: "last_modified", Words: map[string]string{
 		"mode": "`last_modified <mode>`",
 	}},
@@ -228,6 +231,10 @@ func typeName(name string, expression ast.Expr) (string, error) {
 		return "object of [response matchers](https://caddyserver.com/docs/caddyfile/response-matchers)", nil
 	case *ast.SelectorExpr:
 		switch e.Sel.Name {
+		case "ModuleMap":
+			return "object of [encoders](https://caddyserver.com/docs/caddyfile/directives/encode)", nil
+		case "ResponseMatcher":
+			return "[response matcher](https://caddyserver.com/docs/caddyfile/response-matchers)", nil
 		case "Duration":
 			return "duration", nil
 		case "RawMessage":

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// EncoderNamespace is that of the modules that make encoders.
+const EncoderNamespace = "http.encoders"
+
+// DefaultMaxBytes is max_bytes where none is set: 64 MiB, or a sixteenth of the memory limit of this process, if that is less.
+func DefaultMaxBytes() int64 { return min(64<<20, debug.SetMemoryLimit(-1)/16) }
+
+// LeastMaxBytes is the least max_bytes: of less there is no use.
+const LeastMaxBytes = 64 << 10
+
+// EncodeOnce is `encode_once`.
+type EncodeOnce struct {
+	EncodingsRaw caddy.ModuleMap
+	Prefer       []string
+	MinLength    int
+	Matcher      *caddyhttp.ResponseMatcher
+	MaxBytes     int64
+}
+
+// Check refuses what is wrong in `encode_once`.
+func (e EncodeOnce) Check() error {
+	for i, format := range e.Prefer {
+		switch {
+		case slices.Contains(e.Prefer[:i], format):
+			return fmt.Errorf("encode_once: %s is named twice; name it once", format)
+		case len(e.EncodingsRaw) > 0 && e.EncodingsRaw[format] == nil:
+			return fmt.Errorf("encode_once: prefer names %s, which is not among the encodings; add it there, or remove it", format)
+		}
+	}
+	switch {
+	case e.MaxBytes != 0 && e.MaxBytes < LeastMaxBytes || e.MaxBytes > maxMaxBody:
+		return errors.New("encode_once: max_bytes has to be a number of bytes from 64 KiB to 1 TiB, such as 64MiB")
+	case e.MinLength < 0 || e.MinLength > math.MaxInt32:
+		return errors.New("encode_once: minimum_length has to be a number of bytes from 1 to 2147483647, such as 512")
+	case e.Matcher != nil:
+		return CheckResponseMatcher("match of encode_once", *e.Matcher)
+	}
+	return nil
+}
+
+// checkEncodeOnce refuses what would never code anything.
+func (h *Handler) checkEncodeOnce() error {
+	if h.EncodeOnce != nil && valueOr(h.ETag).Mode == "off" {
+		return errors.New("encode_once compresses what is buffered to make its tag, and etag off buffers nothing; write etag auto, or remove encode_once")
+	}
+	return nil
+}
+
+// CheckFormat refuses a content coding that no module of this Caddy makes.
+func CheckFormat(format string) error {
+	if _, err := caddy.GetModule(EncoderNamespace + "." + format); err == nil {
+		return nil
+	}
+	built := Formats()
+	if len(built) == 0 {
+		return fmt.Errorf("encode_once: this Caddy has no encoder %q, nor any other; build it with the standard modules", format)
+	}
+	return fmt.Errorf("encode_once: this Caddy has no encoder %q; use %s", format, either(built))
+}
+
+// Formats are the content codings that this Caddy has encoders for.
+func Formats() (names []string) {
+	for _, module := range caddy.GetModules(EncoderNamespace) {
+		names = append(names, module.ID.Name())
+	}
+	return names
+}
+
+// DefaultFormats are those that encode has without arguments, as far as they are built in, in its order.
+func DefaultFormats() []string {
+	return slices.DeleteFunc([]string{"zstd", "gzip"}, func(name string) bool { return !slices.Contains(Formats(), name) })
+}
+
+// either lists one word or more.
+func either(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return List(words)
+}
