@@ -91,9 +91,10 @@ func (g *lab) measureSome(ctx context.Context, measured *result, pairs int) erro
 
 // duel is two Caddys that answer the same requests.
 type duel struct {
-	row        row
-	fields     []string // of the requests
-	bare, with *rig.Process
+	row            row
+	fields         []string // of the requests
+	bare, with     *rig.Process
+	ofBare, ofWith int64 // the length of the body that each answers with
 }
 
 func (d *duel) end() {
@@ -108,18 +109,27 @@ func (g *lab) startDuel(ctx context.Context, r row) (d *duel, err error) {
 	if d.with, err = startCaddy(ctx, g.caddy, g.dir, slices.Concat(r.with.before, proxy)); err != nil {
 		return d, err
 	}
+	if r.accepts != "" {
+		d.fields = append(d.fields, "Accept-Encoding: "+r.accepts)
+		for range 2 { // what comes again is kept
+			if _, err := g.ask(ctx, d.with, r, d.fields); err != nil {
+				return d, err
+			}
+		}
+	}
 	if r.conditional {
 		// This is also the request after which the page may be remembered.
 		first, err := g.ask(ctx, d.with, r, nil)
 		if err != nil {
 			return d, err
 		}
-		d.fields = []string{"If-None-Match: " + first.header.Get("Etag")}
+		d.fields = append(d.fields, "If-None-Match: "+first.header.Get("Etag"))
 	}
 	answer, err := g.check(ctx, d.with, r, r.with, d.fields)
 	if err != nil {
 		return d, err
 	}
+	d.ofWith = answer.length
 	handlers := slices.Concat(r.bare.before, proxy)
 	if r.bare.alike {
 		handlers = []rig.Module{rig.Respond(answer.status, answer.header)}
@@ -127,7 +137,8 @@ func (g *lab) startDuel(ctx context.Context, r row) (d *duel, err error) {
 	if d.bare, err = startCaddy(ctx, g.caddy, g.dir, handlers); err != nil {
 		return d, err
 	}
-	_, err = g.check(ctx, d.bare, r, r.bare, d.fields)
+	answer, err = g.check(ctx, d.bare, r, r.bare, d.fields)
+	d.ofBare = answer.length
 	return d, err
 }
 
@@ -174,11 +185,19 @@ func (g *lab) check(ctx context.Context, p *rig.Process, r row, s site, fields [
 		return got, err
 	}
 	tagged := got.header.Get("Etag") != ""
-	if got.status != s.status || tagged != s.tagged || got.length != r.bodyOf(s) {
+	if got.status != s.status || tagged != s.tagged || !r.allows(got, s) {
 		return got, fmt.Errorf("the site answers %d with %d bytes and the fields %v; want %d, %d bytes, a tag: %t",
 			got.status, got.length, got.header, s.status, r.bodyOf(s), s.tagged)
 	}
 	return got, nil
+}
+
+// allows reports whether the body is as long as that of the page, or else compressed.
+func (r row) allows(got answer, s site) bool {
+	if r.accepts == "" {
+		return got.length == r.bodyOf(s)
+	}
+	return got.header.Get("Content-Encoding") == r.accepts && got.length > 0 && got.length < r.bodyOf(s)
 }
 
 // bodyOf is the length of the body that a site answers with.
@@ -193,15 +212,15 @@ func (r row) bodyOf(s site) int64 {
 // pair measures the two, one after the other.
 func (d *duel) pair(ctx context.Context, seconds int, bareFirst bool) (bare, with float64, err error) {
 	if bareFirst {
-		if bare, err = d.once(ctx, seconds, d.bare, d.row.bare); err != nil {
+		if bare, err = d.once(ctx, seconds, d.bare, d.ofBare); err != nil {
 			return 0, 0, fmt.Errorf("bare Caddy: %w", err)
 		}
 	}
-	if with, err = d.once(ctx, seconds, d.with, d.row.with); err != nil {
+	if with, err = d.once(ctx, seconds, d.with, d.ofWith); err != nil {
 		return 0, 0, fmt.Errorf("caddy with the module: %w", err)
 	}
 	if !bareFirst {
-		if bare, err = d.once(ctx, seconds, d.bare, d.row.bare); err != nil {
+		if bare, err = d.once(ctx, seconds, d.bare, d.ofBare); err != nil {
 			return 0, 0, fmt.Errorf("bare Caddy: %w", err)
 		}
 	}
@@ -209,7 +228,7 @@ func (d *duel) pair(ctx context.Context, seconds int, bareFirst bool) (bare, wit
 }
 
 // once is one run of wrk, and what the row compares of it, in microseconds.
-func (d *duel) once(ctx context.Context, seconds int, p *rig.Process, s site) (float64, error) {
+func (d *duel) once(ctx context.Context, seconds int, p *rig.Process, length int64) (float64, error) {
 	pid := p.PID()
 	before, err := rig.CPUTimeAtRest(ctx, pid)
 	if err != nil {
@@ -224,7 +243,7 @@ func (d *duel) once(ctx context.Context, seconds int, p *rig.Process, s site) (f
 	if err != nil {
 		return 0, p.Failed(err)
 	}
-	if err := got.fits(d.row.bodyOf(s)); err != nil {
+	if err := got.fits(length); err != nil {
 		return 0, err
 	}
 	if d.row.compares == latencyP99 {

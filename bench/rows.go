@@ -24,7 +24,8 @@ type row struct {
 	connections int    // that wrk keeps busy
 	conditional bool   // the requests name the tag that the site `with` has given the page
 	compares    figure
-	longer      int // a run takes this many times the seconds of others; 0: as many
+	accepts     string // the content coding that the requests accept, and that both sites answer with; empty: none
+	longer      int    // a run takes this many times the seconds of others; 0: as many
 	bare, with  site
 }
 
@@ -44,6 +45,25 @@ var held = site{before: conditionalCache(nil), status: http.StatusOK, tagged: tr
 
 // notModified is the same, where the client has the page.
 var notModified = site{before: conditionalCache(nil), status: http.StatusNotModified, tagged: true}
+
+// compressing is Caddy's encode, and compressingOnce the same with encode_once behind it.
+func compressing(coding string) site {
+	return site{before: encode(coding), status: http.StatusOK}
+}
+
+func compressingOnce(coding string) site {
+	once := rig.Module{"encode_once": rig.Module{"encodings": rig.Module{coding: rig.Module{}}}}
+	return site{before: append(encode(coding), conditionalCache(once)...), status: http.StatusOK, tagged: true}
+}
+
+func encode(coding string) []rig.Module {
+	return []rig.Module{{"handler": "encode", "encodings": rig.Module{coding: rig.Module{}}}}
+}
+
+// compressed is a row of a page that is compressed.
+func compressed(name, page, coding string) row {
+	return row{name: name + ", " + coding, page: page, connections: 16, accepts: coding, bare: compressing(coding), with: compressingOnce(coding)}
+}
 
 var rows = []row{
 	{name: "A/A 4KiB", page: "/length/4096", connections: 16, bare: proxied, with: proxied},
@@ -68,6 +88,14 @@ var rows = []row{
 			before: conditionalCache(rig.Module{"remember": rig.Module{"ttl": "1h"}}), status: http.StatusNotModified, tagged: true,
 		},
 	},
+	compressed("encode_once 4KiB", "/markup/4096", "gzip"),
+	compressed("encode_once 16KiB", "/markup/16384", "gzip"),
+	compressed("encode_once 64KiB", "/markup/65536", "gzip"),
+	compressed("encode_once 16KiB", "/markup/16384", "zstd"),
+	compressed("encode_once 64KiB", "/markup/65536", "zstd"),
+	compressed("encode_once, new each time 16KiB", "/changing/16384", "gzip"),
+	compressed("encode_once, new each time 64KiB", "/changing/65536", "gzip"),
+	compressed("encode_once, new each time 64KiB", "/changing/65536", "zstd"),
 	{
 		name: "p99 of 1,000 connections, 4KiB", page: "/length/4096", connections: 1000, compares: latencyP99, longer: 4,
 		bare: proxied, with: held,

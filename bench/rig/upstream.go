@@ -53,7 +53,8 @@ func Tag(length int) string { return fmt.Sprintf(`"upstream-%d"`, length) }
 
 // Pages has /length/N with a Content-Length, /chunked/N without one, and /public/N, which may be remembered. These
 // have no validators. /etag/N has a tag and a date, /dated/N a date, /stored/N both and a lifetime: of these the
-// upstream answers conditions and Range itself. /text/N is prose, which can be compressed as prose can. /asked says
+// upstream answers conditions and Range itself. /text/N is prose, which can be compressed as prose can, /markup/N
+// a page of it, and /changing/N such a page that is another one each time; all three have at most 64 KiB. /asked says
 // how many requests there were for all others.
 func Pages() http.Handler {
 	text := bytes.Repeat([]byte("<p>A page is text.\n"), longest/16)[:longest]
@@ -93,10 +94,17 @@ func writePage(w http.ResponseWriter, r *http.Request, kind string, text []byte)
 		header.Set("Cache-Control", "public, max-age=60")
 	case "text":
 		text = Prose(len(text))
+	case "markup":
+		text = Markup(len(text))
+	case "changing":
+		text = fmt.Appendf(nil, "<p>%20d</p>%s", changes.Add(1), Markup(len(text)))[:len(text)]
 	}
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	_, _ = w.Write(text)
 }
+
+// changes counts the pages that are another one each time.
+var changes atomic.Int64
 
 // longestProse is the length of the longest page of prose.
 const longestProse = 64 << 10
@@ -122,6 +130,25 @@ var prose = sync.OnceValue(func() []byte {
 
 // Prose is that many bytes of words.
 func Prose(length int) []byte { return prose()[:min(length, longestProse)] }
+
+// markup is prose in the lists and links of a page. 64 KiB of it are some 20 KB in gzip, and take as long to compress, as the
+// HTML of Go's language specification does.
+var markup = sync.OnceValue(func() []byte {
+	var page bytes.Buffer
+	words := bytes.Fields(Prose(longestProse))
+	for i := 0; page.Len() < longestProse; i += 17 {
+		w := func(from, to int) []byte {
+			from %= len(words) - 17
+			return bytes.Join(words[from:from+to], []byte(" "))
+		}
+		fmt.Fprintf(&page, "<li class=\"item\"><a href=\"/%s\">%s</a> <span class=\"price\">%d</span>\n\t<p>%s <code>%s</code> %s.</p></li>\n",
+			w(i, 1), w(i, 2), i*7919%997, w(i+2, 8), w(i+10, 1), w(i+11, 6))
+	}
+	return page.Bytes()[:longestProse]
+})
+
+// Markup is that many bytes of a page.
+func Markup(length int) []byte { return markup()[:min(length, longestProse)] }
 
 // writePieces writes as a template does that has come so far.
 func writePieces(w io.Writer, text []byte) {
