@@ -33,7 +33,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, e
 	h.Block = tokens.BlockName(helper)
 	_, says := p.places["remember"]
 	sibling := tokens.Sibling{Block: h.Block, Matcher: matcher, Remembers: h.Remember != nil, SaysRemember: says || h.Off, Line: at.Line()}
-	for _, warning := range tokens.Meet(helper, sibling) {
+	for _, warning := range append(tokens.Meet(helper, sibling), tokens.Misplaced(helper, at.File(), at.Line())...) {
 		warnings().Warn(warning, zap.String("file", at.File()), zap.Int("line", at.Line()))
 	}
 	p.warn(warnings())

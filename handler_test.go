@@ -413,7 +413,7 @@ func behind(path string) site {
 // load readies a remembering handler of a site, as each reload does, and returns what a GET comes to there.
 func (s site) load(t *testing.T, block string, log *zap.Logger, upstream caddyhttp.Handler) (get func(etag string) http.Header) {
 	t.Helper()
-	h := provisioned(t, &Handler{Remember: &Remember{TTL: caddy.Duration(time.Hour), Key: t.Name()}, Block: block})
+	h := provisioned(t, &Handler{Remember: &Remember{TTL: caddy.Duration(time.Hour), Key: t.Name() + "{http.request.host}"}, Block: block})
 	h.logger = log
 	server := s(h)
 	return func(etag string) http.Header {

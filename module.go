@@ -446,7 +446,7 @@ type Remember struct {
 
 	// A text that tells records apart, besides the URI and the request fields that Vary names. May have placeholders of the
 	// request, such as {http.request.header.X-Api-Key}. It is for whatever an answer depends on and neither Vary, cookies
-	// nor Authorization show. Default: none. Refused: braces that are not those of a placeholder.
+	// nor Authorization show. Default: none. Refused: a text without a placeholder; braces that are not those of one.
 	Key string `json:"key,omitempty"`
 
 	// The names of cookies that no answer depends on. `*` at the end stands for the rest of a name: `ab_*`. Case matters.

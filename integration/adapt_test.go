@@ -269,6 +269,7 @@ var wrongJSON = map[string]struct{ handler, app, want string }{
 	"stale_if_error fraction":  {`"remember": {"stale_if_error": "1.5s"}`, okApp, `remember: stale_if_error 1.5s is not`},
 	"key open":                 {`"remember": {"key": "{http.request.host"}`, okApp, `key: "{http.request.host" has a { without its }`},
 	"key of a Caddyfile":       {`"remember": {"key": "{header.X-Api-Key}"}`, okApp, `key: {header.X-Api-Key} is not known; write {http.request.header.X-Api-Key}`},
+	"key of a field":           {`"remember": {"key": "X-Api-Key"}`, okApp, `key: "X-Api-Key" has no placeholder`},
 	"key of {$…}":              {`"remember": {"key": "{$REGION}"}`, okApp, `key: {$REGION} is not a placeholder`},
 	"cookies as text":          {`"remember": {"ignore_cookies": "_ga*"}`, okApp, `ignore_cookies`},
 	"every cookie":             {`"remember": {"ignore_cookies": ["*"]}`, okApp, `ignore_cookies: * would give everybody`},

@@ -50,6 +50,10 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 		twice     = "conditional_cache%s: it never acts, as the one of line %d is for the same requests; put both into one"
 		remembers = "conditional_cache /assets/*: on line %d, acts alone on what it matches, so remember of line %d does not count there; " +
 			"say remember in its block as well, or remember off"
+		alone   = "conditional_cache off: switches off itself alone, and the one of line %d outside of this block still acts; write it beside that one, as in conditional_cache /path/* off"
+		behind  = "conditional_cache: never acts, as respond of line %d answers all requests before it: in route the order of the lines counts; write it above that line"
+		session = "remember ignore_cookies: sessionid is the name of a session (Django): who has signed in would be answered from what guests have got; remove it"
+		signing = "remember ignore_set_cookie: PHPSESSID is the name of a session (PHP): what somebody gets who is signing in would be remembered; remove it"
 	)
 	cases := map[string]struct {
 		site string
@@ -71,6 +75,9 @@ func TestWarningsOfWhatIsDead(t *testing.T) {
 		"a sibling that forgets, before":    {"conditional_cache /assets/* 30d\nconditional_cache {\nremember 1m\n}", []string{"4 " + fmt.Sprintf(remembers, 3, 4)}},
 		"a sibling that is not to remember": {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember off\n}", nil},
 		"siblings that remember":            {"conditional_cache {\nremember 1m\n}\nconditional_cache /assets/* {\nremember 1h\n}", nil},
+		"off inside of a block":             {"conditional_cache\nhandle /raw/* {\nconditional_cache off\n}", []string{"5 " + fmt.Sprintf(alone, 3)}},
+		"behind what answers":               {"route {\nrespond hello\nconditional_cache\n}", []string{"5 " + fmt.Sprintf(behind, 4)}},
+		"sessions ignored":                  {"conditional_cache {\nremember 1m {\nignore_cookies _ga sessionid\nignore_set_cookie PHPSESSID\n}\n}", []string{"5 " + session, "6 " + signing}},
 		"only the specific one remembers":   {"conditional_cache\nconditional_cache /assets/* {\nremember 1h\n}", nil},
 	}
 	dir, files := t.TempDir(), make(map[string]string)

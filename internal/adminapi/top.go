@@ -33,6 +33,7 @@ type overview struct {
 	Reasons       []against     `json:"reasons"`        // why an answer to GET or HEAD was no 304
 	Memory        []because     `json:"memory"`         // why it was not from memory
 	NotRemembered []because     `json:"not_remembered"` // why nothing was remembered of it
+	CacheControl  []ofLine      `json:"cache_control"`  // what became of lines of cache_control
 	URLs          []top.URL     `json:"urls"`           // where the tag was another one at least as often as not
 	Stores        []storeStatus `json:"stores"`         // as in the status; all of them
 }
@@ -48,6 +49,11 @@ type because struct {
 	Sentence string `json:"sentence"`
 }
 
+type ofLine struct {
+	Line uint8 `json:"line,omitempty"` // its number in its block, from 1 on; none: no line was found
+	because
+}
+
 func (a *API) top(w http.ResponseWriter, r *http.Request) error {
 	limit, err := limitOf(r.URL.RawQuery)
 	if err != nil {
@@ -57,11 +63,15 @@ func (a *API) top(w http.ResponseWriter, r *http.Request) error {
 	all := overview{
 		Since: tally.Begun().UTC().Format(time.RFC3339), Conditional: tally.Conditional(), NotModified: tally.NotModified(),
 		FromMemory: tally.FromMemory(), Reasons: []against{}, Memory: becauseOf(tally.MemoryMisses(), limit),
-		NotRemembered: becauseOf(tally.NotRemembered(), limit), URLs: a.counted.URLs.Restless(limit), Stores: a.storesNow(),
+		NotRemembered: becauseOf(tally.NotRemembered(), limit), CacheControl: []ofLine{}, URLs: a.counted.URLs.Restless(limit), Stores: a.storesNow(),
 	}
 	counts := tally.Against()
 	for i, said := range becauseOf(counts, limit) {
 		all.Reasons = append(all.Reasons, against{counts[i].Outcome.String(), said})
+	}
+	lines := tally.Lines()
+	for i, said := range becauseOf(lines, limit) {
+		all.CacheControl = append(all.CacheControl, ofLine{lines[i].Line, said})
 	}
 	return answer(w, http.StatusOK, all)
 }

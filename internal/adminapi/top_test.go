@@ -30,6 +30,11 @@ func counting() *API {
 	count(9, journal.Streamed, journal.Method, journal.NoReason, journal.NoReason)
 	count(4, journal.NotModified, journal.IfNoneMatch, journal.NoReason, journal.NoReason)
 	count(1, journal.NotModified, journal.Remembered, journal.NoReason, journal.NoReason)
+	for line, reasons := range [][]journal.Reason{{journal.NoMatch, journal.NoMatch, journal.NoMatch}, {journal.RowKept}, {journal.RowAdded, journal.RowAdded, journal.RowAdded, journal.RowAdded}} {
+		for _, reason := range reasons {
+			a.counted.Tally.Handled(&journal.Note{CacheControl: reason, Row: uint8(line)}, 0)
+		}
+	}
 	for i := range 3 {
 		for _, path := range []string{"/a", "/b"} {
 			a.counted.URLs.Note("h.example", path, top.Answer{Tag: uint64(i), Unmatched: i > 0})
@@ -53,6 +58,7 @@ func TestTop(t *testing.T) {
 		`{"outcome":"tagged",` + said(journal.NoCondition, 5) + `,{"outcome":"streamed",` + said(journal.MaxBody, 3) + `,{"outcome":"tagged",` + said(journal.NoneMatched, 2) +
 		`],"memory":[{` + said(journal.Conditions, 5) + `,{` + said(journal.Changed, 2) +
 		`],"not_remembered":[{` + said(journal.SetCookie, 5) + `,{` + said(journal.Private, 3) +
+		`],"cache_control":[{"line":2,` + said(journal.RowAdded, 4) + `,{` + said(journal.NoMatch, 3) + `,{"line":1,` + said(journal.RowKept, 1) +
 		`],"urls":[{"url":"h.example/a","tagged":3,"changed":2,"unmatched":2,"not_modified":0},{"url":"h.example/b","tagged":3,"changed":2,"unmatched":2,"not_modified":0}` +
 		`],"stores":[{"name":"memory","entries":1,"first_seen":0,"hits":0,"misses":0,"evictions":0,"errors":0,"available":true}]}`
 	w := topOf(t, a, "")
@@ -69,7 +75,7 @@ func TestTopLimit(t *testing.T) {
 	if err := json.Unmarshal(topOf(t, counting(), "?limit=1").Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Reasons) != 1 || len(got.Memory) != 1 || len(got.NotRemembered) != 1 || len(got.URLs) != 1 || got.Reasons[0].Count != 5 {
+	if len(got.Reasons) != 1 || len(got.Memory) != 1 || len(got.NotRemembered) != 1 || len(got.CacheControl) != 1 || len(got.URLs) != 1 || got.Reasons[0].Count != 5 {
 		t.Errorf("%+v", got)
 	}
 	for query, want := range map[string]string{

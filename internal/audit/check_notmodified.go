@@ -37,10 +37,16 @@ func checkNotModified(o *Observation) []Finding {
 		{NotModifiedDescribes, describes},
 		{NotModifiedNonce, nonces},
 	} {
-		if len(one.names) > 0 {
-			slices.Sort(one.names)
-			all = append(all, found(one.kind, strings.Join(slices.Compact(one.names), ", ")))
+		if len(one.names) == 0 {
+			continue
 		}
+		slices.Sort(one.names)
+		names := slices.Compact(one.names)
+		f := found(one.kind, strings.Join(names, ", "))
+		if one.kind == NotModifiedWithout {
+			f.Cure = cureWithout(o, names)
+		}
+		all = append(all, f)
 	}
 	return all
 }

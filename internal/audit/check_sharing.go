@@ -8,7 +8,9 @@ import (
 // checkSharing looks at who may store the page.
 func checkSharing(o *Observation) (all []Finding) {
 	if page := o.page(); page != nil && page.says("no-store") {
-		all = append(all, found(NoStore, "Cache-Control: "+strings.Join(page.Header["Cache-Control"], ", ")))
+		f := found(NoStore, "Cache-Control: "+strings.Join(page.Header["Cache-Control"], ", "))
+		f.Cure = cureNoStore(o)
+		all = append(all, f)
 	}
 	for _, e := range append([]*Exchange{o.First}, o.answers[:]...) {
 		if e == nil || e.Err != nil || e.Header == nil || e.Status != 200 && e.Status != 304 || e.says("no-store") || e.says("private") {

@@ -29,7 +29,7 @@ var why = [...]string{
 func cureBody(a, b *Exchange, parts []Part, hide bool) Cure {
 	for _, words := range [][]string{{"nonce"}, {"csrf"}, {"csrf", "nonce"}} {
 		if sameUnder(a, b, words, nil) {
-			return ignoring(words, nil)
+			return ignoring(a, words, nil)
 		}
 	}
 	if hide {
@@ -37,7 +37,7 @@ func cureBody(a, b *Exchange, parts []Part, hide bool) Cure {
 	}
 	words, expressions := wordsFor(parts), expressionsFor(a.Body, parts)
 	if len(expressions) > 0 && len(expressions) <= maxExpressions && sameUnder(a, b, words, expressions) {
-		return ignoring(words, expressions)
+		return ignoring(a, words, expressions)
 	}
 	worst := parts[0].Looks
 	for i := range parts {
@@ -64,8 +64,11 @@ func wordsFor(parts []Part) (words []string) {
 }
 
 // ignoring is the lines that say so. They make a tag of their own, so one of the upstream has to give way.
-func ignoring(words, expressions []string) Cure {
-	lines := []string{"etag auto {", "\texisting replace"}
+func ignoring(page *Exchange, words, expressions []string) Cure {
+	lines := []string{"etag auto {"}
+	if etag := page.Header.Get("Etag"); etag != "" && !madeHere(etag) {
+		lines = append(lines, "\texisting replace")
+	}
 	if len(words) > 0 {
 		lines = append(lines, "\tignore "+strings.Join(words, " "))
 	}
@@ -74,6 +77,9 @@ func ignoring(words, expressions []string) Cure {
 	}
 	return Cure{Lines: strings.Join(append(lines, "}"), "\n")}
 }
+
+// madeHere reports whether a tag has the form of those of conditional_cache.
+func madeHere(etag string) bool { return strings.HasPrefix(strings.TrimPrefix(etag, "W/"), `"cc1.`) }
 
 // sameUnder reports whether two answers count as the same content under these rules.
 func sameUnder(a, b *Exchange, words, expressions []string) bool {
@@ -84,6 +90,20 @@ func sameUnder(a, b *Exchange, words, expressions []string) bool {
 	contentA, marksA, errA := rules.Content(responseOf(a))
 	contentB, marksB, errB := rules.Content(responseOf(b))
 	return errA == nil && errB == nil && slices.Equal(marksA, marksB) && bytes.Equal(contentA, contentB)
+}
+
+// hasTokens reports whether a page has tokens of forms, whatever part of them counts.
+func hasTokens(page *Exchange) bool {
+	if page == nil {
+		return false
+	}
+	rules, err := ignore.Compile([]string{"csrf"}, nil)
+	if err != nil {
+		return false
+	}
+	response := responseOf(page)
+	_, _, err = rules.Content(response)
+	return err == nil && response.Tokens
 }
 
 func responseOf(e *Exchange) *ignore.Response {

@@ -77,6 +77,12 @@ func TestUnstableBody(t *testing.T) {
 			if got = slices.Compact(got); !slices.Equal(got, test.looks) {
 				t.Errorf("looks like %v, want %v: %+v", got, test.looks, parts)
 			}
+			for etag, replaces := range map[string]bool{"": false, `W/"cc1.0"`: false, `"cc1.0"`: false, `"v1"`: true, "unquoted": true} {
+				a.Header.Set("Etag", etag)
+				if cure := cureBody(a, b, parts, false); cure.Lines != "" && strings.Contains(cure.Lines, "\texisting replace\n") != replaces {
+					t.Errorf("for the tag %s: %s", etag, cure.Lines)
+				}
+			}
 			cure := cureBody(a, b, parts, false)
 			if test.line == "" && cure.Lines != "" || !strings.Contains(cure.Lines, test.line) || !strings.Contains(cure.Reason, test.why) {
 				t.Errorf("cure %+v", cure)

@@ -44,6 +44,8 @@ type Revalidation struct {
 	Condition string
 	// Same: the reload has brought the same content as before, and Compared that this is known.
 	Same, Compared bool
+	// Tokens: the page has tokens of forms in it, as `ignore csrf` finds them.
+	Tokens bool
 	// Findings are what the checks of an audit say of the two.
 	Findings []Finding
 }
@@ -72,6 +74,7 @@ func Revalidate(ctx context.Context, options *Options, u *url.URL) *Revalidation
 			r.compare(o, again)
 		}
 	}
+	r.Tokens = hasTokens(o.page())
 	page := judgeBy(o, secrets, revalidationChecks)
 	r.URL, r.Final, r.Findings, r.Refused = page.URL, page.Final, page.Findings, secrets.line(o.Refused)
 	for _, hop := range o.Hops {

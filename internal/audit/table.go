@@ -168,7 +168,9 @@ var kinds = [...]about{
 		replaceDate,
 	},
 
-	NotModifiedWithout: {"not_modified_without", Warning, "The 304 lacks a field that the 200 has and that it must have.", "RFC 9110 §15.4.5", replaceTag},
+	NotModifiedWithout: {"not_modified_without", Warning, "The 304 lacks a field that the 200 has and that it must have.", "RFC 9110 §15.4.5", Cure{
+		Lines: replaceTag.Lines, Reason: "For Cache-Control and Expires alone, a line of cache_control with existing replace is enough.",
+	}},
 	NotModifiedChanges: {"not_modified_changes", Warning, "A field of the 304 is not that of the 200, and caches write it over the stored one.", "RFC 9111 §3.2", replaceTag},
 	NotModifiedDescribes: {
 		"not_modified_describes", Warning, "The 304 describes a content that it has not got, and caches write that over the stored fields.", "RFC 9110 §15.4.5",
@@ -219,7 +221,7 @@ var kinds = [...]about{
 
 	NoStore: {
 		"no_store", Warning, "no-store keeps browsers from revalidating, and mostly from going back without loading anew.", "RFC 9111 §5.2.2.5",
-		Cure{Lines: "cache_control text/html private no-cache {\n\texisting replace\n}", Reason: "For pages that nobody may find on the disk, no-store is right."},
+		Cure{Lines: "cache_control /page private no-cache {\n\texisting replace\n}", Reason: "For pages that nobody may find on the disk, no-store is right."},
 	},
 	Heuristic: {
 		"heuristic", Warning, "Nothing says how long the page is fresh, so caches guess from Last-Modified.", "RFC 9111 §4.2.2",

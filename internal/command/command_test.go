@@ -297,16 +297,22 @@ func TestKeysThatEnd(t *testing.T) {
 	}
 }
 
+func asIs(_, sentence string) string { return sentence }
+
 // TestCountersSay: what became more in between is told, and by whom it was not.
 func TestCountersSay(t *testing.T) {
 	before, after := overviewAt(0, 20), overviewAt(1, 20)
 	after.NotModified++
 	after.FromMemory++
+	before.CacheControl = []lineSaid{{1, reasonSaid{"", "added", 7, "it applies"}}}
+	after.CacheControl = []lineSaid{{1, reasonSaid{"", "added", 7, "it applies"}}, {3, reasonSaid{"", "added", 2, "it applies"}}, {0, reasonSaid{"", "no_match", 1, "none matches"}}}
 	after.Reasons = append([]reasonSaid{{"tagged", "no_condition", 1, "the request has no condition"}}, after.Reasons...)
 	before.Stores, after.Stores = []storeSaid{{Name: "memory"}}, []storeSaid{{"memory", validators.Stats{Entries: 1, Hits: 1, Misses: 1}}}
-	got := strings.Join(countersSay("a:1", before, after, 2), "\n")
+	got := strings.Join(countersSay("a:1", before, after, 2, asIs), "\n")
 	want := `The Caddy at a:1 has counted in between: answers 2, of these 304 1, and of these from memory 1.
 No 304, once: no_condition, the request has no condition.
+cache_control, 2 times: line 3 of the block, added, it applies.
+cache_control, once: no_match, none matches.
 Store memory: 1 remembered more than before, 1 found, 1 not found.`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -314,10 +320,11 @@ Store memory: 1 remembered more than before, 1 found, 1 not found.`
 	anew := overviewAt(1, 20)
 	anew.Since = anew.Since.Add(time.Minute)
 	for want, said := range map[string][]string{
-		"those of others are among them": countersSay("a:1", before, overviewAt(1, 21), 2),
-		"has counted nothing in between": countersSay("a:1", before, overviewAt(1, 20), 2),
-		"did not answer a second time":   countersSay("a:1", before, nil, 2),
-		"was started anew in between":    countersSay("a:1", before, anew, 2),
+		"those of others are among them": countersSay("a:1", before, overviewAt(1, 21), 2, asIs),
+		"has counted nothing in between: these requests did not come through its conditional_cache. Is it another Caddy? --address": countersSay("a:1", before, overviewAt(1, 20), 2, asIs),
+		"Or the directive stands behind what answers":                      countersSay("a:1", before, overviewAt(1, 20), 2, asIs),
+		"did not answer a second time":                                     countersSay("a:1", before, nil, 2, asIs),
+		"was started anew in between, or two Caddys answer at a:1, so its": countersSay("a:1", before, anew, 2, asIs),
 	} {
 		if !strings.Contains(said[0], want) {
 			t.Errorf("%q, want %q", said, want)

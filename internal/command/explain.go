@@ -71,7 +71,7 @@ func runExplain(cmd *cobra.Command, args []string) error {
 	case before != nil:
 		requests := 2 + len(told.Hops)
 		after := lookAgain(contextOf(cmd), address, before, requests)
-		story.Insert(explain.Counters, countersSay(address, before, after, requests))
+		story.Insert(explain.Counters, countersSay(address, before, after, requests, explain.Words(told)))
 	case cmd.Flags().Changed("address") || cmd.Flags().Changed("config"):
 		story.Insert(explain.Counters, []string{fmt.Sprintf("The admin endpoint %s does not say what was counted: %v.", address, troubleWith)})
 	}
@@ -145,15 +145,16 @@ func (s *topSaid) answers() (n uint64) {
 	return n
 }
 
-// countersSay is what became more between two looks, in sentences.
-func countersSay(address string, before, after *topSaid, requests int) (all []string) {
+// countersSay is what became more between two looks, in sentences. What say returns stands for the sentence of a reason.
+func countersSay(address string, before, after *topSaid, requests int, say func(reason, sentence string) string) (all []string) {
 	switch {
 	case after == nil:
 		return []string{fmt.Sprintf("The admin endpoint %s did not answer a second time.", address)}
 	case !after.Since.Equal(before.Since):
-		return []string{fmt.Sprintf("The Caddy at %s was started anew in between, so its counters say nothing.", address)}
+		return []string{fmt.Sprintf("The Caddy at %s was started anew in between, or two Caddys answer at %[1]s, so its counters say nothing.", address)}
 	case after.answers() == before.answers():
-		return []string{fmt.Sprintf("The Caddy at %s has counted nothing in between: these requests did not come through its conditional_cache.", address)}
+		return []string{fmt.Sprintf("The Caddy at %s has counted nothing in between: these requests did not come through its conditional_cache. "+
+			"Is it another Caddy? --address says where to ask. Or the directive stands behind what answers, as below respond in a route.", address)}
 	}
 	head := fmt.Sprintf("The Caddy at %s has counted in between: answers %d, of these 304 %d, and of these from memory %d",
 		address, after.answers()-before.answers(), after.NotModified-before.NotModified, after.FromMemory-before.FromMemory)
@@ -170,11 +171,33 @@ func countersSay(address string, before, after *topSaid, requests int) (all []st
 		for i := range list.after {
 			said := &list.after[i]
 			if n, _ := countOf(list.before, said); said.Count > n {
-				all = append(all, fmt.Sprintf("%s, %s: %s, %s.", list.text, times(said.Count-n), plain(said.Reason), plain(said.Sentence)))
+				all = append(all, fmt.Sprintf("%s, %s: %s, %s.", list.text, times(said.Count-n), plain(said.Reason), plain(say(said.Reason, said.Sentence))))
 			}
 		}
 	}
+	all = append(all, linesSay(before.CacheControl, after.CacheControl)...)
 	return append(all, storesSay(before.Stores, after.Stores)...)
+}
+
+// linesSay tells which lines of cache_control were found, and what became of them.
+func linesSay(before, after []lineSaid) (all []string) {
+	for i := range after {
+		said := &after[i]
+		n := said.Count
+		for j := range before {
+			if before[j].Line == said.Line && before[j].Reason == said.Reason {
+				n -= min(n, before[j].Count)
+			}
+		}
+		which := ""
+		if said.Line > 0 {
+			which = fmt.Sprintf("line %d of the block, ", said.Line)
+		}
+		if n > 0 {
+			all = append(all, fmt.Sprintf("cache_control, %s: %s%s, %s.", times(n), which, plain(said.Reason), plain(said.Sentence)))
+		}
+	}
+	return all
 }
 
 // times is how often, in words.

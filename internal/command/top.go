@@ -95,6 +95,7 @@ type topSaid struct {
 	Reasons       []reasonSaid `json:"reasons"`
 	Memory        []reasonSaid `json:"memory"`
 	NotRemembered []reasonSaid `json:"not_remembered"`
+	CacheControl  []lineSaid   `json:"cache_control"`
 	URLs          []top.URL    `json:"urls"`
 	Stores        []storeSaid  `json:"stores"`
 
@@ -106,6 +107,12 @@ type reasonSaid struct {
 	Reason   string `json:"reason"`
 	Count    uint64 `json:"count"`
 	Sentence string `json:"sentence"`
+}
+
+// lineSaid is what became of a line of cache_control.
+type lineSaid struct {
+	Line int `json:"line"` // 0: none was found
+	reasonSaid
 }
 
 // errNotTop is that of an answer of something else.

@@ -54,7 +54,7 @@ func TestCompileWords(t *testing.T) {
 		LastModified: &LastModified{Mode: "off", From: []LastModifiedSource{{FirstSeen: true}}, Lenient: true},
 		Expires:      "modified", ExpiresModified: caddy.Duration(time.Hour),
 		Buffer: &Buffer{MaxBody: 5, MaxDelay: -1}, Head: "get", Ranges: &Ranges{Mode: "stream", Max: 255}, GuardWrites: &GuardWrites{Require: true},
-		Remember: &Remember{Key: "k", IgnoreCookies: []string{"theme"}}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
+		Remember: &Remember{Key: "{k}", IgnoreCookies: []string{"theme"}}, NotModified: &NotModified{Keep: []string{"set-cookie"}, Drop: []string{"link"}}, ContentLocation: true, Block: "3",
 		CacheStatus: "the edge", ServerTiming: true, DebugHeaders: true,
 	})
 	want := &policy.Policy{
@@ -70,7 +70,7 @@ func TestCompileWords(t *testing.T) {
 		ContentLocation: true, Block: "3",
 		Announce: announce.Fields{CacheStatus: httpsfv.NewItem("the edge"), Timing: true, Debug: true},
 		Identity: policy.Identity{
-			Cookies: identity.Rules{Ignored: []string{"theme"}}, Text: "k", Key: identity.KeyOf([]byte("of the environment")),
+			Cookies: identity.Rules{Ignored: []string{"theme"}}, Text: "{k}", Key: identity.KeyOf([]byte("of the environment")),
 		},
 	}
 	want.Tags.Mode, want.Tags.Maker.SHA256 = policy.Strong, true

@@ -136,6 +136,11 @@ var rows = map[string]struct {
 	"remember ttl":       {Handler{Remember: &Remember{TTL: 1}}, "remember: ttl 1ns is not a duration of whole seconds such as 10m, from 1s to 365d"},
 	"remember grace":     {Handler{Remember: &Remember{Grace: -caddy.Duration(time.Second)}}, "remember: grace -1s is not a duration of whole seconds such as 10m, from 1s to 365d"},
 	"remember for years": {Handler{Remember: &Remember{StaleIfError: caddy.Duration(366 * 24 * time.Hour)}}, "remember: stale_if_error 8784h0m0s is not a duration of whole seconds such as 10m, from 1s to 365d"},
+	"key of a field":     {Handler{Remember: &Remember{Key: "x-tenant"}}, `key: "x-tenant" has no placeholder, so it tells nothing apart; write {http.request.header.X-Tenant}`},
+	"key without braces": {Handler{Remember: &Remember{Key: "header.X-Tenant"}}, `key: "header.X-Tenant" has no placeholder, so it tells nothing apart; write {http.request.header.X-Tenant}`},
+	"key of a name":      {Handler{Remember: &Remember{Key: "host"}}, `key: "host" has no placeholder, so it tells nothing apart; write {http.request.host}`},
+	"key of a word":      {Handler{Remember: &Remember{Key: `v2 \{literal\}`}}, `key: "v2 \\{literal\\}" has no placeholder, so it tells nothing apart; write {http.request.header.X-Api-Key}`},
+	"key beside words":   {h: Handler{Remember: &Remember{Key: `v2 {http.request.host}`}}},
 	"all cookies":        {Handler{Remember: &Remember{IgnoreCookies: []string{"*"}}}, "ignore_cookies: * would give everybody what one user's cookies stand for; name the cookies"},
 	"cookies amidst":     {Handler{Remember: &Remember{IgnoreCookies: []string{"a*b"}}}, `ignore_cookies: "a*b" has an asterisk elsewhere than at its end; write the beginning of the name and one *, such as _ga*`},
 	"no cookie":          {Handler{Remember: &Remember{IgnoreCookies: []string{"a b"}}}, `ignore_cookies: "a b" is not the name of a cookie, or the beginning of one and *, such as _ga*`},
@@ -215,17 +220,20 @@ func TestReadRow(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"public| |x": "cache_control: an empty word is no directive; remove it",
-		"@":          "cache_control: a response matcher needs a name after @; write @missing, and define it with @missing status 404",
-		"*.css":      `cache_control: "*.css" is no directive; a path pattern begins with a slash. For one kind of file write its media type, such as text/css`,
-		"/a|b/c|off": "cache_control: /a is a path and b/c a media type, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control /a max-age=1h and cache_control b/c max-age=1h",
-		"b/c|d/e|@f": "cache_control: b/c is a media type and @f a response matcher, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control b/c d/e max-age=1h and cache_control @f max-age=1h",
-		"@a|@b":      "cache_control: @a and @b are response matchers, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control @a max-age=1h and cache_control @b max-age=1h",
-		"/a|off|x":   "cache_control: off stands alone behind the selectors; write cache_control /a off, or remove off",
-		"public|off": "cache_control: off stands alone behind the selectors; write cache_control off, or remove off",
-		"*":          "cache_control: * is no directive; leave it out: a line without a selector is for every other response",
-		"image":      `cache_control: "image" is no directive; write image/* for all media types of that kind`,
-		"public|@ab": `cache_control: unexpected "@ab"; selectors come first: write it in front of public`,
+		"public| |x":  "cache_control: an empty word is no directive; remove it",
+		"@":           "cache_control: a response matcher needs a name after @; write @missing, and define it with @missing status 404",
+		"*.css":       `cache_control: "*.css" is no directive; a path pattern begins with a slash. For one kind of file write its media type, such as text/css`,
+		"/a|b/c|off":  "cache_control: /a is a path and b/c a media type, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control /a max-age=1h and cache_control b/c max-age=1h",
+		"b/c|d/e|@f":  "cache_control: b/c is a media type and @f a response matcher, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control b/c d/e max-age=1h and cache_control @f max-age=1h",
+		"@a|@b":       "cache_control: @a and @b are response matchers, and one line has paths, or media types, or one response matcher; write two lines, such as cache_control @a max-age=1h and cache_control @b max-age=1h",
+		"/a|off|x":    "cache_control: off stands alone behind the selectors; write cache_control /a off, or remove off",
+		"public|off":  "cache_control: off stands alone behind the selectors; write cache_control off, or remove off",
+		"*":           "cache_control: * is no directive; leave it out: a line without a selector is for every other response",
+		"image":       `cache_control: "image" is no directive; write image/* for all media types of that kind`,
+		"public|@ab":  `cache_control: unexpected "@ab"; selectors come first: write it in front of public`,
+		".css|public": `cache_control: ".css" is no directive; for one kind of file write its media type, such as text/css`,
+		".zip|public": `cache_control: ".zip" is no directive; for one kind of file write its media type, such as text/css or image/*`,
+		"JSON|public": `cache_control: "JSON" is no directive; for one kind of file write its media type, such as application/json`,
 	} {
 		if _, err := ReadRow(strings.Split(text, "|")); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
@@ -320,7 +328,7 @@ func TestRedisHasToBeBuiltIn(t *testing.T) {
 
 func TestKeysOfPlaceholders(t *testing.T) {
 	for _, text := range []string{
-		"v1", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}`, `C:\ {http.vars.a}`, `\\\{`, "{geoip2.country_code}", `back\`,
+		"v1 {http.vars.a}", "{http.request.header.X-Api-Key}", "a{http.vars.a}b{tenant}", `\{literal\}{tenant}`, `C:\ {http.vars.a}`, `{tenant}\\\{`, "{geoip2.country_code}", `{tenant}back\`,
 		"{http.request.uri.query.a[0]}", "{http.regexp.name.1}",
 	} {
 		if err := CheckKey(text); err != nil {
@@ -329,6 +337,7 @@ func TestKeysOfPlaceholders(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", " ", "\t", "{", "}", "a}", "{a", "{}", "{ a}", "{a b}", "{a{b}}", "{$A}", `\{a}`, `{a\`, `{a\}`, `\\{a}`, "{header.X}", "{cookie.a}", "{host}", "{é}",
+		"v1", "X-Api-Key", `\{literal\}`, `back\`,
 	} {
 		if err := CheckKey(text); err == nil {
 			t.Errorf("%s: accepted", text)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -97,25 +98,29 @@ func plainName(pattern string) string {
 	return spaced(pattern)
 }
 
-// warnings are about cookies that may be set, but of which it is not said that no answer depends on them: who has one of
-// them is answered from memory only where a response is for all.
+// warnings are about sessions, and about cookies that may be set, but of which it is not said that no answer depends on them:
+// who has one of them is answered from memory only where a response is for all.
 func (r Remember) warnings() (all []Warning) {
+	all = r.sessionWarnings()
 	var missing []string
 	for _, pattern := range r.IgnoreSetCookie {
-		if !slices.ContainsFunc(r.IgnoreCookies, func(other string) bool { return coversCookies(other, pattern) }) {
+		if sessionUnder(pattern) == "" && !slices.ContainsFunc(r.IgnoreCookies, func(other string) bool { return coversCookies(other, pattern) }) {
 			missing = append(missing, pattern)
 		}
 	}
 	if missing == nil {
-		return nil
+		return all
 	}
 	names := strings.Join(missing, " ")
-	return []Warning{{Row: NoRow, Of: OfSetCookie, Text: "remember ignore_set_cookie: clients that have got " + names +
-		" send it, and who sends a cookie is answered from memory only where the response is public; if no answer depends on it, add ignore_cookies " + names}}
+	return append(all, Warning{Row: NoRow, Of: OfSetCookie, Text: "remember ignore_set_cookie: clients that have got " + names +
+		" send it, and who sends a cookie is answered from memory only where the response is public; if no answer depends on it, add ignore_cookies " + names})
 }
 
-// OfSetCookie is ignore_set_cookie as what a warning is about.
-const OfSetCookie = "remember ignore_set_cookie"
+// The options that warnings are about.
+const (
+	OfCookies   = "remember ignore_cookies"
+	OfSetCookie = "remember ignore_set_cookie"
+)
 
 // coversCookies reports whether a pattern stands for every cookie that other stands for.
 func coversCookies(pattern, other string) bool {
@@ -123,12 +128,13 @@ func coversCookies(pattern, other string) bool {
 	return pattern == other || open && strings.HasPrefix(other, prefix)
 }
 
-// CheckKey refuses braces that are not those of a placeholder. What it cannot know is which placeholders the rest
-// of the configuration defines.
+// CheckKey refuses braces that are not those of a placeholder, and a text without any, which is the same for all who ask.
+// What it cannot know is which placeholders the rest of the configuration defines.
 func CheckKey(text string) error {
 	if strings.TrimSpace(text) == "" {
 		return errors.New("key: an empty text tells nothing apart; remove it")
 	}
+	found := false
 	for i := 0; i < len(text); i++ {
 		switch escaped := i > 0 && text[i-1] == '\\'; {
 		case escaped: // \{ is a brace, as everywhere in Caddy
@@ -142,10 +148,29 @@ func CheckKey(text string) error {
 			if err := checkPlaceholder(name); err != nil {
 				return err
 			}
+			found = true
 			i += len(name) + 1
 		}
 	}
+	if !found {
+		return fmt.Errorf("key: %q has no placeholder, so it tells nothing apart; write {%s}", text, placeholderMeant(text))
+	}
 	return nil
+}
+
+// placeholderMeant is what a key without braces is meant for: a placeholder's name, or else a request field.
+func placeholderMeant(text string) string {
+	first, rest, dotted := strings.Cut(text, ".")
+	full, short := shortPlaceholders[first]
+	switch {
+	case short && dotted && rest != "":
+		return full + "." + rest
+	case slices.Contains([]string{"client_ip", "host", "method", "path", "query", "remote_host", "scheme"}, text):
+		return full
+	case httpcond.IsToken(text) && strings.ContainsAny(text, "-_"):
+		return "http.request.header." + http.CanonicalHeaderKey(strings.ReplaceAll(text, "_", "-"))
+	}
+	return "http.request.header.X-Api-Key"
 }
 
 // checkPlaceholder refuses a name that no placeholder has, and the short forms that Caddyfiles have and JSON has

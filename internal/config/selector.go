@@ -50,6 +50,8 @@ func (c CacheControl) checkWord(word string, i int) error {
 		return fmt.Errorf("unexpected %q; selectors come first: write it in front of %s", word, c.Directives[0])
 	case i+1 < len(c.Directives) && needsSeconds(word) && startsWithDigit(c.Directives[i+1]):
 		return fmt.Errorf("%s needs its lifetime without a space; write %[1]s=%s", word, strings.TrimRight(c.Directives[i+1], ","))
+	case i == 0 && (strings.HasPrefix(word, ".") || typesOfEndings[strings.ToLower(word)] != ""):
+		return fmt.Errorf("%q is no directive; for one kind of file write its media type, such as %s", word, typeOfEnding(word))
 	case i == 0 && slices.Contains(topLevelTypes, strings.ToLower(word)):
 		return fmt.Errorf("%q is no directive; write %[1]s/* for all media types of that kind", strings.ToLower(word))
 	}
@@ -67,14 +69,17 @@ func startsWithDigit(word string) bool { return word != "" && word[0] >= '0' && 
 // topLevelTypes are the registered ones that name a kind of content.
 var topLevelTypes = []string{"application", "audio", "font", "image", "model", "text", "video"}
 
+// typesOfEndings are the media types of the usual files.
+var typesOfEndings = map[string]string{
+	"css": "text/css", "js": "text/javascript", "mjs": "text/javascript", "html": "text/html", "htm": "text/html", "json": "application/json",
+	"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif", "svg": "image/svg+xml",
+	"woff": "font/woff", "woff2": "font/woff2", "pdf": "application/pdf", "xml": "application/xml", "txt": "text/plain", "mp4": "video/mp4",
+}
+
 // typeOfEnding is the media type of files such as *.css; of endings that are not among the usual ones it is an example.
 func typeOfEnding(pattern string) string {
 	ending := strings.ToLower(pattern[strings.LastIndexAny(pattern, "*.")+1:])
-	return cmp.Or(map[string]string{
-		"css": "text/css", "js": "text/javascript", "mjs": "text/javascript", "html": "text/html", "htm": "text/html", "json": "application/json",
-		"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif", "svg": "image/svg+xml",
-		"woff": "font/woff", "woff2": "font/woff2", "pdf": "application/pdf", "xml": "application/xml", "txt": "text/plain", "mp4": "video/mp4",
-	}[ending], "text/css or image/*")
+	return cmp.Or(typesOfEndings[ending], "text/css or image/*")
 }
 
 // isSelector reports whether a word is a selector. A media type with parameters is taken for one for the sake of a clear

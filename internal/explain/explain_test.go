@@ -236,6 +236,34 @@ func TestTellsWhatTheServerSays(t *testing.T) {
 	}
 }
 
+// TestCookiesOfForms: of a page that has a token in it, it is not said that ignoring its cookie would help, and of others it is.
+func TestCookiesOfForms(t *testing.T) {
+	const tail, hint = "ignoring it does not help, as the page has the token of a form in it", "ignore_set_cookie names those that are not"
+	mask := func(n int) string { return strings.Repeat(string(rune('a'+n)), 64) } // as Django has it
+	form := func(n int) string {
+		return `<form method="post"><input type="hidden" name="csrfmiddlewaretoken" value="` + mask(n) + `"></form>`
+	}
+	for name, test := range map[string]struct {
+		body      func(n int) string
+		want, not string
+	}{
+		"a form":    {form, tail, hint},
+		"no form":   {func(int) string { return "hello" }, hint, tail},
+		"no tokens": {func(int) string { return `<form method="get"><input name="q"></form>` }, hint, tail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story := tell(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+				set(w, "Etag", `"a"`, "Set-Cookie", "csrftoken="+strings.Repeat("s", 32), "Server-Timing", `cc;desc="tagged no_condition", cc-mem;desc="miss: conditions, not remembered: set_cookie"`)
+				_, _ = io.WriteString(w, test.body(n))
+			}, nil)
+			said := linesAbout(story, explain.Server)
+			if !strings.Contains(said, "set_cookie: the response sets a cookie that may be somebody's; "+test.want) || strings.Contains(said, test.not) {
+				t.Errorf("%s", said)
+			}
+		})
+	}
+}
+
 // TestHidesSecrets: what the user has given is not repeated, nor does a server steer the terminal.
 func TestHidesSecrets(t *testing.T) {
 	story := tell(t, func(_ int, w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ func (s *Story) server(r *audit.Revalidation) {
 			continue
 		}
 		before := len(s.Lines)
-		s.timing(one.which, one.answer.Header)
+		s.timing(one.which, one.answer.Header, Words(r))
 		if len(s.Lines) == before {
 			s.cacheStatus(one.which, one.answer.Header)
 		}
@@ -27,7 +27,7 @@ func (s *Story) server(r *audit.Revalidation) {
 }
 
 // timing reads Server-Timing as this module writes it: `cc;desc="tagged none_matched", cc-mem;desc="miss: personal"`.
-func (s *Story) timing(which string, h http.Header) {
+func (s *Story) timing(which string, h http.Header, say func(word, sentence string) string) {
 	for _, metric := range quotedMembers(lines(h, "Server-Timing")) {
 		switch name, desc, _ := strings.Cut(metric, ";desc="); name {
 		case "cc":
@@ -36,13 +36,13 @@ func (s *Story) timing(which string, h http.Header) {
 				s.say(Server, "", "Of the %s the server says %s, %s: %s.", which, outcome, reason, sentence)
 			}
 		case "cc-mem":
-			s.memory(which, strings.Trim(desc, `"`))
+			s.memory(which, strings.Trim(desc, `"`), say)
 		}
 	}
 }
 
 // memory tells why an answer did not come from memory, and why nothing was remembered of it.
-func (s *Story) memory(which, desc string) {
+func (s *Story) memory(which, desc string, say func(word, sentence string) string) {
 	if desc == "hit" {
 		s.say(Server, "", "The %s came from memory: the upstream was not asked.", which)
 		return
@@ -55,7 +55,7 @@ func (s *Story) memory(which, desc string) {
 		case what == "miss":
 			s.say(Server, "", "The %s did not come from memory, %s: %s.", which, word, sentence)
 		case what == "not remembered":
-			s.say(Server, "", "Nothing was remembered of the %s, %s: %s.", which, word, sentence)
+			s.say(Server, "", "Nothing was remembered of the %s, %s: %s.", which, word, say(word, sentence))
 		}
 	}
 }
@@ -71,6 +71,18 @@ func (s *Story) cacheStatus(which string, h http.Header) {
 			continue
 		}
 		s.say(Server, "RFC 9211 §2", "Of the %s a cache says %s.", which, member)
+	}
+}
+
+// Words puts the sentence of a reason in other words where it would lead nowhere: the cookie that comes with a form may be
+// ignored, but then it is the token in the form for which the page is not remembered.
+func Words(r *audit.Revalidation) func(word, sentence string) string {
+	return func(word, sentence string) string {
+		if word != journal.SetCookie.String() && word != journal.Cookie.String() || !r.Tokens {
+			return sentence
+		}
+		cause, _, _ := strings.Cut(sentence, ";")
+		return cause + "; ignoring it does not help, as the page has the token of a form in it"
 	}
 }
 

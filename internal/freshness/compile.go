@@ -166,8 +166,14 @@ func unknownDirective(word, name string, parse ParseDuration) error {
 	if slices.Contains([]string{"only-if-cached", "max-stale", "min-fresh"}, name) {
 		return fmt.Errorf("%s is a directive of requests, and this is the Cache-Control of responses; remove it", name)
 	}
-	return fmt.Errorf("unknown Cache-Control directive %q; did you mean %q? "+
-		"(one that RFC 9111, 5861 and 8246 do not know goes under extension)", name, httpcond.NearestDirective(name))
+	if one := InUnits("1" + name); one != "" {
+		return fmt.Errorf("%q is a unit and no directive; a lifetime is one word, such as max-age=%s", word, one)
+	}
+	if meant := httpcond.MeantDirective(name); meant != "" {
+		return fmt.Errorf("unknown Cache-Control directive %q; did you mean %q? (one that RFC 9111, 5861 and 8246 do not know goes under extension)", name, meant)
+	}
+	return fmt.Errorf("unknown Cache-Control directive %q; a selector is a path (/assets/*), a media type (application/json) or the @name of a response matcher, "+
+		"and a directive that RFC 9111, 5861 and 8246 do not know goes under extension", name)
 }
 
 // parseSeconds reads delta-seconds (RFC 9111 §1.2.2), or a duration that is a whole number of them.

@@ -192,6 +192,19 @@ func NearestDirective(name string) string {
 	return best
 }
 
+// MeantDirective is the known response directive that a name is a typing error of; empty: it is of none.
+func MeantDirective(name string) string {
+	best := NearestDirective(name)
+	most := 1
+	if len(best) > 7 {
+		most = 2
+	}
+	if EditDistance(strings.ToLower(name), best) > most {
+		return ""
+	}
+	return best
+}
+
 // EditDistance is how far two words are from each other, for suggestions. It is Levenshtein's: insertions, deletions and replacements of bytes.
 func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)

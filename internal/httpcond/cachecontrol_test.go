@@ -140,6 +140,18 @@ func TestNearestDirective(t *testing.T) {
 	}
 }
 
+// TestMeantDirective: what is far from every directive is none of them.
+func TestMeantDirective(t *testing.T) {
+	for name, want := range map[string]string{
+		"maxage": "max-age", "max_age": "max-age", "nocache": "no-cache", "No-Cach": "no-cache", "s-max-age": "s-maxage", "immutabel": "immutable",
+		"stale-while-revalidat": "stale-while-revalidate", "json": "", ".css": "", "year": "", "cache": "", "only-if-cached": "", "max": "", "": "",
+	} {
+		if got := MeantDirective(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestEditDistance(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string

@@ -13,6 +13,7 @@ type Count struct {
 	Outcome journal.Outcome // Undecided: of memory, which has none
 	Reason  journal.Reason
 	N       uint64
+	Line    uint8 // of cache_control, from 1 on; 0: it is of none
 }
 
 // Begun is since when a Tally counts.
@@ -33,6 +34,18 @@ func (t *Tally) MemoryMisses() []Count { return sorted(t.memory.read(nil, journa
 // NotRemembered are the reasons why a response was not remembered, the most frequent first.
 func (t *Tally) NotRemembered() []Count { return sorted(t.notRemembered.read(nil, journal.Undecided)) }
 
+// Lines say what became of each line of cache_control, of whichever handler, the most frequent first.
+func (t *Tally) Lines() (all []Count) {
+	for line := range t.lines {
+		for reason := range t.lines[line] {
+			if n := t.lines[line][reason].Load(); n > 0 {
+				all = append(all, Count{Reason: journal.RowAdded + journal.Reason(reason), N: n, Line: uint8(line)})
+			}
+		}
+	}
+	return sorted(all)
+}
+
 // Conditional is how many requests had If-None-Match or If-Modified-Since.
 func (t *Tally) Conditional() uint64 { return t.conditional.Load() }
 
@@ -50,7 +63,7 @@ func (t *Tally) FromMemory() uint64 { return t.callsSaved.Load() }
 func (b *byReason) read(into []Count, outcome journal.Outcome) []Count {
 	for reason := range b {
 		if n := b[reason].Load(); n > 0 {
-			into = append(into, Count{outcome, journal.Reason(reason), n})
+			into = append(into, Count{Outcome: outcome, Reason: journal.Reason(reason), N: n})
 		}
 	}
 	return into

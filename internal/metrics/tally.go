@@ -6,6 +6,7 @@
 package metrics
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type Tally struct {
 	notRemembered byReason
 	cacheControl  byReason
 	coding        byReason
+	lines         [math.MaxUint8 + 1]byLineReason // by the number of the line; 0: none was found, or one past the 255th
 
 	conditional  atomic.Uint64
 	tagsSent     atomic.Uint64
@@ -40,6 +42,9 @@ type Tally struct {
 
 // byReason are counters, one for each reason.
 type byReason [journal.ReasonCount]atomic.Uint64
+
+// byLineReason are those of what becomes of a line of cache_control.
+type byLineReason [journal.NoMatch - journal.RowAdded + 1]atomic.Uint64
 
 // Facts are what there is to count of a request besides what was decided.
 type Facts struct {
@@ -100,6 +105,9 @@ func (t *Tally) Handled(note *journal.Note, unsent int64) {
 	t.notRemembered.count(note.NotRemembered)
 	t.cacheControl.count(note.CacheControl)
 	t.coding.count(note.Coding)
+	if note.CacheControl >= journal.RowAdded && note.CacheControl <= journal.NoMatch {
+		t.lines[note.Row][note.CacheControl-journal.RowAdded].Add(1)
+	}
 	if note.Outcome != journal.NotModified || note.Reason == journal.Inner {
 		return
 	}

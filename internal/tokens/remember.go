@@ -22,9 +22,13 @@ func (r Reader) Remember(note func(of string)) (*config.Remember, error) {
 		}
 	}
 	return m, r.Block("remember", Options{
-		"store":          func() (err error) { m.StoreRaw, err = r.Store(); return err },
-		"key":            func() (err error) { m.Key, err = r.Key(); return err },
-		"ignore_cookies": func() (err error) { m.IgnoreCookies, err = r.Cookies(config.IgnoreCookies); return err },
+		"store": func() (err error) { m.StoreRaw, err = r.Store(); return err },
+		"key":   func() (err error) { m.Key, err = r.Key(); return err },
+		"ignore_cookies": func() (err error) {
+			note(config.OfCookies)
+			m.IgnoreCookies, err = r.Cookies(config.IgnoreCookies)
+			return err
+		},
 		"ignore_set_cookie": func() (err error) {
 			note(config.OfSetCookie)
 			m.IgnoreSetCookie, err = r.Cookies(config.IgnoreSetCookie)
