@@ -50,6 +50,9 @@ func handlersOf(k kind) []rig.Module {
 		return []rig.Module{{"handler": "conditional_cache"}}
 	case remember:
 		return []rig.Module{{"handler": "conditional_cache", "remember": rig.Module{}}}
+	case encodeOnce:
+		once := rig.Module{"encodings": rig.Module{"gzip": rig.Module{"level": 5}}}
+		return []rig.Module{{"handler": "conditional_cache", "encode_once": once}}
 	case cacheHandler:
 		return []rig.Module{{"handler": "cache"}}
 	default:

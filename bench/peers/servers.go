@@ -23,13 +23,14 @@ const (
 	caddy        kind = "Caddy, proxy"
 	directive    kind = "conditional_cache"
 	remember     kind = "conditional_cache, remember"
+	encodeOnce   kind = "conditional_cache, encode_once"
 	cacheHandler kind = "Caddy, cache-handler"
 )
 
 // kinds are all, in the order in which they are measured and shown.
-var kinds = []kind{nginxStatic, nginxProxy, nginxCache, varnish, caddy, directive, remember, cacheHandler}
+var kinds = []kind{nginxStatic, nginxProxy, nginxCache, varnish, caddy, directive, remember, encodeOnce, cacheHandler}
 
-func (k kind) ours() bool { return k == directive || k == remember }
+func (k kind) ours() bool { return k == directive || k == remember || k == encodeOnce }
 
 // program is what has to be installed for it.
 func (k kind) program() string {

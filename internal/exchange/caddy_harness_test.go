@@ -25,6 +25,7 @@ type (
 	OneOrMore          = conditionalcache.OneOrMore
 	Delay              = conditionalcache.Delay
 	ETag               = conditionalcache.ETag
+	EncodeOnce         = conditionalcache.EncodeOnce
 	GuardWrites        = conditionalcache.GuardWrites
 	LastModified       = conditionalcache.LastModified
 	LastModifiedSource = conditionalcache.LastModifiedSource
