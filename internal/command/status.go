@@ -22,8 +22,8 @@ func statusCommand() *cobra.Command {
 		Short: "Shows what a running Caddy remembers, and how its stores fare",
 		Long: `
 Shows the stores in which a running Caddy remembers validators, what is in them
-and how often it was found there, and how much memory the buffered bodies take
-at this moment.
+and how often it was found there, how much memory the buffered bodies take at
+this moment, and what encode_once keeps.
 ` + endpointHelp + `
 The exit status is 0, 1 if the endpoint does not answer, and 2 if the command
 cannot be carried out as it was given.

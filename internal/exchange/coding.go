@@ -101,11 +101,8 @@ func (x *Exchange) suffix(header http.Header, format *coding.Format) {
 func (x *Exchange) labelCoded(w http.ResponseWriter, header http.Header) {
 	variesByCoding(header)
 	x.negotiate()
-	lines := header["Etag"]
-	if x.asked.format == nil || len(lines) != 1 || !encodes(w) {
-		return
-	}
-	if named, ok := httpcond.ParseEntityTag(lines[0]); ok && !named.Weak && !tag.HasCodingSuffix(named.Opaque) {
+	named, ok := httpcond.ParseEntityTag(first(header["Etag"]))
+	if ok && !named.Weak && !tag.HasCodingSuffix(named.Opaque) && x.asked.format != nil && encodes(w) {
 		x.suffix(header, x.asked.format)
 	}
 }
