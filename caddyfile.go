@@ -365,27 +365,9 @@ func (p *parser) encodeOnce() error {
 }
 
 func (p *parser) notModified() error {
-	n := new(NotModified)
-	p.h.NotModified = n
-	if err := p.Nothing("not_modified"); err != nil {
-		return err
-	}
-	at := p.Here()
-	fields := func(into *[]string, name string) func() error {
-		return func() (err error) {
-			if *into, err = p.Words(name, "Set-Cookie"); err != nil {
-				return err
-			}
-			return p.At(config.NotModified(*n).Check())
-		}
-	}
-	if err := p.Block("not_modified", tokens.Options{"keep": fields(&n.Keep, "keep"), "drop": fields(&n.Drop, "drop")}); err != nil {
-		return err
-	}
-	if n.Keep == nil && n.Drop == nil {
-		return at.Errf("not_modified needs a block with keep or drop, such as not_modified { keep X-Request-Id }%s", config.Breaks)
-	}
-	return nil
+	n, err := p.NotModified()
+	p.h.NotModified = (*NotModified)(n)
+	return err
 }
 
 // off are the arguments of a subdirective that is there to say that it does not hold.

@@ -15,7 +15,7 @@ import (
 const EncoderNamespace = "http.encoders"
 
 // DefaultMaxBytes is max_bytes where none is set: 64 MiB, or a sixteenth of the memory limit of this process, if that is less.
-func DefaultMaxBytes() int64 { return min(64<<20, debug.SetMemoryLimit(-1)/16) }
+func DefaultMaxBytes() int64 { return max(min(64<<20, debug.SetMemoryLimit(-1)/16), LeastMaxBytes) }
 
 // LeastMaxBytes is the least max_bytes: of less there is no use.
 const LeastMaxBytes = 64 << 10
