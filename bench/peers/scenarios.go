@@ -106,7 +106,7 @@ var rows = []row{
 	},
 	{
 		name: "200 of 64 KiB, with gzip", group: groupOfParts, page: "/text/65536", fields: []string{"Accept-Encoding: gzip"}, charted: true,
-		means:   "Level 5 everywhere. Compare it with the row without gzip: the difference is what compression costs, beside which a tag is to be seen. " +
+		means: "Level 5 everywhere. Compare it with the row without gzip: the difference is what compression costs, beside which a tag is to be seen. " +
 			"`encode_once` compresses the page once for its content, and asks the upstream each time as the others do.",
 		answers: with(proxied(coded, coded, coded), coded, encodeOnce),
 	},
