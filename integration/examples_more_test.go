@@ -42,7 +42,7 @@ func exampleText(t *testing.T, name, site, upstream string, pairs ...string) str
 		}
 		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
 	}
-	return strings.Replace(text, "http://localhost:8080", site, 1)
+	return strings.Replace(text, "http://localhost:8080 {", site+" {", 1)
 }
 
 // runMore runs an example before an upstream, and returns a client.
