@@ -347,33 +347,59 @@ func (m *manifest) check(t *testing.T, where string, configs map[string]bool) {
 	}
 }
 
+// verifyUnit says what systemd finds wrong with a unit and its drop-ins.
+func verifyUnit(t *testing.T, analyze, unit string) string {
+	t.Helper()
+	dir := filepath.Dir(unit)
+	cmd := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", unit)
+	cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
+	out, err := cmd.CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte(dir)) {
+		return fmt.Sprintf("%v\n%s", err, out)
+	}
+	return ""
+}
+
+// TestServiceUnit: the command that installs a unit for systemd is typed, and systemd can read it.
+func TestServiceUnit(t *testing.T) {
+	analyze := program(t, "systemd-analyze")
+	dir := t.TempDir()
+	// In the place of Caddy: a file that can be run. A user is not made.
+	x := openTerminal(t, "sudo useradd", ": ", "sudo ", "", "/etc/systemd/system", dir, "/usr/local/bin/caddy-conditional-cache", program(t, "bash"), "User=caddy\nGroup=caddy", "User=root")
+	blocks := slices.DeleteFunc(codeBlocks(t, "../docs/install.md", "sh"), func(b codeBlock) bool { return !strings.Contains(b.text, "[Install]") })
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	unit := filepath.Join(dir, "caddy.service")
+	x.run(t, blocks[0].text)
+	text := readDoc(t, unit)
+	if problem := verifyUnit(t, analyze, unit); problem != "" {
+		t.Error(problem)
+	}
+	writeFiles(t, map[string]string{unit: strings.Replace(text, "TimeoutStopSec=", "TimeoutStopsSec=", 1)})
+	if verifyUnit(t, analyze, unit) == "" {
+		t.Error("systemd does not say so of a line that it does not know")
+	}
+}
+
 // TestServiceDropIn: the command that installs a drop-in for systemd is typed, and systemd reads the unit with it.
 func TestServiceDropIn(t *testing.T) {
 	analyze := program(t, "systemd-analyze")
 	dir := t.TempDir()
 	binary := program(t, "bash") // in the place of Caddy: a file that can be run
 	x := openTerminal(t, "sudo ", "", "/etc/systemd/system", dir, "/usr/local/bin/caddy-conditional-cache", binary)
-	blocks := slices.DeleteFunc(codeBlocks(t, "../docs/install.md", "sh"), func(b codeBlock) bool { return !strings.Contains(b.text, "[Service]") })
+	blocks := slices.DeleteFunc(codeBlocks(t, "../docs/install.md", "sh"), func(b codeBlock) bool { return !strings.Contains(b.text, ".conf <<") })
 	if len(blocks) != 1 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	x.run(t, blocks[0].text)
 	unit, dropIn := filepath.Join(dir, "caddy.service"), filepath.Join(dir, "caddy.service.d", "conditional-cache.conf")
 	writeFiles(t, map[string]string{unit: "[Unit]\nDescription=Caddy\n[Service]\nType=notify\nExecStart=" + binary + " run\n"})
-	verify := func() string {
-		cmd := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", unit)
-		cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
-		out, err := cmd.CombinedOutput()
-		if err != nil || bytes.Contains(out, []byte(dir)) {
-			return fmt.Sprintf("%v\n%s", err, out)
-		}
-		return ""
-	}
-	if problem := verify(); problem != "" {
+	if problem := verifyUnit(t, analyze, unit); problem != "" {
 		t.Error(problem)
 	}
 	writeFiles(t, map[string]string{dropIn: strings.Replace(readDoc(t, dropIn), "ExecStart=\n", "", 1)})
-	if verify() == "" {
+	if verifyUnit(t, analyze, unit) == "" {
 		t.Error("without the empty ExecStart= there are two, and systemd does not say so")
 	}
 }
