@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,5 +101,63 @@ func TestExamplesFilesAreAudited(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestGuidePHPSignedIn: the lines of the guide for PHP that is not WordPress keep what is one user's with that user.
+func TestGuidePHPSignedIn(t *testing.T) {
+	dir := siteFolder(t, map[string]string{
+		"index.php":   "<?php echo 'Hello, ', $_COOKIE['PHPSESSID'] ?? 'guest';\n",
+		"css/a.css":   "body { margin: 0 }\n",
+		"css/own.php": "<?php echo 'Hello, ', $_COOKIE['PHPSESSID'] ?? 'guest';\n",
+	})
+	blocks := codeBlocks(t, "../docs/guides/php-wordpress.md", "caddyfile")
+	port := freePort(t)
+	text := strings.NewReplacer(":8080", fmt.Sprintf(":%d", port), "/srv/app/public", dir, "unix//run/php/php-fpm.sock", startPHP(t)).Replace(blocks[1].text)
+	runCaddy(t, text)
+	c := plainClient(t, port)
+	c.untilRemembered(t, "/")
+	guest := c.fetch(t, "/").header.Get("Etag")
+	for _, path := range []string{"/", "/css/own.php"} {
+		own := c.fetch(t, path, "Cookie", "PHPSESSID=ada", "If-None-Match", guest)
+		mustSay(t, own, "Hello, ada")
+		if says := own.header.Get("Cache-Control"); says != "private, no-cache" {
+			t.Errorf("%s of one user: Cache-Control %q", path, says)
+		}
+		mustSay(t, c.fetch(t, path, "If-None-Match", own.header.Get("Etag")), "Hello, guest")
+	}
+	if says := c.fetch(t, "/css/a.css").header.Get("Cache-Control"); says != "public, max-age=3600" {
+		t.Errorf("Cache-Control of a file: %q", says)
+	}
+}
+
+// TestExamplesListenHere: what is tried on one's own machine is not open to others, but in a container.
+func TestExamplesListenHere(t *testing.T) {
+	for _, name := range append(slices.Concat(siteExamples, moreExamples), "policy") {
+		for set, want := range map[string]string{"": "127.0.0.1:", "0.0.0.0": "0.0.0.0:"} {
+			t.Setenv("BIND", set)
+			if set == "" {
+				_ = os.Unsetenv("BIND") // which t.Setenv puts back
+			}
+			file := filepath.Join(exampleFolder(t, name), "Caddyfile")
+			var config struct {
+				Apps struct {
+					HTTP struct {
+						Servers map[string]struct{ Listen []string }
+					}
+				}
+			}
+			if err := json.Unmarshal(adaptDoc(t, file, readDoc(t, file)), &config); err != nil {
+				t.Fatal(err)
+			}
+			if len(config.Apps.HTTP.Servers) == 0 {
+				t.Errorf("%s has no server", name)
+			}
+			for _, server := range config.Apps.HTTP.Servers {
+				if len(server.Listen) != 1 || !strings.HasPrefix(server.Listen[0], want) {
+					t.Errorf("%s with BIND=%s listens at %q, want %s", name, set, server.Listen, want)
+				}
+			}
+		}
 	}
 }
