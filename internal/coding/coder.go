@@ -77,17 +77,26 @@ func NewCoder(o Options) *Coder {
 // Bars says why a response with this content is not coded for any client; empty: nothing bars it. These are the rules of
 // Caddy's encode (v2.11.9), but for Large.
 func (c *Coder) Bars(status int, h http.Header, size int) Reason {
-	switch {
+	switch why := c.BarsHead(status, h); {
 	case size <= c.options.MinLength:
 		return Short
+	case why != "":
+		return why
+	case int64(size) > c.options.Kept.maxBytes/4:
+		return Large
+	}
+	return ""
+}
+
+// BarsHead is Bars where the content is not known.
+func (c *Coder) BarsHead(status int, h http.Header) Reason {
+	switch {
 	case slices.ContainsFunc(h["Content-Encoding"], func(line string) bool { return line != "" }):
 		return Already
 	case httpcond.HasDirective(h["Cache-Control"], "no-transform"):
 		return NoTransform
 	case !c.options.Matcher.Match(status, h):
 		return Type
-	case int64(size) > c.options.Kept.maxBytes/4:
-		return Large
 	}
 	return ""
 }
@@ -107,8 +116,8 @@ const quiet = time.Minute
 
 // Get returns the coded form of a content, or why there is none: then it goes out as if there were no Coder. What is
 // returned must not be changed.
-func (c *Coder) Get(f *Format, content []byte) ([]byte, Reason) {
-	body, why, err := c.options.Kept.Get(f, content)
+func (c *Coder) Get(site string, f *Format, content []byte) ([]byte, Reason) {
+	body, why, err := c.options.Kept.Get(site, f, content)
 	if err != nil && c.mayLog(time.Now().UnixNano()) {
 		c.Log.Error("encode_once: an encoder has failed, so that the page goes out as if encode_once were not there",
 			zap.String("format", f.Name), zap.Error(err))

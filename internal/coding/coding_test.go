@@ -74,7 +74,7 @@ func TestGet(t *testing.T) {
 		{3, zstandard(), FirstSight, 2, 3},
 	}
 	for i, s := range steps {
-		body, why, err := k.Get(s.format, page(s.page))
+		body, why, err := k.Get("a", s.format, page(s.page))
 		if why != s.want || err != nil || (body != nil) != (s.want == Coded) {
 			t.Fatalf("step %d: %d bytes, %s, %v", i, len(body), why, err)
 		}
@@ -92,8 +92,40 @@ func TestGet(t *testing.T) {
 	if k.Purge(); k.Stats().Entries != 0 || k.Stats().Bytes != 0 {
 		t.Errorf("after a purge there is %+v", k.Stats())
 	}
-	if _, why, _ := k.Get(gzipped(), page(1)); why != FirstSight {
+	if _, why, _ := k.Get("a", gzipped(), page(1)); why != FirstSight {
 		t.Errorf("after a purge: %s", why)
+	}
+}
+
+// TestSites: a site learns nothing of what another one has sent.
+func TestSites(t *testing.T) {
+	k := New(1 << 20)
+	for i, want := range []Reason{FirstSight, Coded, Coded} {
+		for _, site := range []string{"a", "b"} {
+			if _, why, _ := k.Get(site, gzipped(), page(1)); why != want {
+				t.Errorf("%s, request %d: %s, want %s", site, i, why, want)
+			}
+		}
+	}
+	if now := k.Stats(); now.Misses != 2 || now.Entries != 2 {
+		t.Errorf("%+v", now)
+	}
+}
+
+// TestPurgeMeanwhile: what is coded while all is purged is not kept.
+func TestPurgeMeanwhile(t *testing.T) {
+	k := New(1 << 20)
+	k.Get("a", gzipped(), page(1)) //nolint:errcheck // noted
+	until := make(chan struct{})
+	go func() {
+		for len(k.slots) == 0 {
+			runtime.Gosched()
+		}
+		k.Purge()
+		close(until)
+	}()
+	if _, why, _ := k.Get("a", slowly(slow{until: until}), page(1)); why != Coded || k.Stats().Entries != 0 {
+		t.Errorf("%s, %+v", why, k.Stats())
 	}
 }
 
@@ -108,7 +140,7 @@ func strangers(t *testing.T, k *Kept, requests int) (wrong int) {
 			random := rand.New(rand.NewPCG(uint64(worker), 1))
 			for range requests / 4 {
 				n, format := random.IntN(300), formats[random.IntN(2)]
-				if body, why, _ := k.Get(format, page(n)); why == Coded && !bytes.Equal(decoded(t, format.Name, body), page(n)) {
+				if body, why, _ := k.Get("a", format, page(n)); why == Coded && !bytes.Equal(decoded(t, format.Name, body), page(n)) {
 					mu.Lock()
 					wrong++
 					mu.Unlock()
@@ -178,7 +210,7 @@ func TestBounds(t *testing.T) {
 	before := heap()
 	k := New(room)
 	for n := range 20_000 {
-		k.seen.before(k.digest(page(n)))
+		k.seen.before(0, k.digest(page(n)))
 	}
 	if now := k.Stats(); now.Entries != 0 {
 		t.Errorf("of contents that came once: %+v", now)
@@ -190,7 +222,7 @@ func TestBounds(t *testing.T) {
 	}
 	for n := range 600 { // three times as much as fits
 		for range 2 {
-			k.Get(gzipped(), noise(n)) //nolint:errcheck // the counters tell
+			k.Get("a", gzipped(), noise(n)) //nolint:errcheck // the counters tell
 		}
 	}
 	now := k.Stats()
@@ -236,36 +268,37 @@ func slowly(s slow) *Format {
 func TestOneAtATime(t *testing.T) {
 	k := New(1 << 20)
 	for n := range 3 {
-		k.Get(gzipped(), page(n)) //nolint:errcheck // noted
+		k.Get("a", gzipped(), page(n)) //nolint:errcheck // noted
 	}
 	k.slots = make(chan struct{}, 1)
 	until := make(chan struct{})
 	first := make(chan Reason)
 	go func() {
-		_, why, _ := k.Get(slowly(slow{until: until}), page(1))
+		_, why, _ := k.Get("a", slowly(slow{until: until}), page(1))
 		first <- why
 	}()
 	for len(k.slots) == 0 {
 		runtime.Gosched()
 	}
-	if _, why, _ := k.Get(gzipped(), page(2)); why != Busy {
+	if _, why, _ := k.Get("a", gzipped(), page(2)); why != Busy {
 		t.Errorf("another content, with all processors taken: %s", why)
 	}
-	if _, why, _ := k.Get(gzipped(), page(1)); why != Busy {
+	if _, why, _ := k.Get("a", gzipped(), page(1)); why != Busy {
 		t.Errorf("the same content, past its time: %s", why)
 	}
 	k.speedOf("gzip").Store(int64(time.Hour))
 	second := make(chan Reason)
 	go func() {
-		body, why, _ := k.Get(gzipped(), page(1))
+		body, why, _ := k.Get("a", gzipped(), page(1))
 		if body != nil && !bytes.Equal(decoded(t, "gzip", body), page(1)) {
 			why = "another content"
 		}
 		second <- why
 	}()
 	close(until)
-	if a, b := <-first, <-second; a != Coded || b != Coded || k.Stats().Misses != 1 {
-		t.Errorf("%s, %s, %+v", a, b, k.Stats())
+	a, b := <-first, <-second
+	if now := k.Stats(); a != Coded || b != Coded || now.Misses != 1 || now.Hits != 1 || now.BytesIn != uint64(len(page(1))) || now.SavedSeconds <= 0 {
+		t.Errorf("%s, %s, %+v", a, b, now)
 	}
 	if len(k.slots) != 0 || len(k.flights) != 0 {
 		t.Error("something is left behind")
@@ -279,7 +312,7 @@ func TestEncoderFails(t *testing.T) {
 		c := NewCoder(Options{Kept: New(1 << 20), Formats: []Format{*slowly(bad)}})
 		c.Log = zap.New(core)
 		for i, want := range []Reason{FirstSight, Failed, Failed} {
-			if body, why := c.Get(slowly(bad), page(1)); body != nil || why != want {
+			if body, why := c.Get("a", slowly(bad), page(1)); body != nil || why != want {
 				t.Errorf("%s, step %d: %s", name, i, why)
 			}
 		}
@@ -289,7 +322,7 @@ func TestEncoderFails(t *testing.T) {
 		if now := c.options.Kept.Stats(); now.Failures != 2 || now.Entries != 0 || len(c.options.Kept.slots) != 0 {
 			t.Errorf("%s: %+v", name, now)
 		}
-		if _, why := c.Get(gzipped(), page(1)); why != Coded {
+		if _, why := c.Get("a", gzipped(), page(1)); why != Coded {
 			t.Errorf("%s: with a good encoder: %s", name, why)
 		}
 		if !c.mayLog(c.logged.Load() + int64(quiet) + 1) {
@@ -307,10 +340,10 @@ func TestShare(t *testing.T) {
 	if a != b || a == c {
 		t.Error("they are not shared by their settings")
 	}
-	a.Get(gzipped(), page(1)) //nolint:errcheck // noted
-	a.Get(gzipped(), page(1)) //nolint:errcheck // coded
+	a.Get("a", gzipped(), page(1)) //nolint:errcheck // noted
+	a.Get("a", gzipped(), page(1)) //nolint:errcheck // coded
 	releaseA()
-	if _, why, _ := b.Get(gzipped(), page(1)); why != Coded || All().MaxBytes != before.MaxBytes+3<<20 || All().Entries != before.Entries+1 {
+	if _, why, _ := b.Get("a", gzipped(), page(1)); why != Coded || All().MaxBytes != before.MaxBytes+3<<20 || All().Entries != before.Entries+1 {
 		t.Errorf("%s, %+v", why, All())
 	}
 	if !PurgeAll() || All().Entries != 0 {
@@ -441,7 +474,7 @@ func BenchmarkGet(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				k.Get(gzipped(), content) //nolint:errcheck // the counters tell
+				k.Get("a", gzipped(), content) //nolint:errcheck // the counters tell
 			}
 		})
 		b.Run(fmt.Sprintf("new/size=%dKiB", size>>10), func(b *testing.B) {
@@ -451,7 +484,7 @@ func BenchmarkGet(b *testing.B) {
 			for b.Loop() {
 				content[int(n)%len(content)]++
 				n++
-				k.Get(gzipped(), content) //nolint:errcheck // the counters tell
+				k.Get("a", gzipped(), content) //nolint:errcheck // the counters tell
 			}
 		})
 	}

@@ -7,8 +7,8 @@ import (
 
 // flight is a content that is being coded.
 type flight struct {
-	done chan struct{} // closed when body is set, or stays nil because that has failed
-	body []byte
+	done  chan struct{} // closed when coded is set, or stays empty because that has failed
+	coded coded
 }
 
 // once codes a content, unless that is under way: who comes meanwhile waits for it, and not longer than it would take to do
@@ -25,7 +25,7 @@ func (k *Kept) once(at key, f *Format, content []byte) ([]byte, Reason, error) {
 	defer k.land(at, own)
 	if found, ok := k.cache.GetIfPresent(at); ok { // since it was looked for
 		k.hit(found, len(content))
-		own.body = found.body
+		own.coded = found
 		return found.body, Coded, nil
 	}
 	c, err := k.encode(at, f, content)
@@ -33,7 +33,7 @@ func (k *Kept) once(at key, f *Format, content []byte) ([]byte, Reason, error) {
 		k.failures.Add(1)
 		return nil, Failed, err
 	}
-	own.body = c.body
+	own.coded = c
 	return c.body, Coded, nil
 }
 
@@ -70,15 +70,21 @@ func (k *Kept) await(other *flight, f *Format, size int) ([]byte, Reason) {
 	case <-timer.C:
 		return nil, Busy
 	}
-	if other.body == nil {
+	if other.coded.body == nil {
 		return nil, Busy
 	}
-	k.hits.Add(1)
-	return other.body, Coded
+	k.hit(other.coded, size)
+	return other.coded.body, Coded
 }
 
 // mib is what the speed of a format is of.
 const mib = 1 << 20
+
+// What is waited for at most, whatever the size; and of how much is learned how long it takes.
+const (
+	longest    = 250 * time.Millisecond
+	leastKnown = 8 << 10
+)
 
 // slowest is how long a MiB takes to code where nothing is known yet.
 const slowest = 20 * time.Millisecond
@@ -89,13 +95,13 @@ func (k *Kept) patience(format string, size int) time.Duration {
 	if speed == 0 {
 		speed = int64(slowest)
 	}
-	return time.Duration(float64(speed) * float64(size) / mib)
+	return min(time.Duration(float64(speed)*float64(size)/mib), longest)
 }
 
 // learn notes how long a content took. The latest ones count most.
 func (k *Kept) learn(format string, took time.Duration, size int) {
-	if size == 0 {
-		return
+	if size < leastKnown {
+		return // most of it may be something else
 	}
 	now := int64(float64(took) * mib / float64(size))
 	speed := k.speedOf(format)

@@ -3,6 +3,7 @@ package coding
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"runtime"
 	"sync"
@@ -21,7 +22,8 @@ type Kept struct {
 	maxBytes int64
 	seen     seen
 	digest   func(body []byte) digest
-	slots    chan struct{} // taken while a body is coded: as many as there are processors
+	slots    chan struct{} // taken while a body is coded
+	purges   atomic.Uint64
 
 	mu      sync.Mutex
 	flights map[key]*flight // what is being coded now
@@ -34,11 +36,19 @@ type Kept struct {
 	saved                              atomic.Int64  // nanoseconds that these took to code
 }
 
-// key is of one content in one format. The encoder's version is that of the process, and its level that of Kept.
+// key is of one content of a site in one format. The encoder's version is that of the process, and its level that of Kept.
+// Each site has its own, so that nobody learns from his what others send.
 type key struct {
 	content digest
+	site    uint64
 	format  string
 }
+
+// sites makes what stands for a site.
+var sites = maphash.MakeSeed()
+
+// processors is how many bodies are coded at one time in this process.
+var processors = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // coded is a content in its coded form.
 type coded struct {
@@ -59,7 +69,7 @@ type Format struct {
 func New(maxBytes int64) *Kept {
 	k := &Kept{
 		maxBytes: maxBytes, seen: newSeen(maxBytes), digest: newDigester(),
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), flights: make(map[key]*flight),
+		slots: processors, flights: make(map[key]*flight),
 	}
 	k.cache = otter.Must(&otter.Options[key, coded]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // it is checked to be positive
@@ -75,14 +85,14 @@ func New(maxBytes int64) *Kept {
 }
 
 // Get returns the coded form of a content, or why there is none: then it goes out as if nothing were kept. What is returned
-// must not be changed. The error is that of an encoder.
-func (k *Kept) Get(f *Format, content []byte) ([]byte, Reason, error) {
-	at := key{k.digest(content), f.Name}
+// must not be changed. The error is that of an encoder. Each site finds what it has sent itself.
+func (k *Kept) Get(site string, f *Format, content []byte) ([]byte, Reason, error) {
+	at := key{k.digest(content), maphash.String(sites, site), f.Name}
 	if found, ok := k.cache.GetIfPresent(at); ok {
 		k.hit(found, len(content))
 		return found.body, Coded, nil
 	}
-	if !k.seen.before(at.content) {
+	if !k.seen.before(at.site, at.content) {
 		return nil, FirstSight, nil
 	}
 	return k.once(at, f, content)
@@ -107,9 +117,8 @@ func (k *Kept) encode(at key, f *Format, content []byte) (c coded, err error) {
 		encoder = f.NewEncoder()
 	}
 	space := spaces.Get().(*bytes.Buffer) // nothing else is put there
-	defer spaces.Put(space)
 	space.Reset()
-	began := time.Now()
+	began, purges := time.Now(), k.purges.Load()
 	encoder.Reset(space)
 	if _, err = encoder.Write(content); err == nil {
 		err = encoder.Close()
@@ -120,9 +129,13 @@ func (k *Kept) encode(at key, f *Format, content []byte) (c coded, err error) {
 	c = coded{append([]byte(nil), space.Bytes()...), time.Since(began)}
 	encoder.Reset(nil)
 	pool.Put(encoder)
+	spaces.Put(space) // an encoder that has failed may still write into it
 	k.codings.Add(1)
 	k.learn(f.Name, c.took, len(content))
 	k.cache.Set(at, c)
+	if purges != k.purges.Load() {
+		k.cache.Invalidate(at)
+	}
 	return c, nil
 }
 
@@ -139,6 +152,7 @@ func (k *Kept) encodersOf(format string) *sync.Pool {
 
 // Purge drops all that is kept, and what has been seen.
 func (k *Kept) Purge() {
+	k.purges.Add(1)
 	k.cache.InvalidateAll()
 	k.seen.forget()
 }
@@ -213,14 +227,14 @@ func (k *Kept) Destruct() error {
 
 // All is the sum of all that are in use, and of what those counted that were.
 func All() Stats {
-	past.mu.Lock()
-	sum := past.sum
-	past.mu.Unlock()
+	var sum Stats
 	pool.Range(func(_, kept any) bool {
 		sum = sum.plus(kept.(*Kept).Stats())
 		return true
 	})
-	return sum
+	past.mu.Lock()
+	defer past.mu.Unlock()
+	return sum.plus(past.sum)
 }
 
 // PurgeAll drops all that is kept anywhere, and reports whether anything could be kept at all.

@@ -19,10 +19,10 @@ func newSeen(maxBytes int64) seen {
 	return seen{make([]atomic.Uint64, min(max(maxBytes>>10, minSeen), maxSeen))}
 }
 
-// before reports whether a content has come before, and notes it.
-func (s seen) before(d digest) bool {
-	place := &s.marks[binary.LittleEndian.Uint64(d[:8])%uint64(len(s.marks))]
-	mark := binary.LittleEndian.Uint64(d[8:]) | 1 // an empty place has none
+// before reports whether a content has come before at a site, and notes it.
+func (s seen) before(site uint64, d digest) bool {
+	place := &s.marks[(binary.LittleEndian.Uint64(d[:8])^site)%uint64(len(s.marks))]
+	mark := binary.LittleEndian.Uint64(d[8:]) ^ site | 1 // an empty place has none
 	if place.Load() == mark {
 		return true
 	}

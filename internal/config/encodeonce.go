@@ -3,12 +3,15 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime/debug"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
 )
 
 // EncoderNamespace is that of the modules that make encoders.
@@ -35,7 +38,7 @@ func (e EncodeOnce) Check() error {
 		switch {
 		case slices.Contains(e.Prefer[:i], format):
 			return fmt.Errorf("encode_once: %s is named twice; name it once", format)
-		case len(e.EncodingsRaw) > 0 && e.EncodingsRaw[format] == nil:
+		case e.encodings()[format] == nil:
 			return fmt.Errorf("encode_once: prefer names %s, which is not among the encodings; add it there, or remove it", format)
 		}
 	}
@@ -52,6 +55,11 @@ func (e EncodeOnce) Check() error {
 
 // checkEncodeOnce refuses what would never code anything.
 func (h *Handler) checkEncodeOnce() error {
+	for _, name := range slices.Sorted(maps.Keys(valueOr(h.EncodeOnce).EncodingsRaw)) {
+		if valueOr(h.ETag).Mode == "strong" && !tag.IsCodingSuffix("-"+name) {
+			return fmt.Errorf("encode_once %s beside etag strong: a strong tag with -%[1]s at its end would not be known again; write etag auto, or another format", name)
+		}
+	}
 	if h.EncodeOnce != nil && valueOr(h.ETag).Mode == "off" {
 		return errors.New("encode_once compresses what is buffered to make its tag, and etag off buffers nothing; write etag auto, or remove encode_once")
 	}

@@ -7,15 +7,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/tag"
+	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
 
 // negotiate finds the format that the client gets, before handlers inside may change the request.
 func (x *Exchange) negotiate() {
-	if x.svc.Coder != nil && x.asked.format == nil && httpcond.AcceptsCoding(x.asked.r.Header["Accept-Encoding"]) {
+	if x.svc.Coder != nil && x.asked.codable {
 		x.asked.format = x.svc.Coder.Negotiate(x.asked.r)
 	}
 }
@@ -38,9 +39,11 @@ func (x *Exchange) judgeCoding(header http.Header, size int) {
 }
 
 // noteUncoded notes why a response that passes is not coded here.
-func (x *Exchange) noteUncoded(status int) {
+func (x *Exchange) noteUncoded(status int, header http.Header) {
 	switch {
-	case x.svc.Coder == nil || status != http.StatusOK || x.headPasses():
+	case x.svc.Coder == nil || status != http.StatusOK:
+	case x.headPasses():
+		x.variesAsGet(header)
 	case x.selected.coded:
 		x.kept.said.Coding(journal.AlreadyCoded)
 	default:
@@ -60,7 +63,7 @@ func (x *Exchange) coded(header http.Header, body []byte) []byte {
 		x.kept.said.Coding(journal.Accept)
 		return nil
 	}
-	coded, why := x.svc.Coder.Get(format, body)
+	coded, why := x.svc.Coder.Get(x.asked.r.Host, format, body)
 	x.kept.said.Coding(journal.Because(why))
 	if coded == nil {
 		return nil
@@ -70,7 +73,7 @@ func (x *Exchange) coded(header http.Header, body []byte) []byte {
 	for _, name := range [...]string{"Accept-Ranges", "Repr-Digest", "Content-Digest", "Digest", "Content-Md5"} {
 		delete(header, name) // they speak of the content as it was
 	}
-	x.suffix(header, format)
+	x.suffix(header, format.Name)
 	return coded
 }
 
@@ -90,41 +93,70 @@ func variesByCoding(header http.Header) {
 }
 
 // suffix tells a strong tag of coded octets from the one of plain ones (RFC 9110 §8.8.3.3), as encode does.
-func (x *Exchange) suffix(header http.Header, format *coding.Format) {
+func (x *Exchange) suffix(header http.Header, coding string) {
 	if lines := header["Etag"]; len(lines) > 0 && lines[0] != "" && !strings.HasPrefix(lines[0], "W/") {
-		header["Etag"] = x.one(strings.TrimSuffix(lines[0], `"`) + "-" + format.Name + `"`)
+		header["Etag"] = x.one(strings.TrimSuffix(lines[0], `"`) + "-" + coding + `"`)
 	}
 }
 
-// labelCoded gives a 304 what its 200 has for being coded: Vary, and the suffix of a strong tag, which encode has taken off
-// the condition and does not put on the 304. Without encode the client has named the tag as it is.
+// variesAsGet says so where the content is not known, and its 200 to GET would be held and coded for who accepts that.
+func (x *Exchange) variesAsGet(header http.Header) {
+	if x.svc.Coder != nil && !x.selected.ETag.Present && x.svc.Coder.BarsHead(http.StatusOK, header) == "" {
+		variesByCoding(header)
+	}
+}
+
+// labelCoded gives a 304, or the head of a 200, what the 200 to GET has for being coded: Vary, and the suffix of a strong tag.
+// encode has taken that off the condition, and does not put it on the 304. Without encode the client has named the tag as it
+// is, if it has named one.
 func (x *Exchange) labelCoded(w http.ResponseWriter, header http.Header) {
 	variesByCoding(header)
-	x.negotiate()
 	named, ok := httpcond.ParseEntityTag(first(header["Etag"]))
-	if ok && !named.Weak && !tag.HasCodingSuffix(named.Opaque) && x.asked.format != nil && encodes(w) {
-		x.suffix(header, x.asked.format)
+	if !ok || named.Weak || x.svc.Policy.Tags.Mode != policy.Strong || tag.HasCodingSuffix(named.Opaque) {
+		return
 	}
+	switch coding, encodes := encodingOf(w); {
+	case encodes && coding != "":
+		x.suffix(header, coding)
+	case !encodes && x.asked.format != nil && !x.namesTags():
+		x.suffix(header, x.asked.format.Name)
+	}
+}
+
+// namesTags reports whether the client has named tags in If-None-Match.
+func (x *Exchange) namesTags() bool {
+	original := x.original()
+	lines := original[upstream.IfNoneMatch]
+	return len(lines) > 0 && strings.TrimSpace(lines[0]) != "*"
 }
 
 // labelRecalled does so with a 304 from memory.
 func (x *Exchange) labelRecalled(w http.ResponseWriter, header http.Header) {
-	if x.svc.Coder != nil && x.visit.Codable() {
-		x.labelCoded(w, header)
+	if x.svc.Coder == nil || !x.visit.Codable() {
+		return
 	}
+	if x.shown == nil {
+		x.asked.codable = httpcond.AcceptsCoding(x.asked.r.Header["Accept-Encoding"])
+		x.negotiate()
+	}
+	x.labelCoded(w, header)
 }
 
-// encodes reports whether Caddy's encode stands further out. It has no name for others: its writer tells.
-func encodes(w http.ResponseWriter) bool {
+// encodingOf is the coding that Caddy's encode has negotiated with the client, empty if there is none, and whether encode
+// stands further out at all. Its writer has no name for others.
+func encodingOf(w http.ResponseWriter) (coding string, encodes bool) {
 	for range 32 { // deeper than any chain of handlers
-		if reflect.TypeOf(w).String() == "*encode.responseWriter" {
-			return true
+		if of := reflect.TypeOf(w); of.String() == "*encode.responseWriter" {
+			if name := reflect.ValueOf(w).Elem().FieldByName("encodingName"); name.Kind() == reflect.String {
+				return name.String(), true
+			}
+			return "", true
 		}
 		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			return false
+			return "", false
 		}
 		w = inner.Unwrap()
 	}
-	return false
+	return "", false
 }

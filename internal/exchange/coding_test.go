@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/gzip" // encoders of encode_once
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"
 )
@@ -205,5 +207,106 @@ func TestEncodeOnceRange(t *testing.T) {
 		if tt.status == 206 && v.rec.Body.String() != wordy[3:10] {
 			t.Errorf("the part is %q", v.rec.Body)
 		}
+	}
+}
+
+// behindEncode is a handler with Caddy's encode outside of it.
+type behindEncode struct {
+	encode *encode.Encode
+	inner  *Handler
+}
+
+func (b behindEncode) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return b.encode.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		return b.inner.ServeHTTP(w, r, next)
+	}))
+}
+
+func encoding(t *testing.T, format string) *encode.Encode {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	e := &encode.Encode{EncodingsRaw: caddy.ModuleMap{format: []byte(`{}`)}}
+	if err := e.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestEncodeOnceTags: a 304, and the head of a page that is remembered, have the tag that the 200 has for the same client.
+func TestEncodeOnceTags(t *testing.T) {
+	remembering := func(h *Handler) {
+		h.Remember = &Remember{TTL: 3600e9, StoreRaw: []byte(`{"name": "memory", "max_entries": 78}`)}
+	}
+	html := sends(200, wordy, "Content-Type", "text/html", "Last-Modified", modified)
+	gzips := pairs("Accept-Encoding", "gzip")
+	for i, tt := range []struct {
+		name    string
+		outside string // the format of encode; empty: there is none
+		strong  bool
+		method  string
+		fields  []string
+		names   string // PLAIN or CODED: the tag in If-None-Match
+		want    string
+	}{
+		{"no encode, any tag", "", true, "GET", append(gzips, "If-None-Match", "*"), "", "CODED"},
+		{"no encode, a date", "", true, "GET", append(gzips, "If-Modified-Since", modified), "", "CODED"},
+		{"no encode, the plain tag", "", true, "GET", gzips, "PLAIN", "PLAIN"},
+		{"no encode, no coding", "", true, "GET", nil, "PLAIN", "PLAIN"},
+		{"no encode, HEAD", "", true, "HEAD", gzips, "", "CODED"},
+		{"no encode, HEAD without a coding", "", true, "HEAD", nil, "", "PLAIN"},
+		{"encode, the coded tag", "gzip", true, "GET", gzips, "CODED", "CODED"},
+		{"encode, no coding", "gzip", true, "GET", nil, "PLAIN", "PLAIN"},
+		{"encode of another format", "zstd", true, "GET", gzips, "PLAIN", "PLAIN"},
+		{"auto, of one who takes no coding", "gzip", false, "GET", nil, "PLAIN", "PLAIN"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			change := func(*Handler) {}
+			if tt.strong {
+				change = strongTags
+			}
+			h := once(t, int64(i)+100, change, remembering)
+			var handler caddyhttp.MiddlewareHandler = h
+			if tt.outside != "" {
+				handler = behindEncode{encoding(t, tt.outside), h}
+			}
+			target := "/" + strconv.Itoa(i)
+			plain := newVisit(t, "GET", target).to(handler, html).rec.Header().Get("Etag")
+			coded := strings.TrimSuffix(plain, `"`) + `-gzip"`
+			newVisit(t, "GET", target, "Accept-Encoding", "gzip").to(handler, html)
+			forms := strings.NewReplacer("PLAIN", plain, "CODED", coded)
+			fields := tt.fields
+			if tt.names != "" {
+				fields = append(fields[:len(fields):len(fields)], "If-None-Match", forms.Replace(tt.names))
+			}
+			for _, also := range [][]string{nil, pairs("Cache-Control", "no-cache")} { // from memory, and not
+				if tt.method == "HEAD" && also != nil {
+					continue // of a HEAD that is asked the upstream sends no tag
+				}
+				v := newVisit(t, tt.method, target, append(fields[:len(fields):len(fields)], also...)...)
+				v.serve(handler, html) // encode leaves the condition without its suffix
+				wantPairs(t, "the answer", v.rec.Header(), pairs("Etag", forms.Replace(tt.want), "Vary", "Accept-Encoding"))
+			}
+		})
+	}
+}
+
+// TestEncodeOnceVaries: a 304 that a date decides before there is content, and HEAD, have the Vary of the 200.
+func TestEncodeOnceVaries(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method string
+		fields []string
+		head   []string
+		want   string
+	}{
+		"a 304":                  {"GET", pairs("If-Modified-Since", modified, "Cookie", "a=1"), pairs("Content-Type", "text/html", "Last-Modified", modified), "Accept-Encoding"},
+		"a 304 of an image":      {"GET", pairs("If-Modified-Since", modified, "Cookie", "a=1"), pairs("Content-Type", "image/png", "Last-Modified", modified), ""},
+		"a 304 that is streamed": {"GET", pairs("If-Modified-Since", modified), pairs("Content-Type", "text/html", "Last-Modified", modified, "Etag", `"a"`), ""},
+		"HEAD":                   {"HEAD", nil, pairs("Content-Type", "text/html"), "Accept-Encoding"},
+		"HEAD of an image":       {"HEAD", nil, pairs("Content-Type", "image/png"), ""},
+		"HEAD of a stream":       {"HEAD", nil, pairs("Content-Type", "text/html", "Etag", `"a"`), ""},
+	} {
+		v := newVisit(t, tt.method, "/", tt.fields...).to(once(t, 90), sends(200, wordy, tt.head...))
+		wantPairs(t, name, v.rec.Header(), pairs("Vary", tt.want))
 	}
 }

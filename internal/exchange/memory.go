@@ -53,6 +53,7 @@ func (x *Exchange) compareHead(header http.Header) {
 		if record, _ := x.visit.Record(); record.ETag != "" {
 			header["Etag"] = x.one(record.ETag)
 			s.ETag, s.madeHere = upstream.ReadETag(header["Etag"]), true
+			x.labelRecalled(x.resp.Outer(), header)
 		}
 	}
 }

@@ -25,10 +25,13 @@ func (x *Exchange) notModified(header http.Header, known bool) {
 		named := httpcond.EntityTag{Weak: x.selected.ETag.Tag.Weak, Opaque: matched.Opaque}
 		header["Etag"] = x.one(named.String())
 	}
-	x.trim(header)
-	if x.selected.codable {
+	switch { // while the media type is there
+	case x.selected.codable:
 		x.labelCoded(x.resp.Outer(), header)
+	case x.selected.uncoded == journal.NoReason:
+		x.variesAsGet(header) // the content was not looked at
 	}
+	x.trim(header)
 	if known {
 		x.visit.Confirm(header)
 	}

@@ -14,7 +14,7 @@ import (
 // head goes out.
 func (x *Exchange) stream(status int, header http.Header, reason journal.Reason) capture.Decision {
 	x.dress(header)
-	x.noteUncoded(status)
+	x.noteUncoded(status, header)
 	switch {
 	case status != http.StatusOK:
 		x.visit.Unfit(remember.UnkeptStatus)
