@@ -202,7 +202,7 @@ func (v *visits) ask(t *testing.T, c *client, method string, fields ...string) a
 // askByTags asks by each tag that any of the sites has ever sent, and for parts.
 func (v *visits) askByTags(t *testing.T) {
 	t.Helper()
-	requests := [][]string{{"Range", "bytes=10-99"}, {"If-Match", `"another"`}, {"If-None-Match", `"another"`}, {"If-None-Match", "*"}}
+	requests := [][]string{{"Range", "bytes=10-99"}, {"If-Match", `"another"`}, {"If-None-Match", `"another"`}, {"If-None-Match", "*"}, {"If-Modified-Since", longDate.Format(http.TimeFormat)}}
 	for _, tag := range v.tags {
 		requests = append(requests, []string{"If-None-Match", tag}, []string{"If-None-Match", "W/" + strings.TrimPrefix(tag, "W/")},
 			[]string{"Range", "bytes=10-99", "If-Range", tag}, []string{"If-Match", tag})

@@ -75,28 +75,19 @@ func NewCoder(o Options) *Coder {
 }
 
 // Bars says why a response with this content is not coded for any client; empty: nothing bars it. These are the rules of
-// Caddy's encode (v2.11.9), but for Large.
+// Caddy's encode (v2.11.9), but for Large. A size below 0 is not known, and bars nothing.
 func (c *Coder) Bars(status int, h http.Header, size int) Reason {
-	switch why := c.BarsHead(status, h); {
-	case size <= c.options.MinLength:
-		return Short
-	case why != "":
-		return why
-	case int64(size) > c.options.Kept.maxBytes/4:
-		return Large
-	}
-	return ""
-}
-
-// BarsHead is Bars where the content is not known.
-func (c *Coder) BarsHead(status int, h http.Header) Reason {
 	switch {
+	case size >= 0 && size <= c.options.MinLength:
+		return Short
 	case slices.ContainsFunc(h["Content-Encoding"], func(line string) bool { return line != "" }):
 		return Already
 	case httpcond.HasDirective(h["Cache-Control"], "no-transform"):
 		return NoTransform
 	case !c.options.Matcher.Match(status, h):
 		return Type
+	case int64(size) > c.options.Kept.maxBytes/4:
+		return Large
 	}
 	return ""
 }

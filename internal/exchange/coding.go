@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/httpcond"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/journal"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/policy"
@@ -93,15 +94,20 @@ func variesByCoding(header http.Header) {
 }
 
 // suffix tells a strong tag of coded octets from the one of plain ones (RFC 9110 §8.8.3.3), as encode does.
-func (x *Exchange) suffix(header http.Header, coding string) {
+func (x *Exchange) suffix(header http.Header, format string) {
 	if lines := header["Etag"]; len(lines) > 0 && lines[0] != "" && !strings.HasPrefix(lines[0], "W/") {
-		header["Etag"] = x.one(strings.TrimSuffix(lines[0], `"`) + "-" + coding + `"`)
+		header["Etag"] = x.one(strings.TrimSuffix(lines[0], `"`) + "-" + format + `"`)
 	}
 }
 
-// variesAsGet says so where the content is not known, and its 200 to GET would be held and coded for who accepts that.
+// variesAsGet says so where the content is not known, and the 200 to GET would be held and may be coded for who accepts that.
+// Without a type nobody knows yet.
 func (x *Exchange) variesAsGet(header http.Header) {
-	if x.svc.Coder != nil && !x.selected.ETag.Present && x.svc.Coder.BarsHead(http.StatusOK, header) == "" {
+	c, s := x.svc.Coder, x.selected
+	if c == nil || x.resp.Status() != http.StatusOK || s.coded || s.ETag.Present {
+		return
+	}
+	if why := c.Bars(http.StatusOK, header, int(s.declared)); why == "" || why == coding.Type && !s.typed {
 		variesByCoding(header)
 	}
 }
@@ -115,9 +121,9 @@ func (x *Exchange) labelCoded(w http.ResponseWriter, header http.Header) {
 	if !ok || named.Weak || x.svc.Policy.Tags.Mode != policy.Strong || tag.HasCodingSuffix(named.Opaque) {
 		return
 	}
-	switch coding, encodes := encodingOf(w); {
-	case encodes && coding != "":
-		x.suffix(header, coding)
+	switch format, encodes := encodingOf(w); {
+	case encodes && format != "":
+		x.suffix(header, format)
 	case !encodes && x.asked.format != nil && !x.namesTags():
 		x.suffix(header, x.asked.format.Name)
 	}
@@ -144,7 +150,7 @@ func (x *Exchange) labelRecalled(w http.ResponseWriter, header http.Header) {
 
 // encodingOf is the coding that Caddy's encode has negotiated with the client, empty if there is none, and whether encode
 // stands further out at all. Its writer has no name for others.
-func encodingOf(w http.ResponseWriter) (coding string, encodes bool) {
+func encodingOf(w http.ResponseWriter) (format string, encodes bool) {
 	for range 32 { // deeper than any chain of handlers
 		if of := reflect.TypeOf(w); of.String() == "*encode.responseWriter" {
 			if name := reflect.ValueOf(w).Elem().FieldByName("encodingName"); name.Kind() == reflect.String {

@@ -412,7 +412,7 @@ func (x *handlerTrial) checkFields(a *answered) {
 		"Etag", "Last-Modified", "Cache-Control", "Expires", "Accept-Ranges", "Content-Length", "Vary", "Content-Location", "Content-Type",
 	}
 	for name, lines := range x.plain.sent {
-		if !slices.Contains(treated, name) && !isNoDate(name, lines) && !reflect.DeepEqual(a.sent[name], lines) {
+		if !slices.Contains(treated, name) && !isNoDate(name, lines) && !reflect.DeepEqual(a.sent[name], lines) && !(a.coding != "" && slices.Contains(digestFields, name)) {
 			x.t.Errorf("%s: %q became %q", name, lines, a.sent[name])
 		}
 	}

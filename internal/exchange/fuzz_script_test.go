@@ -354,6 +354,7 @@ type wire struct {
 	body     []byte
 	trailers http.Header
 	flushed  bool
+	writes   int
 
 	heads   int // calls of WriteHeader that came too late
 	refused int // octets of content where there is none
@@ -398,6 +399,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		return 0, http.ErrContentLength
 	}
 	w.body = append(w.body, p...)
+	w.writes++
 	return len(p), nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/conditionalcache/caddy-conditional-cache/internal/coding"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/exchange"
 	"github.com/conditionalcache/caddy-conditional-cache/internal/upstream"
 )
@@ -33,6 +34,7 @@ type fuzzed struct {
 	rows     bool          // Cache-Control is another one than the upstream's
 	ignores  bool          // parts of the content are no change
 	found    bool          // where the upstream has no Last-Modified, one is found
+	codes    bool          // what comes again is coded
 	delay    time.Duration // after which a response is let go; zero: none
 }
 
@@ -77,6 +79,11 @@ func fuzzedConfigs() []*fuzzed {
 			CacheControl: []CacheControl{{Directives: []string{"public", "max-age=1h"}, Existing: "replace"}},
 			Remember:     &Remember{StoreRaw: few},
 		}},
+		{name: "encode_once", codes: true, outer: &Handler{EncodeOnce: &EncodeOnce{MinLength: 1, MaxBytes: 1 << 20}}},
+		{
+			name: "strong, encode_once", codes: true,
+			outer: &Handler{ETag: &ETag{Mode: "strong"}, Head: "get", EncodeOnce: &EncodeOnce{MinLength: 1, MaxBytes: 1 << 20, Prefer: []string{"gzip", "zstd"}}},
+		},
 	}
 }
 
@@ -171,6 +178,9 @@ func tryHandler(t *testing.T, config *fuzzed, way uint8, request, response []byt
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		trial.cut = err
 	}
+	if config.codes {
+		coding.PurgeAll() // of another run with the same content
+	}
 	hung := time.AfterFunc(20*time.Second, func() { panic("the handler hangs") })
 	defer hung.Stop()
 	trial.run()
@@ -208,6 +218,7 @@ type answered struct {
 	*wire
 	r        *http.Request
 	fields   http.Header // the request's as they came
+	coding   string      // by encode_once; see decode
 	calls    []call
 	err      error
 	panicked any
@@ -315,6 +326,9 @@ func (x *handlerTrial) ask(c *fuzzed, r *http.Request) *answered {
 	}()
 	if a.calls = u.calls; a.err == nil && a.panicked == nil {
 		a.finish()
+		if c != nil {
+			x.decode(a)
+		}
 	}
 	return a
 }
