@@ -30,7 +30,7 @@ func (u *changing) page(n int, version int64) string {
 	}
 	random := rand.New(rand.NewPCG(uint64(n), uint64(version)))
 	var noise strings.Builder
-	for range 100 + n*10 { // so that it is of several KiB when it is compressed
+	for range 100 + n*3 { // so that it is of several KiB when it is compressed
 		_, _ = fmt.Fprintf(&noise, "%08x ", random.Uint32())
 	}
 	u.pages.Store(line, line+noise.String()+line)
@@ -129,13 +129,15 @@ func (l *onceLoad) judge(t *testing.T, n int, fields []string, got answer) {
 		return
 	}
 	tag := strings.TrimPrefix(withoutSuffix(got.header.Get("Etag")), "W/")
-	if of, there := l.said[n].LoadOrStore(tag, version); there && of != version {
+	if of, there := l.said[n].LoadOrStore(tag, version); there && of != version && tag != "" { // on a busy machine a page may be too late to be held
 		t.Errorf("page %d: the tag %s is of the changes %d and %d", n, tag, of, version)
 	}
 	if got.status == http.StatusNotModified && len(fields) > 2 {
 		return
 	}
-	l.said[n].Store("tag", got.header.Get("Etag"))
+	if tag != "" {
+		l.said[n].Store("tag", got.header.Get("Etag"))
+	}
 	text, err := got.content()
 	if err != nil || got.status != http.StatusOK || text != l.page(n, version) {
 		t.Errorf("page %d as of change %d: got %v, %v", n, version, got, err)
