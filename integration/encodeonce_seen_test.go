@@ -173,7 +173,11 @@ func TestEncodeOnceInPlaces(t *testing.T) {
 					t.Errorf("got %v, %v", last, err)
 				}
 			}
-			if last.header.Get("Content-Encoding") != "gzip" || last.header.Get("Vary") != "Accept-Encoding" || strings.Count(last.header.Get("Etag"), "-gzip") != 1 {
+			suffixes := 1
+			if name == "outside of encode" {
+				suffixes = 0 // the tag is made of what is compressed already
+			}
+			if last.header.Get("Content-Encoding") != "gzip" || last.header.Get("Vary") != "Accept-Encoding" || strings.Count(last.header.Get("Etag"), "-gzip") != suffixes {
 				t.Errorf("the third time: %v", last)
 			}
 			if name != "outside of encode" { // there it has been compressed already
@@ -252,7 +256,7 @@ func TestEncodeOnceClientLeaves(t *testing.T) {
 	onceSite(t, "{etag}", upstream, func(t *testing.T, c *client, _ bool) {
 		t.Helper()
 		c.must(t, http.StatusOK, http.MethodGet, pathOf(t)+"&warm", "")
-		before := footing.Take()
+		before := footing.Take().Sparing(4) // of sixty requests that may leave something behind
 		for n := range 20 {
 			path := fmt.Sprint(pathOf(t), "&n=", n)
 			for range 3 {

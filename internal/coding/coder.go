@@ -78,14 +78,14 @@ func NewCoder(o Options) *Coder {
 // Caddy's encode (v2.11.9), but for Large. A size below 0 is not known, and bars nothing.
 func (c *Coder) Bars(status int, h http.Header, size int) Reason {
 	switch {
-	case size >= 0 && size <= c.options.MinLength:
-		return Short
 	case slices.ContainsFunc(h["Content-Encoding"], func(line string) bool { return line != "" }):
 		return Already
 	case httpcond.HasDirective(h["Cache-Control"], "no-transform"):
 		return NoTransform
 	case !c.options.Matcher.Match(status, h):
 		return Type
+	case size >= 0 && size <= c.options.MinLength:
+		return Short
 	case int64(size) > c.options.Kept.maxBytes/4:
 		return Large
 	}

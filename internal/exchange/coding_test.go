@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -277,13 +278,13 @@ func TestEncodeOnceTags(t *testing.T) {
 			forms := strings.NewReplacer("PLAIN", plain, "CODED", coded)
 			fields := tt.fields
 			if tt.names != "" {
-				fields = append(fields[:len(fields):len(fields)], "If-None-Match", forms.Replace(tt.names))
+				fields = append(slices.Clip(fields), "If-None-Match", forms.Replace(tt.names))
 			}
 			for _, also := range [][]string{nil, pairs("Cache-Control", "no-cache")} { // from memory, and not
 				if tt.method == "HEAD" && also != nil {
 					continue // of a HEAD that is asked the upstream sends no tag
 				}
-				v := newVisit(t, tt.method, target, append(fields[:len(fields):len(fields)], also...)...)
+				v := newVisit(t, tt.method, target, append(slices.Clip(fields), also...)...)
 				v.serve(handler, html) // encode leaves the condition without its suffix
 				wantPairs(t, "the answer", v.rec.Header(), pairs("Etag", forms.Replace(tt.want), "Vary", "Accept-Encoding"))
 			}

@@ -41,6 +41,13 @@ func (f Footing) String() string {
 		f.goroutines, f.descriptors, f.heap>>10, f.held, f.writes)
 }
 
+// Sparing is the same with some connections more, which an upstream may be kept for.
+func (f Footing) Sparing(connections int) Footing {
+	f.goroutines += 4 * connections // two of the client's side, one of the server's, and one to spare
+	f.descriptors += 2 * connections
+	return f
+}
+
 // Settled waits until for some time no goroutine and no descriptor more is given back, or until there is no more patience.
 func Settled(quiet, patience time.Duration) Footing {
 	least, since := Take(), time.Now()
