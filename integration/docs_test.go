@@ -155,8 +155,6 @@ var optionRows = []optionRow{
 	{"GET", ":8080/demo/demo.js", "", 200, map[string]string{"Cache-Control": "^no-cache$", "Server-Timing": `^cc;desc="streamed first_visit"$`}},
 	{"GET", ":8080/files/picture.png", "", 200, map[string]string{"Etag": `^"cc1\.[0-9a-f]{32}\.spduo0"$`, "Last-Modified": "^Wed, 01 Jan 2025"}},
 	{"GET", ":8080/files/picture.png", "*", 304, map[string]string{"Etag": `\.spduo0"$`, "Last-Modified": ""}},
-	{"GET", ":8082/once/long.html", "Accept-Encoding: gzip", 200, map[string]string{"Content-Encoding": "^gzip$", "Server-Timing": `cc-enc;desc="first_sight"$`}},
-	{"GET", ":8082/once/long.html", "Accept-Encoding: gzip", 200, map[string]string{"Content-Encoding": "^gzip$", "Server-Timing": `cc-enc;desc="coded"$`}},
 	{"GET", ":8080/app/form", "", 200, map[string]string{"Etag": `^W/"cc1\.[0-9a-f]{32}"$`, "Server-Timing": `^cc;desc="tagged no_condition", cc-enc;desc="accept"$`}},
 	{"GET", ":8080/remembered/slow", "*", 304, map[string]string{"Server-Timing": `cc-mem`}},
 	{"GET", ":8080/conditional_cache/", "", 200, map[string]string{"Content-Type": "^application/json$"}},

@@ -136,7 +136,7 @@ func TestStartIsTold(t *testing.T) {
 	got := messages(lines(), "info")
 	slices.Sort(got)
 	const bare = "makes entity tags (auto, xxh3), keeps the upstream's; puts Last-Modified in order; leaves Cache-Control alone; " +
-		"holds up to 4.0 MiB for 200ms; answers Range; judges writes that name a tag made here; remembers "
+		"buffers up to 4.0 MiB for 200ms; answers Range; judges writes that name a tag made here; remembers "
 	if want := []string{bare + "for 1m0s", bare + "nothing"}; !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

@@ -13,7 +13,7 @@ type flight struct {
 
 // once codes a content, unless that is under way: who comes meanwhile waits for it, and not longer than it would take to do
 // it again. Where all processors code already, nobody waits for one: the content goes the old way.
-func (k *Kept) once(at key, f *Format, content []byte) ([]byte, Reason, error) {
+func (k *Kept) once(at key, f *Format, content []byte, purges uint64) ([]byte, Reason, error) {
 	own, other := k.takeOff(at)
 	switch {
 	case other != nil:
@@ -28,7 +28,7 @@ func (k *Kept) once(at key, f *Format, content []byte) ([]byte, Reason, error) {
 		own.coded = found
 		return found.body, Coded, nil
 	}
-	c, err := k.encode(at, f, content)
+	c, err := k.encode(at, f, content, purges)
 	if err != nil {
 		k.failures.Add(1)
 		return nil, Failed, err

@@ -87,6 +87,7 @@ func New(maxBytes int64) *Kept {
 // Get returns the coded form of a content, or why there is none: then it goes out as if nothing were kept. What is returned
 // must not be changed. The error is that of an encoder. Each site finds what it has sent itself.
 func (k *Kept) Get(site string, f *Format, content []byte) ([]byte, Reason, error) {
+	purges := k.purges.Load()
 	at := key{k.digest(content), maphash.String(sites, site), f.Name}
 	if found, ok := k.cache.GetIfPresent(at); ok {
 		k.hit(found, len(content))
@@ -95,7 +96,7 @@ func (k *Kept) Get(site string, f *Format, content []byte) ([]byte, Reason, erro
 	if !k.seen.before(at.site, at.content) {
 		return nil, FirstSight, nil
 	}
-	return k.once(at, f, content)
+	return k.once(at, f, content, purges)
 }
 
 func (k *Kept) hit(found coded, size int) {
@@ -104,8 +105,8 @@ func (k *Kept) hit(found coded, size int) {
 	k.saved.Add(int64(found.took))
 }
 
-// encode codes a content and keeps it. A panic of an encoder is an error: the page need not suffer for it.
-func (k *Kept) encode(at key, f *Format, content []byte) (c coded, err error) {
+// encode codes a content and keeps it, unless all is purged meanwhile. A panic of an encoder is an error: the page need not suffer for it.
+func (k *Kept) encode(at key, f *Format, content []byte, purges uint64) (c coded, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it has panicked: %v", p)
@@ -118,7 +119,7 @@ func (k *Kept) encode(at key, f *Format, content []byte) (c coded, err error) {
 	}
 	space := spaces.Get().(*bytes.Buffer) // nothing else is put there
 	space.Reset()
-	began, purges := time.Now(), k.purges.Load()
+	began := time.Now()
 	encoder.Reset(space)
 	if _, err = encoder.Write(content); err == nil {
 		err = encoder.Close()

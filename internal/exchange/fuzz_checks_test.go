@@ -474,6 +474,9 @@ func (x *handlerTrial) compare() {
 // wantSame: the same response has the same tag again.
 func (x *handlerTrial) wantSame(again *answered) {
 	before, after := tagsIn(x.whole.header["Etag"]), tagsIn(again.header["Etag"])
+	if x.config.delay > 0 && x.script.end != 0 {
+		return // what of it has gone out before it ends, depends on the time
+	}
 	if again.code() != x.whole.code() || !bytes.Equal(again.body, x.whole.body) {
 		x.t.Errorf("%d, %q at first, then %d, %q", x.whole.code(), x.whole.body, again.code(), again.body)
 	}
