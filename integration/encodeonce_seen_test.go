@@ -173,10 +173,8 @@ func TestEncodeOnceInPlaces(t *testing.T) {
 					t.Errorf("got %v, %v", last, err)
 				}
 			}
-			suffixes := 1
-			if name == "outside of encode" {
-				suffixes = 0 // the tag is made of what is compressed already
-			}
+			// Outside of encode the tag is made of what is compressed already.
+			suffixes := map[bool]int{true: 0, false: 1}[name == "outside of encode"]
 			if last.header.Get("Content-Encoding") != "gzip" || last.header.Get("Vary") != "Accept-Encoding" || strings.Count(last.header.Get("Etag"), "-gzip") != suffixes {
 				t.Errorf("the third time: %v", last)
 			}
