@@ -42,7 +42,7 @@ func onceSite(t *testing.T, directives string, upstream http.Handler, each func(
 		}
 		t.Run(s.name, func(t *testing.T) {
 			port := freePort(t)
-			runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n %s\n conditional_cache {\n encode_once zstd gzip\n server_timing\n %s\n }\n reverse_proxy %s\n}",
+			runCaddy(t, fmt.Sprintf("https://localhost:%d {\n tls internal\n %s\n conditional_cache {\n encode_once zstd gzip\n server_timing\n buffer {\n max_delay 1s\n }\n %s\n }\n reverse_proxy %s\n}",
 				port, s.outside, strings.NewReplacer("{etag}", "etag "+s.etag, "{guard}", guard).Replace(directives), server.Listener.Addr()))
 			for _, c := range protocolClients(t, port) {
 				t.Run(c.protocol, func(t *testing.T) {

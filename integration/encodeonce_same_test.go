@@ -39,6 +39,9 @@ https://localhost:{encode} {
 	encode zstd gzip
 	conditional_cache {
 		{options}
+		buffer {
+			max_delay 5s # however busy the machine is
+		}
 	}
 	import pages
 }
@@ -47,6 +50,9 @@ https://localhost:{once} {
 	encode zstd gzip
 	conditional_cache {
 		{options}
+		buffer {
+			max_delay 5s # however busy the machine is
+		}
 		encode_once zstd gzip {
 			max_bytes 1MiB
 		}
@@ -57,6 +63,9 @@ https://localhost:{alone} {
 	tls internal
 	conditional_cache {
 		{options}
+		buffer {
+			max_delay 5s # however busy the machine is
+		}
 		encode_once zstd gzip {
 			max_bytes 1025KiB
 		}

@@ -151,7 +151,7 @@ func wantLoggedCodings(t *testing.T, path string, want []string) {
 // TestEncodeOnceInPlaces: wherever in a site its handler stands, pages are whole and compressed once from the second time on,
 // by at most one handler; and the pages of error routes are left alone, as their status is none to compress.
 func TestEncodeOnceInPlaces(t *testing.T) {
-	const once = "conditional_cache {\n etag strong\n encode_once gzip\n server_timing\n }\n"
+	const once = "conditional_cache {\n etag strong\n encode_once gzip\n server_timing\n buffer {\n max_delay 2s\n }\n }\n"
 	const without = "conditional_cache {\n etag strong\n server_timing\n }\n"
 	proxy := "reverse_proxy {upstream}\n"
 	for name, directives := range map[string]string{
