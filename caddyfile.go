@@ -198,39 +198,22 @@ func (p *parser) subdirective() error {
 		return p.Errf("duplicate subdirective %q; write it once", name)
 	}
 	p.place(name)
-	switch name {
-	case "etag":
-		return p.etag()
-	case "last_modified":
-		return p.lastModified()
-	case "cache_control":
-		return p.cacheControl()
-	case "expires":
-		return p.expires()
-	case "buffer":
-		return p.buffer()
-	case "head":
-		return p.head()
-	case "ranges":
-		return p.ranges()
-	case "guard_writes":
-		return p.guardWrites()
-	case "remember":
-		return p.remember()
-	case "not_modified":
-		return p.notModified()
-	case "encode_once":
-		return p.encodeOnce()
-	case "content_location":
-		return p.flag(name, &p.h.ContentLocation)
-	case "cache_status":
-		return p.cacheStatus()
-	case "server_timing":
-		return p.flag(name, &p.h.ServerTiming)
-	case "debug_headers":
-		return p.flag(name, &p.h.DebugHeaders)
+	if read := p.readers()[name]; read != nil {
+		return read()
 	}
 	return p.Unrecognized(config.Subdirective, name, append(slices.Clip(config.Subdirectives), "@<name>"))
+}
+
+// readers are what reads each subdirective.
+func (p *parser) readers() tokens.Options {
+	return tokens.Options{
+		"etag": p.etag, "last_modified": p.lastModified, "cache_control": p.cacheControl, "expires": p.expires, "buffer": p.buffer,
+		"head": p.head, "ranges": p.ranges, "guard_writes": p.guardWrites, "remember": p.remember, "not_modified": p.notModified,
+		"encode_once": p.encodeOnce, "cache_status": p.cacheStatus,
+		"content_location": func() error { return p.flag("content_location", &p.h.ContentLocation) },
+		"server_timing":    func() error { return p.flag("server_timing", &p.h.ServerTiming) },
+		"debug_headers":    func() error { return p.flag("debug_headers", &p.h.DebugHeaders) },
+	}
 }
 
 // place notes that something stands here, unless it is noted already.

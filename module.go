@@ -487,8 +487,8 @@ type EncodeOnce struct {
 	// Which responses are compressed. Default: by the media types of `encode`: text, JSON, XML, scripts, fonts, SVG.
 	Matcher *caddyhttp.ResponseMatcher `json:"match,omitempty"`
 
-	// How many bytes of compressed bodies this process keeps. Handlers with the same encodings and max_bytes share them, and
-	// they survive a reload. A body longer than a quarter of that is not kept. Default: 67108864 (64 MiB), or a sixteenth of
+	// How many bytes of compressed bodies this process keeps. Handlers with the same encodings and max_bytes share this room,
+	// and it survives a reload. Each host finds only what it has sent itself. A body longer than a quarter of that is not kept. Default: 67108864 (64 MiB), or a sixteenth of
 	// the memory limit of the process if that is less. Refused: under 64 KiB; over 1 TiB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 }

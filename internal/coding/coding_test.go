@@ -155,14 +155,14 @@ func strangers(t *testing.T, k *Kept, requests int) (wrong int) {
 // TestNobodyGetsAnothersContent: with many contents, few of which fit, nobody gets another one. With a digest that is made too
 // short on purpose, this test finds that somebody does.
 func TestNobodyGetsAnothersContent(t *testing.T) {
-	k := New(LeastRoom)
+	k := New(leastRoom)
 	if wrong := strangers(t, k, 4000); wrong > 0 {
 		t.Errorf("%d answers were of another content", wrong)
 	}
 	if now := k.Stats(); now.Hits == 0 || now.Evictions == 0 || now.Bytes > now.MaxBytes {
 		t.Errorf("it was not tried: %+v", now)
 	}
-	weak := New(LeastRoom)
+	weak := New(leastRoom)
 	whole := weak.digest
 	weak.digest = func(body []byte) (d digest) { d[0] = whole(body)[0]; return d }
 	if strangers(t, weak, 2000) == 0 {
@@ -170,8 +170,8 @@ func TestNobodyGetsAnothersContent(t *testing.T) {
 	}
 }
 
-// LeastRoom is for some fifty pages.
-const LeastRoom = 20 << 10
+// leastRoom is for some fifty pages.
+const leastRoom = 20 << 10
 
 // TestDigest: it tells contents apart that differ in one bit or in their length, and another process's is another one.
 func TestDigest(t *testing.T) {
@@ -229,7 +229,7 @@ func TestBounds(t *testing.T) {
 	if now.Evictions == 0 || now.Bytes > room || now.Bytes < room/2 || now.Misses != 600 {
 		t.Errorf("%+v", now)
 	}
-	if grown := int64(heap() - before); grown > room*11/10+k.seen.bytes()+1<<20 {
+	if grown := int64(heap() - before); grown > room*11/10+int64(8*len(k.seen.marks))+1<<20 {
 		t.Errorf("the heap has grown by %d, with room for %d", grown, room)
 	}
 	runtime.KeepAlive(k)

@@ -105,7 +105,8 @@ func (k *Kept) hit(found coded, size int) {
 	k.saved.Add(int64(found.took))
 }
 
-// encode codes a content and keeps it, unless all is purged meanwhile. A panic of an encoder is an error: the page need not suffer for it.
+// encode codes a content and keeps it, unless all is purged meanwhile. A panic of an encoder is an error: the page need not
+// suffer for it.
 func (k *Kept) encode(at key, f *Format, content []byte, purges uint64) (c coded, err error) {
 	defer func() {
 		if p := recover(); p != nil {

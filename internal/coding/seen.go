@@ -36,6 +36,3 @@ func (s seen) forget() {
 		s.marks[i].Store(0)
 	}
 }
-
-// bytes is how much room it takes.
-func (s seen) bytes() int64 { return int64(len(s.marks)) * 8 }

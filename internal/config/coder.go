@@ -28,7 +28,7 @@ func (e EncodeOnce) Coder(ctx caddy.Context) (c *coding.Coder, release func(), e
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode_once: %w", err)
 	}
-	kept, release := coding.Share(string(settings), cmp.Or(e.MaxBytes, DefaultMaxBytes()))
+	kept, release := coding.Share(string(settings), cmp.Or(e.MaxBytes, defaultMaxBytes()))
 	return coding.NewCoder(coding.Options{
 		Formats: formats, MinLength: cmp.Or(e.MinLength, defaults.MinLength), Matcher: cmp.Or(e.Matcher, defaults.Matcher), Kept: kept,
 	}), release, nil
@@ -40,7 +40,7 @@ func (e EncodeOnce) encodings() caddy.ModuleMap {
 		return e.EncodingsRaw
 	}
 	all := make(caddy.ModuleMap)
-	for _, name := range DefaultFormats() {
+	for _, name := range defaultFormats() {
 		all[name] = json.RawMessage(`{}`)
 	}
 	return all

@@ -17,11 +17,11 @@ import (
 // EncoderNamespace is that of the modules that make encoders.
 const EncoderNamespace = "http.encoders"
 
-// DefaultMaxBytes is max_bytes where none is set: 64 MiB, or a sixteenth of the memory limit of this process, if that is less.
-func DefaultMaxBytes() int64 { return max(min(64<<20, debug.SetMemoryLimit(-1)/16), LeastMaxBytes) }
+// defaultMaxBytes is max_bytes where none is set: 64 MiB, or a sixteenth of the memory limit of this process, if that is less.
+func defaultMaxBytes() int64 { return max(min(64<<20, debug.SetMemoryLimit(-1)/16), leastMaxBytes) }
 
-// LeastMaxBytes is the least max_bytes: of less there is no use.
-const LeastMaxBytes = 64 << 10
+// leastMaxBytes is the least max_bytes: of less there is no use.
+const leastMaxBytes = 64 << 10
 
 // EncodeOnce is `encode_once`.
 type EncodeOnce struct {
@@ -34,16 +34,17 @@ type EncodeOnce struct {
 
 // Check refuses what is wrong in `encode_once`.
 func (e EncodeOnce) Check() error {
+	encodings := e.encodings()
 	for i, format := range e.Prefer {
 		switch {
 		case slices.Contains(e.Prefer[:i], format):
 			return fmt.Errorf("encode_once: %s is named twice; name it once", format)
-		case e.encodings()[format] == nil:
+		case encodings[format] == nil:
 			return fmt.Errorf("encode_once: prefer names %s, which is not among the encodings; add it there, or remove it", format)
 		}
 	}
 	switch {
-	case e.MaxBytes != 0 && e.MaxBytes < LeastMaxBytes || e.MaxBytes > maxMaxBody:
+	case e.MaxBytes != 0 && e.MaxBytes < leastMaxBytes || e.MaxBytes > maxMaxBody:
 		return errors.New("encode_once: max_bytes has to be a number of bytes from 64 KiB to 1 TiB, such as 64MiB")
 	case e.MinLength < 0 || e.MinLength > math.MaxInt32:
 		return errors.New("encode_once: minimum_length has to be a number of bytes from 1 to 2147483647, such as 512")
@@ -66,16 +67,17 @@ func (h *Handler) checkEncodeOnce() error {
 	return nil
 }
 
-// CheckFormat refuses a content coding that no module of this Caddy makes.
-func CheckFormat(format string) error {
-	if _, err := caddy.GetModule(EncoderNamespace + "." + format); err == nil {
-		return nil
+// FormatModule is the module that makes a content coding; the error says that this Caddy has none.
+func FormatModule(format string) (caddy.ModuleInfo, error) {
+	module, err := caddy.GetModule(EncoderNamespace + "." + format)
+	if err == nil {
+		return module, nil
 	}
 	built := Formats()
 	if len(built) == 0 {
-		return fmt.Errorf("encode_once: this Caddy has no encoder %q, nor any other; build it with the standard modules", format)
+		return module, fmt.Errorf("encode_once: this Caddy has no encoder %q, nor any other; build it with the standard modules", format)
 	}
-	return fmt.Errorf("encode_once: this Caddy has no encoder %q; use %s", format, either(built))
+	return module, fmt.Errorf("encode_once: this Caddy has no encoder %q; use %s", format, either(built))
 }
 
 // Formats are the content codings that this Caddy has encoders for.
@@ -86,9 +88,10 @@ func Formats() (names []string) {
 	return names
 }
 
-// DefaultFormats are those that encode has without arguments, as far as they are built in, in its order.
-func DefaultFormats() []string {
-	return slices.DeleteFunc([]string{"zstd", "gzip"}, func(name string) bool { return !slices.Contains(Formats(), name) })
+// defaultFormats are those that encode has without arguments, as far as they are built in, in its order.
+func defaultFormats() []string {
+	built := Formats()
+	return slices.DeleteFunc([]string{"zstd", "gzip"}, func(name string) bool { return !slices.Contains(built, name) })
 }
 
 // either lists one word or more.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // check is what holds of every answer.
@@ -224,26 +223,6 @@ func (x *handlerTrial) wantTagOf200(a *answered, got, of200 []string) {
 	default:
 		x.t.Errorf("the 304 has no ETag, the 200 %q", of200)
 	}
-}
-
-// isOurs reports whether a tag is one of this module's.
-func isOurs(tag quoted) bool { return strings.HasPrefix(tag.opaque, "cc1.") }
-
-// describesContent reports whether a field speaks of content that a 304 has not got.
-func describesContent(name string) bool {
-	switch name {
-	case "Content-Location", "Content-Security-Policy", "Content-Security-Policy-Report-Only":
-		return false
-	case "Transfer-Encoding", "Trailer", "Accept-Ranges", "Repr-Digest", "Digest":
-		return true
-	}
-	return strings.HasPrefix(name, "Content-")
-}
-
-func within5s(a, b []string) bool {
-	ta, okA := dateIn(a)
-	tb, okB := dateIn(b)
-	return okA && okB && ta.Sub(tb).Abs() <= 5*time.Second
 }
 
 // check206: the parts are those that were asked for, octet by octet.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -187,8 +186,8 @@ func (x *Exchange) partial(header http.Header) *httpcond.Multipart {
 	// Digests of the message's content, which is another one now.
 	delete(header, "Content-Digest")
 	delete(header, "Content-Md5")
-	if x.partDependsOnCoding(header) && !httpcond.VariesOn(header["Vary"], "Accept-Encoding") {
-		header["Vary"] = append(slices.Clip(header["Vary"]), "Accept-Encoding")
+	if x.partDependsOnCoding(header) {
+		variesByCoding(header)
 	}
 	if _, typed := header["Content-Type"]; !typed {
 		header["Content-Type"] = nil // or net/http would guess at it from the part

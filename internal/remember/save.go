@@ -35,6 +35,20 @@ type Response struct {
 	Named bool
 }
 
+// flags are those that it gives its record.
+func (r *Response) flags() (flags validators.Flags) {
+	if r.Named {
+		flags |= validators.NamedTag
+	}
+	if r.Codable {
+		flags |= validators.Codable
+	}
+	if r.Trust == httpcond.TrustEqual {
+		flags |= validators.FoundDate
+	}
+	return flags
+}
+
 // Prepare makes the record of a 200, whose fields are those that go out, to be saved once its body is
 // complete. It touches nothing but the visit.
 func (v *Visit) Prepare(r Response) {
@@ -54,23 +68,13 @@ func (v *Visit) Prepare(r Response) {
 	}
 	next := validators.Record{
 		Stamp: v.stamp, ETag: forAnybody(first(h["Etag"])), LastModified: r.LastModified, Size: r.Size,
-		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags,
+		Received: v.judged.received, Date: v.judged.date, InitialAge: v.judged.age, Flags: flags | r.flags(),
 		SetCookies: v.judged.needed,
 	}
 	if _, usable := httpcond.ParseEntityTag(next.ETag); !usable || len(h["Etag"]) > 1 {
 		next.ETag = ""
 	}
-	if r.Named {
-		next.Flags |= validators.NamedTag
-	}
-	if r.Codable {
-		next.Flags |= validators.Codable
-	}
-	switch r.Trust {
-	case httpcond.TrustOrder:
-	case httpcond.TrustEqual:
-		next.Flags |= validators.FoundDate
-	case httpcond.TrustDifference:
+	if r.Trust == httpcond.TrustDifference {
 		next.LastModified = time.Time{} // it can confirm nothing
 	}
 	if v.unkept = v.complete(&next, h, &out); v.unkept != "" {

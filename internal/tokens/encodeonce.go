@@ -49,10 +49,7 @@ func (r Reader) plainFormat(e *config.EncodeOnce, format string) error {
 	if config.CureOfArgument(format, "encode_once") != "" {
 		return r.Surplus(format, "encode_once", "formats")
 	}
-	if err := config.CheckFormat(format); err != nil {
-		return r.At(err)
-	}
-	module, err := caddy.GetModule(config.EncoderNamespace + "." + format)
+	module, err := config.FormatModule(format)
 	if err != nil {
 		return r.At(err)
 	}
@@ -79,7 +76,7 @@ func (r Reader) encodeOption(e *config.EncodeOnce, name string) (err error) {
 
 // format reads a format with what its module reads behind it.
 func (r Reader) format(e *config.EncodeOnce, format string) error {
-	if config.CheckFormat(format) != nil {
+	if _, err := config.FormatModule(format); err != nil {
 		return r.Unrecognized("option of encode_once", "encode_once "+format, append([]string{"match", "max_bytes", "minimum_length"}, config.Formats()...))
 	}
 	at, ahead := r.Here(), *r.Dispenser

@@ -62,15 +62,21 @@ func Meet(helper httpcaddyfile.Helper, s Sibling) (warnings []string) {
 // siteOf tells one site block from another, which have the name of a block in common: by where its addresses are kept. Caddy
 // v2.11.9 has no other way to say it; 0: not this one either.
 func siteOf(helper httpcaddyfile.Helper) uintptr {
-	block := reflect.ValueOf(helper).FieldByName("parentBlock")
-	if block.Kind() != reflect.Struct {
-		return 0
-	}
-	keys := block.FieldByName("Keys")
+	keys := ofParentBlock(helper, "Keys")
 	if keys.Kind() != reflect.Slice || keys.Len() == 0 {
 		return 0
 	}
 	return keys.Pointer()
+}
+
+// ofParentBlock is a list that Caddy keeps of the site block which a directive stands in; the zero Value: it keeps none of that
+// name.
+func ofParentBlock(helper httpcaddyfile.Helper, list string) reflect.Value {
+	block := reflect.ValueOf(helper).FieldByName("parentBlock")
+	if block.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	return block.FieldByName(list)
 }
 
 // beside is what is to be said of a directive that stands after another one. Of siblings only the most specific acts, and of

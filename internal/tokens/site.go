@@ -41,11 +41,7 @@ func (s *statement) has(word string) bool {
 // siteAround reads the site that a directive stands in, all of it: what stands below, too. Caddy v2.11.9 shows nobody the
 // lines beside a directive, so they are looked at where they are kept; nil: they are not there.
 func siteAround(helper httpcaddyfile.Helper) *scope {
-	block := reflect.ValueOf(helper).FieldByName("parentBlock")
-	if block.Kind() != reflect.Struct {
-		return nil
-	}
-	segments := block.FieldByName("Segments")
+	segments := ofParentBlock(helper, "Segments")
 	if segments.Kind() != reflect.Slice {
 		return nil
 	}
